@@ -1,0 +1,1 @@
+"""What the analysis is made of: agent, circuit, deadline, validator."""

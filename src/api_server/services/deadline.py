@@ -1,0 +1,33 @@
+"""One deadline over everything a call does, on a monotonic clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Clock = Callable[[], float]
+"""Seconds from an arbitrary start; never goes back (``time.monotonic``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment on ``clock``, in its seconds."""
+
+    at: float
+    clock: Clock = time.monotonic
+
+    @classmethod
+    def after(cls, seconds: float, clock: Clock = time.monotonic) -> Deadline:
+        """Give the moment ``seconds`` from now."""
+        return cls(clock() + seconds, clock)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left; never below zero."""
+        return max(0.0, self.at - self.clock())
+
+    @property
+    def passed(self) -> bool:
+        """True once nothing is left."""
+        return self.remaining <= 0

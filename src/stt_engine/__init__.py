@@ -1,0 +1,1 @@
+"""Speech to text that says what failed instead of inventing."""

@@ -1,0 +1,164 @@
+"""What can go wrong, as a tree.
+
+::
+
+    EngineError                       error_type (the name callers see)
+    ├── ModelError
+    │   ├── ModelNotFound             FileNotFoundError
+    │   ├── ModelDamaged
+    │   ├── ModelFetchFailed
+    │   └── LanguageNotSupported
+    ├── NotApplicable                 (this backend cannot take part; not a fault)
+    │   ├── BackendUnavailable        its library is not installed
+    │   └── ModelFormatAbsent         the folder holds another backend's format
+    ├── BackendError
+    │   ├── DeviceUnavailable
+    │   ├── OutOfMemory               MemoryError
+    │   └── TranscriptionFailed
+    ├── WorkerError
+    │   ├── WorkerDied
+    │   └── DeadlineExceeded
+    ├── AudioRejected                 (the caller's mistake)
+    │   ├── AudioNotFound             FileNotFoundError
+    │   ├── AudioUnreadable
+    │   ├── AudioEmpty
+    │   ├── NotAudio
+    │   ├── AudioTruncated
+    │   ├── AudioTooLarge
+    │   └── AudioTooLong
+    └── InvalidRequest                (the caller's mistake)
+
+Anything outside the tree that reaches :class:`stt_engine.outcome.Attempts` is a defect of
+ours: it is still answered, but logged with a traceback and counted as unexpected.
+"""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Root of every failure that was foreseen.
+
+    ``error_type`` is the name shown to callers, in logs and in metrics. It is the class name
+    unless a class says otherwise (the original request names some built-in types).
+    """
+
+    error_type: str = "EngineError"
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        """Give each class its own name as ``error_type`` unless it sets one."""
+        super().__init_subclass__(**kwargs)
+        if "error_type" not in cls.__dict__:
+            cls.error_type = cls.__name__
+
+
+class ModelError(EngineError):
+    """The model folder or its use is wrong."""
+
+
+class ModelNotFound(ModelError):
+    """No model folder, or no weights in it."""
+
+    error_type = "FileNotFoundError"
+
+
+class ModelDamaged(ModelError):
+    """The folder is there but a file is missing, half-written or contradicts another."""
+
+
+class ModelFetchFailed(ModelError):
+    """No source could deliver the model's files, whole and with the right hashes."""
+
+
+class LanguageNotSupported(ModelError):
+    """The model does not know the language that was asked for."""
+
+
+class NotApplicable(EngineError):
+    """The backend cannot take part in this call; recorded, but never *the* cause."""
+
+
+class BackendUnavailable(NotApplicable):
+    """The backend's library is not installed."""
+
+
+class ModelFormatAbsent(NotApplicable):
+    """The folder holds a model, but not in this backend's format."""
+
+
+class BackendError(EngineError):
+    """A loaded library failed."""
+
+
+class DeviceUnavailable(BackendError):
+    """The device that was asked for is absent or could not be initialised."""
+
+
+class OutOfMemory(BackendError):
+    """Host or device memory ran out."""
+
+    error_type = "MemoryError"
+
+
+class TranscriptionFailed(BackendError):
+    """The library raised while loading or transcribing; the message holds its own words."""
+
+
+class WorkerError(EngineError):
+    """The child process that did the work is gone or silent."""
+
+
+class WorkerDied(WorkerError):
+    """The child process ended in the middle of a call (signal or exit code in the message)."""
+
+
+class DeadlineExceeded(WorkerError):
+    """The child process gave no answer within its bound, and was ended."""
+
+
+class AudioRejected(EngineError):
+    """The recording cannot be used; sending the same bytes again will not help."""
+
+
+class AudioNotFound(AudioRejected):
+    """No such file."""
+
+    error_type = "FileNotFoundError"
+
+
+class AudioUnreadable(AudioRejected):
+    """The file is there but cannot be opened or read (a folder, permissions, I/O)."""
+
+
+class AudioEmpty(AudioRejected):
+    """Zero bytes, or not one sample of sound."""
+
+
+class NotAudio(AudioRejected):
+    """The content is not audio in any format that is read here."""
+
+
+class AudioTruncated(AudioRejected):
+    """The file ends well before the length its own header declares."""
+
+
+class AudioTooLarge(AudioRejected):
+    """More bytes than the limit."""
+
+
+class AudioTooLong(AudioRejected):
+    """More seconds than the limit."""
+
+
+class InvalidRequest(EngineError):
+    """A parameter has no meaning here (for example an unknown language)."""
+
+
+def all_errors() -> dict[str, type[EngineError]]:
+    """Every class of the tree by class name, however deep."""
+    found: dict[str, type[EngineError]] = {}
+    todo: list[type[EngineError]] = [EngineError]
+    while todo:
+        cls = todo.pop()
+        found[cls.__name__] = cls
+        todo.extend(cls.__subclasses__())
+    return found

@@ -1,0 +1,100 @@
+"""The vocabulary of recognition: what is asked, what is heard, and who can do it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+SpeechOutcome = Literal["speech", "no_speech", "failed"]
+
+SAMPLE_RATE = 16_000
+"""Samples per second of everything behind the decoder (Whisper's own rate)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """One recording to recognise.
+
+    ``language`` is a Whisper code or ``auto``; ``translate`` asks for English in ``text_en`` too;
+    ``agent_channel`` names the channel of a two-channel recording that is the agent (0 is left).
+    """
+
+    path: Path
+    language: str = "ko"
+    translate: bool = False
+    word_timestamps: bool = False
+    agent_channel: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedAudio:
+    """A recording as raw signed 16-bit little-endian mono files, one a channel, at 16 kHz.
+
+    ``duration`` is in seconds. More than one file means that the channels differ.
+    """
+
+    path: Path
+    duration: float
+    files: tuple[Path, ...]
+    source_format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word; times in seconds from the start of the recording."""
+
+    start: float
+    end: float
+    word: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of speech; times in seconds from the start of the recording.
+
+    ``confidence`` is the mean token probability, 0 to 1; ``channel`` counts from 0; ``speaker``
+    is ``agent`` or ``customer`` where the channel tells, else ``None``.
+    """
+
+    id: int
+    start: float
+    end: float
+    text: str
+    channel: int = 0
+    speaker: str | None = None
+    confidence: float | None = None
+    words: tuple[Word, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was recognised. ``text`` is empty unless ``outcome`` is ``speech``."""
+
+    text: str
+    language: str
+    duration: float
+    outcome: SpeechOutcome
+    text_en: str = ""
+    segments: tuple[Segment, ...] = ()
+    provenance: dict[str, object] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+def silence(request: SpeechRequest, duration: float = 0.0) -> Transcript:
+    """Give the dummy's transcript: nothing was recognised, and it says so."""
+    return Transcript("", request.language, duration, "failed")
+
+
+class SpeechBackend(Protocol):
+    """Anything that can recognise a decoded recording, or raises a ``stt_engine.errors`` error."""
+
+    @property
+    def name(self) -> str:
+        """The backend's name as callers see it, for example ``faster-whisper``."""
+        ...
+
+    def transcribe(self, request: SpeechRequest, audio: DecodedAudio) -> Transcript:
+        """Recognise ``audio``; bounded in time."""
+        ...
