@@ -28,6 +28,7 @@ from typing import Generic, Literal, TypeVar
 from stt_engine.errors import EngineError, NotApplicable
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 DUMMY = "dummy"
 _NOTHING: Mapping[str, object] = MappingProxyType({})
@@ -82,10 +83,10 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[T]):
+class Outcome(Generic[T_co]):
     """A value that is always there, where it came from, and every failure on the way."""
 
-    value: T
+    value: T_co
     source: str
     failures: tuple[Failure, ...] = ()
     elapsed_sec: float = 0.0
@@ -172,11 +173,11 @@ class Attempts:
             self.failures.append(failure)
             self.tell("failed", source, elapsed_sec=failure.elapsed_sec, failure=failure)
 
-    def settle(self, value: T, source: str, **detail: object) -> Outcome[T]:
+    def settle(self, value: T, source: str, detail: Mapping[str, object] = _NOTHING) -> Outcome[T]:
         """Close the stage with ``value`` from ``source`` (:data:`DUMMY` where all failed)."""
         elapsed = time.monotonic() - self._began
         outcome = Outcome(value, source, tuple(self.failures), elapsed)
-        self.tell("settled", source, elapsed_sec=elapsed, outcome=outcome, **detail)
+        self.tell("settled", source, elapsed_sec=elapsed, outcome=outcome, detail=detail)
         return outcome
 
     def tell(
@@ -187,7 +188,7 @@ class Attempts:
         elapsed_sec: float = 0.0,
         failure: Failure | None = None,
         outcome: Outcome[object] | None = None,
-        **detail: object,
+        detail: Mapping[str, object] = _NOTHING,
     ) -> None:
         """Emit one event of this stage."""
         facts = {**self._detail, **detail}
