@@ -1,1 +1,30 @@
 """Speech to text that says what failed instead of inventing."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stt_engine.engine import TranscribeResult, WhisperSTT
+    from stt_engine.isolated import Limits
+
+__all__ = ["Limits", "TranscribeResult", "WhisperSTT", "__version__"]
+
+try:
+    __version__ = version("stt-engine")
+except PackageNotFoundError:  # run from a source tree that is not installed
+    __version__ = "0+source"
+
+
+def __getattr__(name: str) -> object:
+    """Import the public names on first use: a child process needs only its own backend."""
+    if name in {"WhisperSTT", "TranscribeResult"}:
+        from stt_engine import engine  # noqa: PLC0415
+
+        return getattr(engine, name)
+    if name == "Limits":
+        from stt_engine.isolated import Limits  # noqa: PLC0415
+
+        return Limits
+    raise AttributeError(f"module 'stt_engine' has no attribute '{name}'")

@@ -14,10 +14,12 @@
     ├── BackendError
     │   ├── DeviceUnavailable
     │   ├── OutOfMemory               MemoryError
-    │   └── TranscriptionFailed
+    │   ├── TranscriptionFailed
+    │   └── EmptyTranscript
     ├── WorkerError
     │   ├── WorkerDied
     │   └── DeadlineExceeded
+    ├── WorkspaceError                no room or no right to write temporary files
     ├── AudioRejected                 (the caller's mistake)
     │   ├── AudioNotFound             FileNotFoundError
     │   ├── AudioUnreadable
@@ -101,6 +103,14 @@ class OutOfMemory(BackendError):
 
 class TranscriptionFailed(BackendError):
     """The library raised while loading or transcribing; the message holds its own words."""
+
+
+class EmptyTranscript(BackendError):
+    """Speech was heard, but all that the model made of it had to be rejected."""
+
+
+class WorkspaceError(EngineError):
+    """Temporary files could not be written (disk full, permissions)."""
 
 
 class WorkerError(EngineError):

@@ -72,14 +72,20 @@ class Failure:
         return cls(
             stage=stage,
             source=source,
-            error_type=exc.error_type if isinstance(exc, EngineError) else type(exc).__name__,
+            error_type=getattr(exc, "error_type", type(exc).__name__),
             message=str(exc) or type(exc).__name__,
             elapsed_sec=elapsed_sec,
             skipped=isinstance(exc, NotApplicable),
             unexpected=not expected,
-            trace=None if expected else "".join(traceback.format_exception(exc)),
+            trace=None if expected else _trace_of(exc),
             error=exc,
         )
+
+
+def _trace_of(exc: BaseException) -> str:
+    """Give the traceback; an exception from a child process brings its own along."""
+    brought = getattr(exc, "trace", None)
+    return brought if isinstance(brought, str) else "".join(traceback.format_exception(exc))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,7 @@ class Event:
     elapsed_sec: float = 0.0
     failure: Failure | None = None
     outcome: Outcome[object] | None = None
-    detail: Mapping[str, object] = _NOTHING
+    detail: Mapping[str, object] = field(default_factory=dict)
 
 
 Observer = Callable[[Event], None]

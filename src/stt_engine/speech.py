@@ -11,6 +11,27 @@ SpeechOutcome = Literal["speech", "no_speech", "failed"]
 SAMPLE_RATE = 16_000
 """Samples per second of everything behind the decoder (Whisper's own rate)."""
 
+AUTO = "auto"
+"""The language code that asks for detection."""
+
+LANGUAGES = frozenset(
+    """
+    af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw
+    he hi hr ht hu hy id is it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt
+    my ne nl nn no oc pa pl ps pt ro ru sa sd si sk sl sn so sq sr su sv sw ta te tg th tk tl
+    tr tt uk ur uz vi yi yo yue zh
+    """.split()
+)
+"""The codes that Whisper's multilingual tokenizer knows (openai-whisper ``tokenizer.py``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioLimits:
+    """Checked before the memory or the disk is spent. Bytes of the file; seconds of sound."""
+
+    max_bytes: int = 2 * 1024**3
+    max_duration_sec: float = 4 * 3600.0
+
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:

@@ -1,0 +1,285 @@
+"""Any recording to 16 kHz mono PCM files, one a channel, in constant memory and under limits.
+
+Runs in the decoder's child process: the bytes are hostile until proved otherwise. The container
+is opened from an open file, never by name, and only with the demuxers listed here, so that a
+playlist dressed up as audio cannot make FFmpeg open another file or address.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from stt_engine.errors import (
+    AudioEmpty,
+    AudioNotFound,
+    AudioTooLarge,
+    AudioTooLong,
+    AudioTruncated,
+    AudioUnreadable,
+    NotAudio,
+    WorkspaceError,
+)
+from stt_engine.speech import SAMPLE_RATE, AudioLimits
+
+DEMUXERS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,eac3,flac,g722,g726,gsm,loas,"
+    "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,tta,voc,w64,wav,wv"
+)
+"""FFmpeg demuxers that hold their own samples; none of them follows a reference elsewhere."""
+
+_SAME_CHANNELS = 1e-3
+"""Two channels whose difference has less than this share of their energy (-30 dB) are one."""
+
+_DECLARED = {"wav", "w64", "flac", "aiff", "au", "caf", "matroska,webm", "mp3"}
+"""Formats whose header declares a length, so that a cut file can be told from a short one."""
+
+_TOLERATED_SEC = 0.5
+_TOLERATED_SHARE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What :func:`decode` wrote: ``files`` are raw s16le mono at 16 kHz in channel order."""
+
+    duration: float
+    files: tuple[str, ...]
+    source_format: str
+
+
+def decode(path: Path, folder: Path, limits: AudioLimits) -> Decoded:
+    """Decode ``path`` into ``folder``.
+
+    Raises:
+        AudioRejected: one of its kinds, saying what is wrong with the recording.
+        WorkspaceError: ``folder`` cannot take the samples.
+    """
+    with _opened(path, limits) as file:
+        declared = _declared_wav_seconds(file)
+        with _container(file) as container:
+            stream = _audio_stream(container)
+            writer = _write(stream, container, folder, limits)
+            declared = declared or _declared_seconds(container, stream, file)
+            _check_whole(writer, declared)
+            return Decoded(writer.duration, writer.files(), container.format.name)
+
+
+def operations() -> dict[str, Callable[..., dict[str, Any]]]:
+    """Give the operations of the decoder's child process: paths in, :class:`Decoded` out."""
+
+    def run(job: dict[str, Any], _tell: object) -> dict[str, Any]:
+        limits = AudioLimits(job["max_bytes"], job["max_duration_sec"])
+        return asdict(decode(Path(job["path"]), Path(job["folder"]), limits))
+
+    return {"decode": run}
+
+
+@contextmanager
+def _opened(path: Path, limits: AudioLimits) -> Iterator[BinaryIO]:
+    try:
+        # O_NONBLOCK: opening a FIFO must not wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError as exc:
+        raise AudioNotFound(f"{path} not found") from exc
+    except OSError as exc:
+        raise AudioUnreadable(f"{path}: {exc.strerror}") from exc
+    info = os.fstat(descriptor)
+    if not stat.S_ISREG(info.st_mode):
+        os.close(descriptor)
+        kind = "a folder" if stat.S_ISDIR(info.st_mode) else "not a regular file"
+        raise AudioUnreadable(f"{path} is {kind}; give the path of one recording")
+    with os.fdopen(descriptor, "rb") as file:
+        if info.st_size == 0:
+            raise AudioEmpty(f"{path} has 0 bytes")
+        if info.st_size > limits.max_bytes:
+            raise AudioTooLarge(f"{info.st_size} bytes; the limit is {limits.max_bytes}")
+        yield file
+
+
+@contextmanager
+def _container(file: BinaryIO) -> Iterator[InputContainer]:
+    with ExitStack() as stack:
+        try:
+            container = stack.enter_context(
+                av.open(
+                    file,
+                    mode="r",
+                    options={"format_whitelist": DEMUXERS, "protocol_whitelist": ""},
+                    metadata_errors="ignore",
+                )
+            )
+        except (av.FFmpegError, ValueError) as exc:
+            raise NotAudio(f"no audio format recognised in the content ({_words(exc)})") from exc
+        yield container
+
+
+def _words(exc: Exception) -> str:
+    return str(getattr(exc, "strerror", None) or type(exc).__name__)
+
+
+def _audio_stream(container: InputContainer) -> AudioStream:
+    if not container.streams.audio:
+        raise NotAudio(f"a {container.format.name} file without an audio stream")
+    return container.streams.audio[0]
+
+
+def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
+    """Decode packet by packet; a damaged packet is passed over, as every player does."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError:
+            return  # the container ends here; _check_whole judges what is missing
+        if packet is None:
+            return
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            continue
+
+
+class _Writer:
+    """Appends planar 16-bit frames to one file a channel and measures how alike they are."""
+
+    def __init__(self, folder: Path, channels: int, limits: AudioLimits) -> None:
+        self._paths = [folder / f"channel{n}.s16" for n in range(channels)]
+        self._limits = limits
+        self._samples = 0
+        self._energy = 0.0
+        self._difference = 0.0
+
+    @property
+    def duration(self) -> float:
+        return self._samples / SAMPLE_RATE
+
+    def run(self, frames: Iterator[AudioFrame]) -> None:
+        with ExitStack() as stack:
+            files = [stack.enter_context(path.open("wb")) for path in self._paths]
+            for frame in frames:
+                samples = frame.to_ndarray().reshape(len(files), -1)
+                for number, file in enumerate(files):
+                    file.write(samples[number].tobytes())
+                self._measure(samples)
+                if self.duration > self._limits.max_duration_sec:
+                    raise AudioTooLong(
+                        f"longer than {self._limits.max_duration_sec:g} s, which is the limit"
+                    )
+
+    def _measure(self, samples: np.ndarray) -> None:
+        self._samples += samples.shape[1]
+        if len(samples) > 1:
+            left, right = samples.astype(np.float64)
+            self._energy += float(left @ left + right @ right)
+            self._difference += float((left - right) @ (left - right))
+
+    def files(self) -> tuple[str, ...]:
+        """Give the channel files; the same sound on both channels is one channel."""
+        same = self._difference <= _SAME_CHANNELS * self._energy
+        return tuple(str(path) for path in (self._paths[:1] if same else self._paths))
+
+
+def _write(
+    stream: AudioStream, container: InputContainer, folder: Path, limits: AudioLimits
+) -> _Writer:
+    channels = 2 if stream.codec_context.channels == 2 else 1  # noqa: PLR2004 - stereo
+    writer = _Writer(folder, channels, limits)
+    try:
+        writer.run(_resampled(_frames(container, stream), channels))
+    except OSError as exc:
+        if isinstance(exc, av.FFmpegError):
+            raise NotAudio(f"cannot be decoded ({_words(exc)})") from exc
+        raise WorkspaceError(f"cannot write decoded audio: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise NotAudio(f"cannot be decoded ({exc})") from exc
+    if writer.duration == 0:
+        raise AudioEmpty("not one sample of sound could be decoded")
+    return writer
+
+
+def _resampled(frames: Iterator[AudioFrame], channels: int) -> Iterator[AudioFrame]:
+    """Convert to planar 16-bit at 16 kHz; a change of format in mid file starts a new resampler."""
+    layout = "stereo" if channels > 1 else "mono"
+    resampler, shape = None, None
+    for frame in frames:
+        frame.pts = None  # broken time stamps must not drop or pad samples
+        found = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if resampler is None or found != shape:
+            if resampler is not None:
+                yield from resampler.resample(None)
+            resampler, shape = av.AudioResampler("s16p", layout, SAMPLE_RATE), found
+        yield from resampler.resample(frame)
+    if resampler is not None:
+        yield from resampler.resample(None)
+
+
+def _declared_seconds(
+    container: InputContainer, stream: AudioStream, file: BinaryIO
+) -> float | None:
+    """Give the length that the header declares, where the format has one that is no estimate."""
+    name = container.format.name
+    if name not in _DECLARED or (name == "mp3" and not _has_frame_count(file)):
+        return None
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
+
+
+def _has_frame_count(file: BinaryIO) -> bool:
+    """Tell whether an mp3 has a Xing, Info or VBRI header; without one its length is a guess."""
+    file.seek(0)
+    head = file.read(10)
+    if head[:3] == b"ID3":
+        size = 0
+        for byte in head[6:10]:
+            size = size << 7 | byte & 0x7F
+        file.seek(10 + size)
+        head = b""
+    head += file.read(4096)
+    return any(tag in head for tag in (b"Xing", b"Info", b"VBRI"))
+
+
+def _declared_wav_seconds(file: BinaryIO) -> float | None:
+    """Give a RIFF file's own length; FFmpeg shortens it to the file's without a word."""
+    size = os.fstat(file.fileno()).st_size
+    head = file.read(12)
+    byte_rate = 0
+    found = None
+    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+        while len(chunk := file.read(8)) == 8:  # noqa: PLR2004 - a chunk header
+            name, length = struct.unpack("<4sI", chunk)
+            if name == b"data":
+                # 0 and 0xFFFFFFFF mean "not known yet" (a stream).
+                known = byte_rate and length not in {0, 0xFFFFFFFF} and file.tell() <= size
+                found = length / byte_rate if known else None
+                break
+            if name == b"fmt ":
+                body = file.read(length + length % 2)
+                byte_rate = struct.unpack_from("<I", body, 8)[0] if len(body) >= 16 else 0  # noqa: PLR2004
+            else:
+                file.seek(length + length % 2, os.SEEK_CUR)
+    file.seek(0)
+    return found
+
+
+def _check_whole(writer: _Writer, declared: float | None) -> None:
+    if declared is None:
+        return
+    missing = declared - writer.duration
+    if missing > max(_TOLERATED_SEC, declared * _TOLERATED_SHARE):
+        raise AudioTruncated(
+            f"the file ends after {writer.duration:.1f} s of the {declared:.1f} s that its header "
+            "declares; send the whole recording"
+        )

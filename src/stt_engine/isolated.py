@@ -1,0 +1,247 @@
+"""The parent's side of decoding and of a backend: each in a child process, under a deadline."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stt_engine.errors import BackendUnavailable, WorkerError, WorkspaceError
+from stt_engine.model_folder import ModelFolder, locate
+from stt_engine.outcome import Attempts, Observer, Stage
+from stt_engine.speech import AudioLimits, DecodedAudio, Segment, SpeechRequest, Transcript, Word
+from stt_engine.weights import sha256_of
+from stt_engine.worker import Worker, WorkerLimits
+
+LIBRARIES = {
+    "faster-whisper": ("faster_whisper", "pip install stt-engine"),
+    "transformers": ("transformers", "pip install 'stt-engine[transformers]'"),
+    "openai-whisper": ("whisper", "pip install 'stt-engine[openai-whisper]'"),
+}
+"""Backend name to the module it needs and the command that installs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one call may cost. Seconds, bytes, mebibytes.
+
+    No recording takes longer than ``min_transcribe_sec`` or ``max_realtime_factor`` times its own
+    length, whichever is more, on any one backend.
+    """
+
+    audio: AudioLimits = field(default_factory=AudioLimits)
+    decode_timeout_sec: float = 300.0
+    load_timeout_sec: float = 600.0
+    min_transcribe_sec: float = 60.0
+    max_realtime_factor: float = 4.0
+    stall_timeout_sec: float = 15.0
+    worker_memory_mb: int | None = None
+    decoder_memory_mb: int | None = 2048
+
+    def transcribe_timeout(self, duration_sec: float, passes: int = 1) -> float:
+        """Give the seconds that a recording of this length may take in ``passes`` passes."""
+        return passes * max(self.min_transcribe_sec, duration_sec * self.max_realtime_factor)
+
+
+class Decoder:
+    """Decodes recordings in a child process into a temporary folder that goes with the call."""
+
+    def __init__(self, limits: Limits, observers: Iterable[Observer] = ()) -> None:
+        self._limits = limits
+        bounds = WorkerLimits(limits.stall_timeout_sec, limits.decoder_memory_mb)
+        self.worker = Worker("audio", bounds, observers)
+
+    @contextmanager
+    def opened(self, path: Path) -> Iterator[DecodedAudio]:
+        """Decode ``path``; the samples are gone when the context ends.
+
+        Raises:
+            AudioRejected: the recording cannot be used.
+            WorkerError: the decoder crashed or hung on it.
+            WorkspaceError: no room for the samples.
+        """
+        with _scratch() as folder:
+            job = {
+                "path": str(path),
+                "folder": str(folder),
+                "max_bytes": self._limits.audio.max_bytes,
+                "max_duration_sec": self._limits.audio.max_duration_sec,
+            }
+            found = self.worker.call("decode", job, timeout=self._limits.decode_timeout_sec)
+            files = tuple(Path(name) for name in found["files"])
+            yield DecodedAudio(path, found["duration"], files, found["source_format"])
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="stt-engine-"))
+    except OSError as exc:
+        raise WorkspaceError(f"no temporary folder: {exc.strerror}") from exc
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class IsolatedBackend:
+    """One recogniser in a child process; loads on first use and again when the folder changes."""
+
+    def __init__(
+        self,
+        name: str,
+        model_path: Path,
+        *,
+        device: str,
+        compute_type: str,
+        limits: Limits,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        self.name = name
+        self._model_path = model_path
+        self._device = device
+        self._compute_type = compute_type
+        self._limits = limits
+        self._observers = tuple(observers)
+        bounds = WorkerLimits(limits.stall_timeout_sec, limits.worker_memory_mb)
+        self.worker = Worker(name, bounds, observers)
+        self._lane = threading.Lock()
+        self._loaded: _Loaded | None = None
+        self._digest: tuple[object, str | None] = (None, None)
+
+    @property
+    def loaded(self) -> bool:
+        """True while the child that holds the model runs."""
+        return self._loaded is not None and self._loaded.pid == self.worker.pid
+
+    def ensure_loaded(self) -> None:
+        """Load the model unless this very folder is loaded already.
+
+        Raises:
+            EngineError: the folder, the library, the device or the child is at fault.
+        """
+        with self._lane:
+            self._ready()
+
+    def transcribe(self, request: SpeechRequest, audio: DecodedAudio) -> Transcript:
+        """Recognise in the child; see :class:`stt_engine.speech.SpeechBackend`."""
+        with self._lane:
+            loaded = self._ready()
+            found = self.worker.call(
+                "transcribe",
+                _job(request, audio),
+                timeout=self._limits.transcribe_timeout(audio.duration, 1 + request.translate),
+            )
+        return _transcript(found, audio, loaded.provenance)
+
+    def close(self) -> None:
+        """End the child and free the model's memory."""
+        self._loaded = None
+        self.worker.close()
+
+    def _ready(self) -> _Loaded:
+        """Check folder and library at every call, so that a removed model is never used on."""
+        folder = self._found()
+        fingerprint = folder.fingerprint()
+        loaded = self._loaded
+        if loaded and loaded.fingerprint == fingerprint and self._answers(loaded):
+            return loaded
+        self._loaded = None
+        self._loaded = self._load(folder, fingerprint)
+        return self._loaded
+
+    def _answers(self, loaded: _Loaded) -> bool:
+        return loaded.pid == self.worker.pid and self.worker.state != "stalled"
+
+    def _found(self) -> ModelFolder:
+        attempts = self._attempts()
+        with attempts.of(self.name):
+            folder = locate(self._model_path, self.name)
+            module, command = LIBRARIES[self.name]
+            if importlib.util.find_spec(module) is None:
+                raise BackendUnavailable(f"{module} is not installed ({command})")
+            return folder
+        self.close()
+        raise _error(attempts)
+
+    def _load(self, folder: ModelFolder, fingerprint: object) -> _Loaded:
+        attempts = self._attempts()
+        attempts.tell("started", self.name)
+        job = {
+            "folder": str(folder.path),
+            "weights": str(folder.weights_file),
+            "device": self._device,
+            "compute_type": self._compute_type,
+        }
+        with attempts.of(self.name):
+            if fingerprint != self._digest[0]:
+                self._digest = (fingerprint, sha256_of(folder.weights_file))
+            found = self.worker.call("load", job, timeout=self._limits.load_timeout_sec)
+            facts = {"model": str(folder.path), "model_sha256": self._digest[1], **found["facts"]}
+            loaded = _Loaded(fingerprint, self.worker.pid, facts)
+            return attempts.settle(loaded, self.name).value
+        raise _error(attempts)
+
+    def _attempts(self) -> Attempts:
+        return Attempts(Stage.LOAD, self._observers, detail={"path": str(self._model_path)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    fingerprint: object
+    pid: int | None
+    provenance: dict[str, Any]
+
+
+def _error(attempts: Attempts) -> BaseException:
+    """Give the failure that the load stage recorded back to the STT stage, which records it too."""
+    error = attempts.failures[-1].error
+    return error if error is not None else WorkerError(attempts.failures[-1].message)
+
+
+def _job(request: SpeechRequest, audio: DecodedAudio) -> dict[str, Any]:
+    return {
+        "files": [str(file) for file in audio.files],
+        "language": request.language,
+        "translate": request.translate,
+        "words": request.word_timestamps,
+        "agent_channel": request.agent_channel,
+    }
+
+
+def _transcript(
+    found: Mapping[str, Any], audio: DecodedAudio, provenance: dict[str, Any]
+) -> Transcript:
+    segments = tuple(_segment(raw) for raw in found["segments"])
+    return Transcript(
+        text=found["text"],
+        text_en=found["text_en"],
+        language=found["language"],
+        duration=audio.duration,
+        outcome="speech" if segments else "no_speech",
+        segments=segments,
+        provenance={
+            **provenance,
+            "speech_sec": found["speech_sec"],
+            "rejected_segments": found["rejected"],
+            "source_format": audio.source_format,
+            "channels": len(audio.files),
+        },
+        timings=dict(found["timings"]),
+    )
+
+
+def _segment(raw: Mapping[str, Any]) -> Segment:
+    words = raw["words"]
+    return Segment(
+        **{
+            **raw,
+            "words": None if words is None else tuple(Word(*word) for word in words),
+        }
+    )
