@@ -117,11 +117,21 @@ class WhisperSTT:
         return render(self.recognise(request))
 
     def recognise(
-        self, request: SpeechRequest, passes: tuple[type[Exception], ...] = ()
+        self,
+        request: SpeechRequest,
+        passes: tuple[type[Exception], ...] = (),
+        *,
+        counted: bool = True,
     ) -> Outcome[Transcript]:
-        """Run the chain. Errors of the types in ``passes`` go to the caller instead."""
+        """Run the chain. Errors of the types in ``passes`` go to the caller instead.
+
+        ``counted=False`` tells no observer of the stage: a probe is not a call.
+        """
         attempts = Attempts(
-            Stage.STT, self._observers, passes=passes, detail={"language": request.language}
+            Stage.STT,
+            self._observers if counted else (),
+            passes=passes,
+            detail={"language": request.language},
         )
         attempts.tell("started", "stt", detail={"path": str(request.path)})
         duration = 0.0

@@ -112,6 +112,7 @@ def configure(
     for handler in handlers:
         handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # retries have a line of their own
     for noisy in ("httpx2", "httpcore2", "huggingface_hub", "filelock", "faster_whisper"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.root.level))
     if problem is not None:

@@ -1,0 +1,156 @@
+"""The only orchestrator: recognise, then check; each stage may fail and the answer stays true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import anyio.to_thread
+
+from api_server.services.admission import Admission, QueueFull
+from api_server.services.validator import Findings, IncompleteElementsValidator
+from stt_engine.engine import WhisperSTT
+from stt_engine.errors import AudioRejected, InvalidRequest
+from stt_engine.outcome import DUMMY, Attempts, Failure, Observer, Outcome, Stage
+from stt_engine.speech import SpeechRequest, Transcript, silence
+
+COMPLETE, PARTIAL = "complete", "partial"
+
+STT_STARTED, STT_OK, STT_FAILED, STT_CRASHED = "stt_started", "stt_ok", "stt_failed", "stt_crashed"
+CHECK_STARTED, CHECK_OK, CHECK_FAILED = "check_started", "check_ok", "check_failed"
+
+_CRASHES = {"WorkerDied"}
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """Which agent checks the call, and how long it may take in seconds."""
+
+    url: str
+    request_format: Literal["prompt_based", "text_only"] = "prompt_based"
+    timeout_sec: float = 30.0
+    chat_thread_id: str | None = None
+
+    def mapping(self) -> dict[str, str | None]:
+        """Give it as the validator takes it."""
+        return {
+            "url": self.url,
+            "format": self.request_format,
+            "chat_thread_id": self.chat_thread_id,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call to analyse. ``shown_path`` is the recording's name as the caller knows it."""
+
+    speech: SpeechRequest
+    shown_path: str
+    agent: AgentConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Both stages' outcomes. ``checked`` is ``None`` where no check was asked for or it broke."""
+
+    heard: Outcome[Transcript]
+    checked: Outcome[Findings] | None = None
+    check_failure: Failure | None = None
+    elapsed_sec: float = 0.0
+
+    @property
+    def check_degraded(self) -> bool:
+        """True where a check was asked for and the agent gave nothing usable."""
+        if self.check_failure is not None:
+            return True
+        return self.checked is not None and self.checked.value.agent.is_dummy
+
+
+class CallAnalysis:
+    """Runs calls through the stages."""
+
+    def __init__(
+        self,
+        stt: WhisperSTT,
+        validator: IncompleteElementsValidator,
+        admission: Admission,
+        observers: Iterable[Observer],
+    ) -> None:
+        self._stt = stt
+        self._validator = validator
+        self._admission = admission
+        self._observers = tuple(observers)
+
+    async def run(self, call: Call) -> Analysis:
+        """Analyse one call.
+
+        Raises:
+            AudioRejected: the recording cannot be used (the caller's mistake).
+            InvalidRequest: a parameter has no meaning (the caller's mistake).
+            QueueFull: too many calls wait.
+        """
+        attempts = Attempts(
+            Stage.TRANSCRIBE,
+            self._observers,
+            passes=(AudioRejected, InvalidRequest, QueueFull),
+            detail={"path": call.shown_path},
+        )
+        heard = await self._hear(call, attempts)
+        checked = await self._check(call.agent, heard, attempts) if call.agent else None
+        failure = next((one for one in attempts.failures if one.source == "check"), None)
+        analysis = Analysis(heard, checked, failure)
+        return _timed(attempts.settle(analysis, _grade(analysis)))
+
+    async def _hear(self, call: Call, attempts: Attempts) -> Outcome[Transcript]:
+        async with self._admission.place():
+            attempts.tell("started", STT_STARTED)
+            work = partial(self._stt.recognise, call.speech, (AudioRejected, InvalidRequest))
+            heard: Outcome[Transcript] = Outcome(silence(call.speech), DUMMY)
+            with attempts.of("stt"):
+                heard = await anyio.to_thread.run_sync(work, limiter=self._admission.limiter)
+        if attempts.failures:  # the chain itself broke: a defect of ours, told as a crash
+            return Outcome(heard.value, DUMMY, tuple(attempts.failures))
+        attempts.tell("noted", _stt_result(heard), outcome=heard)
+        return heard
+
+    async def _check(
+        self, agent: AgentConfig, heard: Outcome[Transcript], attempts: Attempts
+    ) -> Outcome[Findings] | None:
+        attempts.tell("noted", CHECK_STARTED)
+        with attempts.of("check"):
+            checked = await self._validator.check(
+                heard.value.segments,
+                agent.mapping(),
+                timeout_sec=agent.timeout_sec,
+                covers_call=_covers_call(heard.value),
+            )
+            healthy = not checked.value.agent.is_dummy
+            attempts.tell("noted", CHECK_OK if healthy else CHECK_FAILED)
+            return checked
+        return None
+
+
+def _covers_call(heard: Transcript) -> bool:
+    """Tell whether nothing heard was rejected, so that absence may be stated."""
+    return heard.outcome == "speech" and not heard.provenance.get("rejected_segments")
+
+
+def _stt_result(heard: Outcome[Transcript]) -> str:
+    if not heard.is_dummy:
+        return STT_OK
+    cause = heard.cause
+    crashed = cause is not None and (cause.unexpected or cause.error_type in _CRASHES)
+    return STT_CRASHED if crashed else STT_FAILED
+
+
+def _grade(analysis: Analysis) -> str:
+    if analysis.heard.is_dummy:
+        return DUMMY
+    return PARTIAL if analysis.check_degraded else COMPLETE
+
+
+def _timed(outcome: Outcome[Analysis]) -> Analysis:
+    found = outcome.value
+    return Analysis(found.heard, found.checked, found.check_failure, outcome.elapsed_sec)

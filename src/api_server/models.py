@@ -1,0 +1,150 @@
+"""The wire types: what callers send and get. Times are in seconds."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from stt_engine.speech import Segment
+
+
+class TranscribeResponse(BaseModel):
+    """The answer of ``POST /transcribe``; every field is always there."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    success: bool
+    """A real backend recognised the recording (silence included)."""
+    text: str
+    """The transcript; empty where nothing was recognised or nothing was said."""
+    duration: float = 0.0
+    """Length of the recording, where it could be read."""
+    language: str = "ko"
+
+    error: str | None = None
+    """Why recognition failed."""
+    error_type: str | None = None
+    backend: str | None = None
+    """`faster-whisper`, `transformers`, `openai-whisper` or `dummy`."""
+    is_dummy: bool = False
+    """No backend could recognise the recording."""
+    dummy_reason: str | None = None
+
+    incomplete_elements: dict[str, Any] | None = None
+    """The check's result, element by element; `null` where not asked for or nothing established."""
+    agent_analysis: str | None = None
+    """The LLM's own words."""
+    agent_type: str | None = None
+    """`vllm`, `external` or `dummy`."""
+    is_agent_dummy: bool = False
+    """The LLM gave no usable answer."""
+    agent_dummy_reason: str | None = None
+
+    is_partial_failure: bool = False
+    """The recording was recognised, and another stage failed."""
+    partial_failure_reason: str | None = None
+    """Names the stage and the cause."""
+
+    request_id: str | None = None
+    outcome: Literal["speech", "no_speech", "failed"] = "failed"
+    segments: list[dict[str, Any]] = []
+    attempts: list[dict[str, Any]] = []
+    """Every attempt that failed, in order."""
+    provenance: dict[str, Any] = {}
+    """Model, its SHA-256, device, parameters."""
+    timings: dict[str, float] = {}
+    processing_time_sec: float = 0.0
+    repair: dict[str, Any] | None = None
+    """What is missing and can be completed later; `null` where nothing is."""
+
+
+class AnalyzeSegment(BaseModel):
+    """One turn of a transcript."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    speaker: Literal["agent", "customer"] | None = None
+    text: str
+    start: float = Field(0.0, ge=0)
+    end: float = Field(0.0, ge=0)
+    channel: int | None = Field(None, ge=0)
+
+
+class AnalyzeRequest(BaseModel):
+    """The body of ``POST /analyze``: exactly one of ``text`` and ``segments``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str | None = None
+    segments: list[AnalyzeSegment] | None = None
+    agent_url: str | None = None
+    agent_request_format: Literal["prompt_based", "text_only"] = "prompt_based"
+    chat_thread_id: str | None = None
+    timeout: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_of(self) -> AnalyzeRequest:
+        if (self.text is None) == (self.segments is None):
+            raise ValueError("give exactly one of 'text' and 'segments'")
+        return self
+
+    def turns(self) -> tuple[Segment, ...]:
+        """Give the transcript as segments."""
+        if self.text is not None:
+            lines = [line.strip() for line in self.text.splitlines() if line.strip()]
+            return tuple(Segment(n, 0.0, 0.0, line) for n, line in enumerate(lines))
+        return tuple(
+            Segment(n, one.start, one.end, one.text, _channel(one), one.speaker)
+            for n, one in enumerate(self.segments or [])
+        )
+
+
+def _channel(segment: AnalyzeSegment) -> int:
+    if segment.channel is not None:
+        return segment.channel
+    return 1 if segment.speaker == "customer" else 0
+
+
+class AnalyzeResponse(BaseModel):
+    """The answer of ``POST /analyze``; its fields mean what they mean in TranscribeResponse."""
+
+    success: bool
+    incomplete_elements: dict[str, Any] | None = None
+    agent_analysis: str | None = None
+    agent_type: str | None = None
+    is_agent_dummy: bool = False
+    agent_dummy_reason: str | None = None
+    error: str | None = None
+    error_type: str | None = None
+    request_id: str | None = None
+    processing_time_sec: float = 0.0
+
+
+class ProblemDocument(BaseModel):
+    """An RFC 9457 problem: the caller's mistake, and what to do about it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = None
+
+
+class HealthResponse(BaseModel):
+    """The answer of ``GET /health``."""
+
+    status: Literal["healthy", "degraded"]
+    ready: bool
+    version: str
+    components: list[dict[str, Any]]
+    circuits: list[dict[str, Any]]
+    last_failures: list[dict[str, Any]]
+    metrics: dict[str, float]
+
+
+class ReadyResponse(BaseModel):
+    """The answer of ``GET /health/ready``."""
+
+    ready: bool
+    reason: str | None = None

@@ -1,0 +1,103 @@
+"""The caller's mistakes as RFC 9457 problem documents; never a dummy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from api_server.models import ProblemDocument
+from stt_engine import errors
+from stt_engine.log import request_id
+
+MEDIA_TYPE = "application/problem+json"
+
+TITLES = {
+    400: "Bad field",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    413: "Too large",
+    415: "Not audio",
+    422: "One input is needed",
+    429: "Busy",
+    503: "Unavailable",
+}
+
+AUDIO_STATUS: dict[type[errors.AudioRejected], int] = {
+    errors.AudioNotFound: 404,
+    errors.AudioUnreadable: 400,
+    errors.AudioEmpty: 415,
+    errors.NotAudio: 415,
+    errors.AudioTruncated: 415,
+    errors.AudioTooLarge: 413,
+    errors.AudioTooLong: 413,
+}
+"""HTTP status of each way a recording can be unusable."""
+
+AUDIO_ADVICE = {
+    400: "Give the path of one readable recording.",
+    404: "Check the path, or upload the recording in the field 'file'.",
+    413: "Split the recording, or ask the operator to raise the limit.",
+    415: "Send the whole recording in a format FFmpeg reads (wav, mp3, m4a, flac, ogg, amr...).",
+}
+
+
+@dataclass
+class Problem(Exception):
+    """A refusal with a status, and words that say what to do. ``slug`` ends the problem's type."""
+
+    status: int
+    slug: str
+    detail: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def response(self) -> JSONResponse:
+        """Give the HTTP answer."""
+        document = ProblemDocument(
+            type=f"urn:stt-engine:problem:{self.slug}",
+            title=TITLES.get(self.status, "Error"),
+            status=self.status,
+            detail=self.detail,
+            request_id=request_id.get(),
+        )
+        return JSONResponse(
+            document.model_dump(), self.status, headers=self.headers, media_type=MEDIA_TYPE
+        )
+
+
+def of_audio(error: errors.AudioRejected, shown_path: str, real_path: str) -> Problem:
+    """Describe an unusable recording; paths of uploads are not the caller's business."""
+    status = AUDIO_STATUS.get(type(error), 415)
+    words = str(error).replace(real_path, shown_path)
+    return Problem(status, error.error_type.lower(), f"{words}. {AUDIO_ADVICE[status]}")
+
+
+def install(app: FastAPI) -> None:
+    """Turn the framework's refusals into problem documents too."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _validation)
+
+
+def _problem(_request: Request, exc: Exception) -> JSONResponse:
+    return cast("Problem", exc).response()
+
+
+def _http(_request: Request, exc: Exception) -> JSONResponse:
+    error = cast("HTTPException", exc)
+    headers = dict(error.headers or {})
+    return Problem(error.status_code, "http", str(error.detail), headers).response()
+
+
+def _validation(_request: Request, exc: Exception) -> JSONResponse:
+    found = cast("RequestValidationError", exc).errors()
+    told = "; ".join(
+        f"{'.'.join(str(part) for part in one['loc'][1:]) or 'body'}: {one['msg']}" for one in found
+    )
+    return Problem(400, "bad-field", told).response()

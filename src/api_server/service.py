@@ -1,0 +1,159 @@
+"""The composition root: settings to wired parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from api_server.analysis import CallAnalysis
+from api_server.health import LastFailures, Readiness
+from api_server.log_lines import AGENT_LINES, CIRCUIT_LINES
+from api_server.metrics import FailureMetrics
+from api_server.models import HealthResponse
+from api_server.services.admission import Admission
+from api_server.services.agent_backend import AgentBackend
+from api_server.services.circuit_policy import CircuitPolicy
+from api_server.services.rubric import load_rubric
+from api_server.services.validation_lines import VALIDATION_LINES
+from api_server.services.validator import (
+    IncompleteElementsValidator,
+    get_incomplete_elements_validator,
+)
+from api_server.settings import Settings
+from api_server.transcribe_lines import HEALTH_LINES, TRANSCRIBE_LINES
+from stt_engine import __version__
+from stt_engine.engine import WhisperSTT
+from stt_engine.fetch_lines import FETCH_LINES
+from stt_engine.log import LogObserver
+from stt_engine.outcome import Observer
+from stt_engine.stt_lines import stt_lines
+
+STT_SLOTS = 2
+"""Calls inside the engine at once: while one is recognised, the next is decoded."""
+
+
+def log_observer(*, reveal_text: bool) -> LogObserver:
+    """Give the observer that writes every line."""
+    return LogObserver(
+        stt_lines(reveal_text=reveal_text),
+        FETCH_LINES,
+        TRANSCRIBE_LINES,
+        AGENT_LINES,
+        VALIDATION_LINES,
+        CIRCUIT_LINES,
+        HEALTH_LINES,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything that one server holds."""
+
+    settings: Settings
+    stt: WhisperSTT
+    agent: AgentBackend
+    validator: IncompleteElementsValidator
+    admission: Admission
+    analysis: CallAnalysis
+    metrics: FailureMetrics
+    last_failures: LastFailures
+    readiness: Readiness
+
+    @classmethod
+    def of(cls, settings: Settings) -> Service:
+        """Wire a server. Loads nothing and connects to nothing.
+
+        Raises:
+            ValueError: the rubric file or a backend's name is wrong.
+        """
+        metrics, last_failures = FailureMetrics(), LastFailures()
+        observers: tuple[Observer, ...] = (
+            log_observer(reveal_text=settings.log_transcripts),
+            metrics,
+            last_failures,
+        )
+        stt = _engine(settings, observers)
+        agent = _agent(settings, observers)
+        rubric = load_rubric(settings.rubric_path) if settings.rubric_path else load_rubric()
+        validator = get_incomplete_elements_validator(agent, rubric, observers)
+        admission = Admission(STT_SLOTS, settings.queue_max_waiting)
+        return cls(
+            settings,
+            stt,
+            agent,
+            validator,
+            admission,
+            CallAnalysis(stt, validator, admission, observers),
+            metrics,
+            last_failures,
+            Readiness(stt, settings.ready_canary_text, settings.ready_interval_sec, observers),
+        )
+
+    def health(self) -> HealthResponse:
+        """Give the state of every wired component; waits for nothing."""
+        ready = self.readiness.reason is None
+        circuits = self.agent.circuits.snapshots()
+        agent_state = self.last_failures.agent(self.settings.agent_url)
+        components: list[dict[str, Any]] = [
+            {"name": one.name, "state": one.state, "loaded": one.loaded, "pid": one.pid}
+            for one in self.stt.components()
+        ]
+        components.append({"name": "agent", "state": agent_state, "url": self.settings.agent_url})
+        components.append({"name": "queue", "state": "ok", "waiting": self.admission.waiting})
+        well = ready and agent_state != "failing" and all(one.state == "closed" for one in circuits)
+        return HealthResponse(
+            status="healthy" if well else "degraded",
+            ready=ready,
+            version=__version__,
+            components=components,
+            circuits=[_circuit(one) for one in circuits],
+            last_failures=self.last_failures.failures(),
+            metrics=self.metrics.rates(),
+        )
+
+    def exposition(self) -> bytes:
+        """Give the Prometheus text."""
+        loaded = {one.name: one.loaded for one in self.stt.components() if one.name != "audio"}
+        circuits = {one.target: one.state != "closed" for one in self.agent.circuits.snapshots()}
+        return self.metrics.exposition(self.admission.waiting, loaded, circuits)
+
+    async def aclose(self) -> None:
+        """End child processes and connections."""
+        self.readiness.end()
+        self.stt.close()
+        await self.agent.aclose()
+
+
+def _engine(settings: Settings, observers: tuple[Observer, ...]) -> WhisperSTT:
+    return WhisperSTT(
+        settings.stt_model_path,
+        settings.stt_device,
+        settings.stt_compute_type,
+        backends=settings.stt_backends,
+        limits=settings.limits(),
+        observers=observers,
+        preload=False,
+    )
+
+
+def _agent(settings: Settings, observers: tuple[Observer, ...]) -> AgentBackend:
+    key = settings.agent_api_key
+    return AgentBackend(
+        observers=observers,
+        circuit_policy=CircuitPolicy(
+            failure_threshold=settings.circuit_failure_threshold,
+            recovery_timeout=settings.circuit_recovery_timeout_sec,
+        ),
+        model=settings.agent_model,
+        api_key=key.get_secret_value() if key else None,
+        connect_timeout_sec=settings.agent_connect_timeout_sec,
+    )
+
+
+def _circuit(snapshot: Any) -> dict[str, Any]:  # noqa: ANN401 - see CircuitBreakers.snapshots
+    return {
+        "target": snapshot.target,
+        "state": snapshot.state,
+        "failures": snapshot.failures,
+        "retry_after": snapshot.retry_after,
+    }
