@@ -105,7 +105,7 @@ async def transcribe_v2(
     agent_url: Annotated[str | None, Form()] = None,
     agent_request_format: Annotated[AgentFormat, Form()] = "prompt_based",
     chat_thread_id: Annotated[str | None, Form()] = None,
-    timeout: Annotated[float | None, Form(gt=0, allow_inf_nan=False)] = None,  # noqa: ASYNC109
+    timeout: Annotated[float | None, Form(ge=1, allow_inf_nan=False)] = None,  # noqa: ASYNC109
     strict: Annotated[bool | None, Form()] = None,
 ) -> Response:
     """Transcribe a recording and, if asked, check it for elements of an incomplete sale."""

@@ -81,7 +81,7 @@ class AnalyzeRequest(BaseModel):
     agent_url: str | None = None
     agent_request_format: Literal["prompt_based", "text_only"] = "prompt_based"
     chat_thread_id: str | None = None
-    timeout: float | None = Field(None, gt=0)
+    timeout: float | None = Field(None, ge=1, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _one_of(self) -> AnalyzeRequest:

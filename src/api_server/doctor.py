@@ -1,0 +1,166 @@
+"""What works on this machine, what does not, and what to do about it: by trying it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Literal
+
+import anyio
+
+from api_server.service import Service
+from api_server.settings import LOOPBACK, Settings
+from stt_engine.errors import EngineError, NotApplicable
+from stt_engine.isolated import LIBRARIES
+from stt_engine.model_folder import locate
+from stt_engine.speech import SpeechRequest
+
+Verdict = Literal["ok", "warn", "fail"]
+
+_LOW_SPACE_GB = 2.0
+_AGENT_PROBE_SEC = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was tried. ``advice`` says what to do; empty where all is well."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Try everything a call needs, cheapest first; the last ones load a model and call the LLM."""
+    yield _python()
+    yield _cpu()
+    yield from _libraries()
+    yield from _model(settings)
+    yield from _folders(settings)
+    yield _keys(settings)
+    service = Service.of(settings)
+    try:
+        yield _recognition(service)
+        yield anyio.run(_agent, service)
+    finally:
+        service.stt.close()
+
+
+def _python() -> Check:
+    found = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    return Check("python", "ok", found)
+
+
+def _cpu() -> Check:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    flags = _cpu_flags()
+    units = [name for name in ("avx2", "avx512f", "avx512_vnni", "amx_bf16") if name in flags]
+    return Check("cpu", "ok", f"{cores} cores; {', '.join(units) or 'no vector units listed'}")
+
+
+def _cpu_flags() -> set[str]:
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return set()
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
+    return set(next((line for line in lines if line.startswith("flags")), "").split())
+
+
+def _libraries() -> Iterator[Check]:
+    for backend, (module, command) in LIBRARIES.items():
+        if importlib.util.find_spec(module):
+            yield Check(f"library {backend}", "ok", version(backend))
+        else:
+            advice = f"optional fallback; to have it: {command}"
+            yield Check(f"library {backend}", "warn", "not installed", advice)
+
+
+def _model(settings: Settings) -> Iterator[Check]:
+    for backend in settings.stt_backends:
+        name = f"model {backend}"
+        try:
+            folder = locate(settings.stt_model_path, backend)
+        except NotApplicable as exc:
+            yield Check(name, "warn", str(exc), "optional fallback; it needs its own format")
+        except EngineError as exc:
+            verdict: Verdict = "fail" if backend == settings.stt_backends[0] else "warn"
+            yield Check(name, verdict, f"{exc.error_type}: {exc}", _MODEL_ADVICE)
+        else:
+            yield Check(name, "ok", str(folder.path))
+
+
+_MODEL_ADVICE = "fetch it with `stt-engine model fetch`, or point STT_MODEL_PATH at a folder"
+
+
+def _folders(settings: Settings) -> Iterator[Check]:
+    for root in settings.audio_roots:
+        if root.is_dir():
+            yield Check("audio root", "ok", str(root))
+        else:
+            advice = "create it or set AUDIO_ROOTS; uploads work without it"
+            yield Check("audio root", "warn", f"{root} is no folder", advice)
+    if settings.log_file is not None:
+        yield _writable("log folder", settings.log_file.parent, "stdout still has every line")
+    temp = Path(tempfile.gettempdir())
+    free = shutil.disk_usage(temp).free / 1024**3
+    low = free < _LOW_SPACE_GB
+    advice = "uploads and decoded audio go there; free some space or set TMPDIR" if low else ""
+    yield Check("temporary folder", "warn" if low else "ok", f"{temp}: {free:.1f} GiB free", advice)
+
+
+def _writable(name: str, folder: Path, otherwise: str) -> Check:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return Check(name, "ok", str(folder))
+    except OSError as exc:
+        return Check(name, "warn", f"{folder}: {exc.strerror}", otherwise)
+
+
+def _keys(settings: Settings) -> Check:
+    if settings.api_keys:
+        return Check("access", "ok", f"{len(settings.api_keys)} API keys")
+    if settings.api_host in LOOPBACK:
+        return Check("access", "ok", f"no key needed on {settings.api_host}")
+    if settings.api_allow_no_key:
+        return Check("access", "warn", f"no key on {settings.api_host}", "set API_KEYS")
+    found = f"{settings.api_host} without a key"
+    return Check("access", "fail", found, "set API_KEYS, or API_ALLOW_NO_KEY=true")
+
+
+def _recognition(service: Service) -> Check:
+    assets = files("stt_engine") / "assets"
+    known = json.loads((assets / "canary.json").read_text(encoding="utf-8"))
+    with as_file(assets / "canary.wav") as clip:
+        heard = service.stt.recognise(SpeechRequest(clip, known["language"]), counted=False)
+    cause = heard.cause
+    if heard.is_dummy and cause is not None:
+        found = f"{cause.error_type}: {cause.message}"
+        return Check("recognition", "fail", found, "see the lines above; every call would be dummy")
+    found = f'{heard.source}, {heard.elapsed_sec:.1f} s with loading: "{heard.value.text}"'
+    return Check("recognition", "ok", found)
+
+
+async def _agent(service: Service) -> Check:
+    url = service.settings.agent_url
+    probe = await service.agent.probe(url, _AGENT_PROBE_SEC)
+    await service.agent.aclose()
+    if probe.ready:
+        return Check("LLM server", "ok", f"{url}: {probe.model}, {probe.elapsed_sec:.1f} s")
+    advice = "transcripts work without it, checks do not; start it or set VLLM_API_URL"
+    return Check("LLM server", "warn", f"{url}: {probe.error_type}: {probe.error}", advice)
+
+
+def can_transcribe(checks: list[Check]) -> bool:
+    """Tell whether a call sent to this machine would be transcribed."""
+    return not any(check.verdict == "fail" for check in checks)

@@ -1,0 +1,232 @@
+"""What was found in a call, and the rules by which a claim becomes a finding. Pure.
+
+A claim of presence needs a quote that is in the transcript; a claim of absence needs the whole
+call. There is no default: whatever is not established is ``undetermined``, with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal, Protocol, get_args
+
+from api_server.services.evidence import Evidence, TranscriptIndex, normalise
+from api_server.services.rubric import Element, Kind, Rubric
+from stt_engine.speech import Segment
+
+Status = Literal["violated", "satisfied", "not_found", "not_applicable", "undetermined"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+Source = Literal["rules", "llm", "both"]
+
+PRESENT: Mapping[Kind, Status] = MappingProxyType(
+    {"prohibited": "violated", "required": "satisfied"}
+)
+"""The one status that says "it was said", by kind of element."""
+
+
+class Reason(StrEnum):
+    """Why an element has its status; :data:`REASON_TEXT` has the words for people."""
+
+    EVIDENCE_FOUND = "evidence_found"
+    NOT_SAID = "not_said"
+    CONDITION_NOT_MET = "condition_not_met"
+    OUTSIDE_CALL = "outside_call"
+    EVIDENCE_NOT_FOUND = "evidence_not_found"
+    WRONG_SPEAKER = "evidence_wrong_speaker"
+    DENIAL = "evidence_is_denial"
+    KIND_MISMATCH = "kind_mismatch"
+    ALWAYS_APPLIES = "always_applies"
+    AGENT_UNDETERMINED = "agent_undetermined"
+    AGENT_FAILED = "agent_failed"
+    TRANSCRIPT_DEGRADED = "transcript_degraded"
+    NO_TRANSCRIPT = "no_transcript"
+
+
+REASON_TEXT: Mapping[Reason, str] = MappingProxyType(
+    {
+        Reason.EVIDENCE_FOUND: "통화 기록에서 근거를 확인함",
+        Reason.NOT_SAID: "통화 전체에서 해당하는 말이 발견되지 않음(분석기의 판단)",
+        Reason.CONDITION_NOT_MET: "적용 조건에 해당하지 않음(분석기의 판단)",
+        Reason.OUTSIDE_CALL: "점검표에서 일대일 통화에 적용하지 않는 항목으로 정함",
+        Reason.EVIDENCE_NOT_FOUND: "근거 인용문이 통화 기록에 없음",
+        Reason.WRONG_SPEAKER: "근거 인용문이 상담원이 아니라 고객의 말임",
+        Reason.DENIAL: "근거 인용문이 그 말을 부정하는 문장임",
+        Reason.KIND_MISMATCH: "항목의 종류에 맞지 않는 판정임",
+        Reason.ALWAYS_APPLIES: "모든 통화에 적용되는 항목을 해당 없음으로 판정함",
+        Reason.AGENT_UNDETERMINED: "분석기가 판단하지 못함",
+        Reason.AGENT_FAILED: "분석에 실패함",
+        Reason.TRANSCRIPT_DEGRADED: "통화 기록이 전체를 담지 않아 없다고 말할 수 없음",
+        Reason.NO_TRANSCRIPT: "통화 기록이 없음",
+    }
+)
+"""Korean words for every reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an agent says about one element; nothing of it is believed yet."""
+
+    status: Status
+    quote: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFinding:
+    """What the rule tier says about one element: it was said, in these words of the transcript.
+
+    Patterns prove presence only. An element that is covered and not established has no quotes.
+    """
+
+    quotes: tuple[str, ...] = ()
+
+
+class RuleTier(Protocol):
+    """Deterministic patterns that need no agent."""
+
+    def examine(self, segments: Sequence[Segment], rubric: Rubric) -> Mapping[str, RuleFinding]:
+        """Give a finding for every element id that the patterns cover."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result for one element. ``source`` is ``None`` where nobody established anything.
+
+    ``explanation`` is the agent's own sentence: untrusted, for the reviewer, never a proof.
+    """
+
+    element: Element
+    status: Status
+    reason: Reason
+    source: Source | None = None
+    evidence: tuple[Evidence, ...] = ()
+    explanation: str | None = None
+    rejected_quotes: tuple[str, ...] = ()
+
+    @property
+    def established(self) -> bool:
+        """True where the rule tier or an agent determined the status."""
+        return self.source is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A transcript ready to be examined; ``covers_call``: nothing of the call is missing."""
+
+    segments: tuple[Segment, ...]
+    index: TranscriptIndex
+    covers_call: bool
+
+
+def open_findings(rubric: Rubric, reason: Reason) -> tuple[Finding, ...]:
+    """Give every element as undetermined: the result when nobody could examine the call."""
+    return tuple(Finding(element, "undetermined", reason) for element in rubric.elements)
+
+
+def judge(element: Element, claim: Claim | None, call: Call) -> Finding:
+    """Turn an agent's claim (``None``: it failed) into a finding."""
+    if claim is None:
+        return Finding(element, "undetermined", Reason.AGENT_FAILED)
+    finding = _judge(element, claim, call)
+    return replace(finding, explanation=claim.reason.strip() or None)
+
+
+def _judge(element: Element, claim: Claim, call: Call) -> Finding:
+    if claim.status == "undetermined":
+        return Finding(element, "undetermined", Reason.AGENT_UNDETERMINED)
+    if claim.status == "not_found":
+        return _absent(element, "not_found", Reason.NOT_SAID, call)
+    if claim.status == "not_applicable":
+        if not element.applies_if:  # else an agent could wave every duty away
+            return Finding(element, "undetermined", Reason.ALWAYS_APPLIES)
+        return _absent(element, "not_applicable", Reason.CONDITION_NOT_MET, call)
+    if claim.status != PRESENT[element.kind]:
+        # "satisfied" for a prohibited element can mean "it was said" and "all is well"; and a
+        # refusal to do the required is an element of its own. Guessing would be inventing.
+        rejected = _shown(claim.quote)
+        return Finding(element, "undetermined", Reason.KIND_MISMATCH, rejected_quotes=rejected)
+    return prove(element, (claim.quote,), call, "llm")
+
+
+def _absent(element: Element, status: Status, reason: Reason, call: Call) -> Finding:
+    """Give a claim of absence, or of a condition that never came up: it needs the whole call."""
+    if not call.covers_call:
+        return Finding(element, "undetermined", Reason.TRANSCRIPT_DEGRADED)
+    return Finding(element, status, reason, "llm")
+
+
+def prove(element: Element, quotes: Sequence[str], call: Call, source: Source) -> Finding:
+    """Give ``element`` as said, with every quote that proves it; undetermined without any."""
+    proofs = {quote: _proof(element, quote, call.index) for quote in quotes}
+    evidence = tuple(
+        part for proof in proofs.values() if isinstance(proof, tuple) for part in proof
+    )
+    problems = {quote: proof for quote, proof in proofs.items() if isinstance(proof, Reason)}
+    rejected = tuple(shown for quote in problems for shown in _shown(quote))
+    if evidence:
+        return Finding(
+            element,
+            PRESENT[element.kind],
+            Reason.EVIDENCE_FOUND,
+            source,
+            tuple(dict.fromkeys(evidence)),
+            rejected_quotes=rejected,
+        )
+    reason = next(iter(problems.values()), Reason.EVIDENCE_NOT_FOUND)
+    return Finding(element, "undetermined", reason, rejected_quotes=rejected)
+
+
+def _proof(element: Element, quote: str, index: TranscriptIndex) -> tuple[Evidence, ...] | Reason:
+    hits = index.find(quote, without_customer=element.said_by == "agent")
+    if not hits:
+        anyone = element.said_by == "agent" and index.find(quote)
+        return Reason.WRONG_SPEAKER if anyone else Reason.EVIDENCE_NOT_FOUND
+    denials = [normalise(denial).text for denial in element.denials]
+    stated = [
+        hit for hit in hits if not any(denial in normalise(hit.passage).text for denial in denials)
+    ]
+    return tuple(part for hit in stated for part in hit.parts) or Reason.DENIAL
+
+
+def _shown(quote: str) -> tuple[str, ...]:
+    return (quote,) if quote.strip() else ()
+
+
+def combine(llm: Finding, rules: Finding | None) -> Finding:
+    """Join both tiers: a proved statement stands against any opinion that it was not made."""
+    if rules is None or not rules.established:
+        return llm
+    both = llm.established and llm.status == rules.status
+    return replace(
+        rules,
+        source="both" if both else "rules",
+        evidence=tuple(dict.fromkeys(rules.evidence + llm.evidence)) if both else rules.evidence,
+        explanation=llm.explanation if both else None,
+        rejected_quotes=rules.rejected_quotes + llm.rejected_quotes,
+    )
+
+
+def examine(
+    rubric: Rubric,
+    call: Call,
+    claims: Mapping[str, Claim] | None,
+    rules: Mapping[str, RuleFinding],
+) -> tuple[Finding, ...]:
+    """Give one finding per element, in order; ``claims`` is ``None`` for a failed agent."""
+    return tuple(_examine(element, call, claims, rules) for element in rubric.elements)
+
+
+def _examine(
+    element: Element,
+    call: Call,
+    claims: Mapping[str, Claim] | None,
+    rules: Mapping[str, RuleFinding],
+) -> Finding:
+    if not element.applicable and claims is not None:
+        return Finding(element, "not_applicable", Reason.OUTSIDE_CALL)
+    llm = judge(element, claims.get(element.id) if claims else None, call)
+    rule = rules.get(element.id)
+    return combine(llm, prove(element, rule.quotes, call, "rules") if rule else None)

@@ -1,0 +1,72 @@
+"""The log lines of the validation stage. Words of a call or of an agent never appear in them.
+
+Failures of the agent itself are the lines of ``[AgentBackend]``; they are not repeated here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from stt_engine.log import Line, Table, cause_of
+from stt_engine.outcome import Event, Stage
+
+REJECTED_QUOTE = "rejected_quote"
+"""``source`` of the event of a quote that was not accepted as proof."""
+
+_STATUS_WORDS = {
+    "violated": "위반",
+    "satisfied": "충족",
+    "not_found": "미발견",
+    "not_applicable": "해당없음",
+    "undetermined": "판정불가",
+}
+
+
+def _started(event: Event) -> str:
+    facts = event.detail
+    return (
+        f"검증 시작 (rubric={facts['rubric_version']}, 항목 {facts['elements']}개, "
+        f"발화 {facts['segments']}개)"
+    )
+
+
+def _done(event: Event) -> str | None:
+    if event.outcome is None or event.outcome.is_dummy:
+        return None
+    return f"검증 완료 ({event.elapsed_sec:.1f}초, {_counts(event)})"
+
+
+def _nothing(event: Event) -> str | None:
+    if event.outcome is None or not event.outcome.is_dummy:
+        return None
+    return f"검증 결과 없음: 위반이 없다는 뜻이 아님 ({event.elapsed_sec:.1f}초, {_counts(event)})"
+
+
+def _counts(event: Event) -> str:
+    counts = event.detail["counts"]
+    shown = counts if isinstance(counts, Mapping) else {}
+    return ", ".join(f"{word} {shown.get(status, 0)}" for status, word in _STATUS_WORDS.items())
+
+
+def _rejected(event: Event) -> str | None:
+    if event.source != REJECTED_QUOTE:
+        return None
+    facts = event.detail
+    return f"근거 인용문 기각 (항목={facts['element']}, 이유={facts['reason']}, {facts['chars']}자)"
+
+
+def _failed(event: Event) -> str:
+    return f"규칙 검사 실패: {cause_of(event)}"
+
+
+VALIDATION_LINES: Table = {
+    (Stage.VALIDATION, "started"): (Line("Validation", logging.INFO, _started),),
+    (Stage.VALIDATION, "failed"): (Line("Validation", logging.ERROR, _failed),),
+    (Stage.VALIDATION, "noted"): (Line("Validation", logging.WARNING, _rejected),),
+    (Stage.VALIDATION, "settled"): (
+        Line("Validation", logging.INFO, _done),
+        Line("Validation", logging.WARNING, _nothing),
+    ),
+}
+"""The ``[Validation]`` lines, for a :class:`stt_engine.log.LogObserver`."""
