@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stt_engine.catalogue import sha256_of
 from stt_engine.errors import BackendUnavailable, WorkerError, WorkspaceError
 from stt_engine.model_folder import ModelFolder, locate
-from stt_engine.outcome import Attempts, Observer, Stage
+from stt_engine.outcome import Attempts, Event, Observer, Stage, emit
 from stt_engine.speech import AudioLimits, DecodedAudio, Segment, SpeechRequest, Transcript, Word
-from stt_engine.weights import sha256_of
 from stt_engine.worker import Worker, WorkerLimits
 
 LIBRARIES = {
@@ -137,6 +137,7 @@ class IsolatedBackend:
                 "transcribe",
                 _job(request, audio),
                 timeout=self._limits.transcribe_timeout(audio.duration, 1 + request.translate),
+                on_progress=self._tell_progress,
             )
         return _transcript(found, audio, loaded.provenance)
 
@@ -187,6 +188,10 @@ class IsolatedBackend:
             loaded = _Loaded(fingerprint, self.worker.pid, facts)
             return attempts.settle(loaded, self.name).value
         raise _error(attempts)
+
+    def _tell_progress(self, message: Mapping[str, Any]) -> None:
+        detail = {"done_sec": message["done_sec"], "channel": message["channel"]}
+        emit(self._observers, Event(Stage.STT, "noted", self.name, detail=detail))
 
     def _attempts(self) -> Attempts:
         return Attempts(Stage.LOAD, self._observers, detail={"path": str(self._model_path)})

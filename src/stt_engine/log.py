@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from stt_engine.outcome import Event, Kind, Stage
 
@@ -90,14 +90,17 @@ def configure(
     level: str = "INFO",
     fmt: Literal["line", "json"] = "line",
     file: Path | None = None,
+    stream: IO[str] | None = None,
 ) -> None:
-    """Send every log line to stdout and, where given, to a rotating ``file`` (10 MiB, 5 old ones).
+    """Send every log line to ``stream`` (stdout) and, where given, to a rotating ``file``.
+
+    The file is rotated at 10 MiB; five old ones are kept.
 
     A ``file`` that cannot be opened is reported on stdout and left out: logging must not stop
     the service.
     """
     formatter = JsonFormatter() if fmt == "json" else LineFormatter()
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+    handlers: list[logging.Handler] = [logging.StreamHandler(stream or sys.stdout)]
     problem = None
     if file is not None:
         try:

@@ -151,13 +151,15 @@ class _Run:
         raw = np.memmap(file, dtype="<i2", mode="r")
         for start, end in pieces(raw):
             samples = raw[start:end].astype(np.float32) / 32768.0
-            for heard in self._piece(samples, task):
+            for done, heard in self._piece(samples, task):
                 moved = heard.moved(start / SAMPLE_RATE)
                 if self._accepted(moved, channel):
                     yield moved
+                self.tell("progress", channel=channel, done_sec=(start + done) / SAMPLE_RATE)
             self.tell("progress", channel=channel, done_sec=end / SAMPLE_RATE)
 
-    def _piece(self, samples: Samples, task: str) -> Iterator[Heard]:
+    def _piece(self, samples: Samples, task: str) -> Iterator[tuple[int, Heard]]:
+        """Give each segment with the number of samples that are done by then."""
         with native_errors():
             spans = speech_spans(samples)
             if task == "transcribe":
@@ -166,7 +168,7 @@ class _Run:
                 language = self.language = self.language or self._detected(samples, spans)
                 speech = samples[start:end]
                 for heard in self.model.hear(speech, language, task, words=self.job["words"]):
-                    yield heard.moved(start / SAMPLE_RATE)
+                    yield end, heard.moved(start / SAMPLE_RATE)
 
     def _detected(self, samples: Samples, spans: list[tuple[int, int]]) -> str:
         """Listen to the longest stretch: a short "yes" tells little about its language."""
