@@ -29,10 +29,10 @@ from api_server.problems import Problem
 from api_server.service import Service
 from api_server.services.admission import QueueFull
 from api_server.settings import Settings
-from stt_engine import __version__
 from stt_engine.errors import AudioRejected, InvalidRequest
 from stt_engine.log import request_id
 from stt_engine.speech import SpeechRequest
+from stt_engine.version import __version__
 
 router = APIRouter()
 

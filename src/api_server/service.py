@@ -21,12 +21,12 @@ from api_server.services.validator import (
 )
 from api_server.settings import Settings
 from api_server.transcribe_lines import HEALTH_LINES, TRANSCRIBE_LINES
-from stt_engine import __version__
 from stt_engine.engine import WhisperSTT
 from stt_engine.fetch_lines import FETCH_LINES
 from stt_engine.log import LogObserver
 from stt_engine.outcome import Observer
 from stt_engine.stt_lines import stt_lines
+from stt_engine.version import __version__
 
 STT_SLOTS = 2
 """Calls inside the engine at once: while one is recognised, the next is decoded."""
@@ -75,7 +75,9 @@ class Service:
         stt = _engine(settings, observers)
         agent = _agent(settings, observers)
         rubric = load_rubric(settings.rubric_path) if settings.rubric_path else load_rubric()
-        validator = get_incomplete_elements_validator(agent, rubric, observers)
+        validator = get_incomplete_elements_validator(
+            agent, rubric, observers, max_tokens=settings.agent_max_tokens
+        )
         admission = Admission(STT_SLOTS, settings.queue_max_waiting)
         return cls(
             settings,

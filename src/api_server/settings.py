@@ -110,6 +110,9 @@ class Settings(BaseSettings):
     agent_max_timeout_sec: float = Field(300.0, gt=0)
     """Longest `timeout` that a caller may ask for."""
 
+    agent_max_tokens: int = Field(1536, ge=64)
+    """Longest answer of the LLM in tokens; the default rubric's takes 500 to 1,000."""
+
     agent_connect_timeout_sec: float = Field(3.0, gt=0)
     """Time for one connection attempt to an LLM server."""
 

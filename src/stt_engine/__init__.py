@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
+
+from stt_engine.version import __version__
 
 if TYPE_CHECKING:
     from stt_engine.engine import TranscribeResult, WhisperSTT
     from stt_engine.isolated import Limits
 
 __all__ = ["Limits", "TranscribeResult", "WhisperSTT", "__version__"]
-
-try:
-    __version__ = version("stt-engine")
-except PackageNotFoundError:  # run from a source tree that is not installed
-    __version__ = "0+source"
 
 
 def __getattr__(name: str) -> object:

@@ -47,7 +47,7 @@ class LlmServer:
         self._log = log
         command = [
             sys.executable,
-            str(Path(__file__).with_name("run_llm.py")),
+            str(ROOT / "examples" / "llm_server.py"),
             str(model_file()),
             str(self.port),
             str(context),

@@ -16,11 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from stt_engine import __version__
 from stt_engine.backends.native import native_errors
 from stt_engine.backends.vad import Samples, speech_spans
 from stt_engine.errors import EmptyTranscript, LanguageNotSupported
 from stt_engine.speech import AUTO, SAMPLE_RATE
+from stt_engine.version import __version__
 
 PIECE_SEC = 600.0
 """Longest stretch given to a model at once; ten minutes cost about 300 MiB of features."""

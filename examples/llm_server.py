@@ -1,15 +1,21 @@
 """Run one real LLM server (llama.cpp through xllamacpp) until the process is ended.
 
-``python tests/support/run_llm.py MODEL.gguf PORT [CONTEXT_TOKENS]``
+``python examples/llm_server.py MODEL.gguf PORT [CONTEXT_TOKENS]``: OpenAI-compatible, on loopback.
 """
+
+from __future__ import annotations
 
 import sys
 import threading
 
 import xllamacpp
 
+SLOTS = 2
+"""Requests at once; the context is divided among them."""
+
 
 def main() -> None:
+    """Load the model and serve."""
     model, port, *rest = sys.argv[1:]
     params = xllamacpp.CommonParams()
     params.model.path = model
@@ -17,7 +23,7 @@ def main() -> None:
     params.hostnames = ["127.0.0.1"]
     params.port = int(port)
     params.n_ctx = int(rest[0]) if rest else 8192
-    params.n_parallel = 2  # the context is divided among them
+    params.n_parallel = SLOTS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
     params.n_gpu_layers = 0
     params.endpoint_metrics = True

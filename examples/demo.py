@@ -1,0 +1,371 @@
+"""A tour of the promises: the real server, real speech, a real LLM, and what happens without them.
+
+Healthy; the LLM server killed; the model folder gone; both; and all of it back, with no restart.
+Each answer is compared with what was promised; the exit code is 1 if one differs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from stt_engine import log
+from stt_engine.outcome import Event
+from stt_engine.weights import ensure_model_exists
+
+ROOT = Path(__file__).resolve().parent.parent
+CALL = ROOT / "audio" / "sample_call.wav"
+KOREAN_CALL = ROOT / "audio" / "sample_call_ko.json"
+WHISPER = "Systran/faster-whisper-base"
+LLM = "smollm2-135m-instruct"
+GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+START_SEC = 120.0
+AGENT_SEC = 240.0  # a language model on two busy cores takes its time over 3,000 tokens
+LLM_CONTEXT = 16384
+
+screen = Console(soft_wrap=True, highlight=False)
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One stop of the tour. ``promised``: field to the value it must have."""
+
+    title: str
+    promised: dict[str, object]
+    degraded: str | None = None
+
+
+STOPS = {
+    "a": Stop(
+        "(a) healthy: transcript, and the LLM's check with evidence",
+        {"success": True, "is_dummy": False, "is_agent_dummy": False, "is_partial_failure": False},
+    ),
+    "b": Stop(
+        "(b) the LLM server is killed: the transcript stays, the failed check is named",
+        {"success": True, "is_agent_dummy": True, "is_partial_failure": True,
+         "incomplete_elements": None},
+        "agent",
+    ),
+    "c": Stop(
+        "(c) the model folder is gone: an honest dummy; the LLM is asked, and finds nothing",
+        {"success": False, "text": "", "is_dummy": True, "error_type": "FileNotFoundError",
+         "is_agent_dummy": False},
+        "stt",
+    ),
+    "d": Stop(
+        "(d) both are gone: still an answer, and it says so",
+        {"success": False, "text": "", "is_dummy": True, "is_agent_dummy": True,
+         "incomplete_elements": None},
+        "stt,agent",
+    ),
+    "e": Stop(
+        "(e) both are back: the same server, never restarted, is whole again",
+        {"success": True, "is_dummy": False, "is_agent_dummy": False, "is_partial_failure": False},
+    ),
+}  # fmt: skip
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Tour:
+    """The running processes, and what has been seen so far."""
+
+    folder: Path
+    gguf: Path
+    model: Path
+    server_port: int = field(default_factory=_free_port)
+    llm_port: int = field(default_factory=_free_port)
+    llm: subprocess.Popen[bytes] | None = None
+    rows: list[tuple[str, bool, float]] = field(default_factory=list)
+
+    @property
+    def server_url(self) -> str:
+        """Where the server under show listens."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def log_file(self) -> Path:
+        """The server's own log."""
+        return self.folder / "api-server.log"
+
+    @property
+    def link(self) -> Path:
+        """The model folder as the server knows it: a link, so that it can go and come back."""
+        return self.folder / "whisper-base"
+
+    def start_llm(self) -> None:
+        """Start a real LLM server and wait until it has loaded its model."""
+        self.llm = _start(
+            [sys.executable, ROOT / "examples" / "llm_server.py", self.gguf, self.llm_port,
+             LLM_CONTEXT],
+            self.folder / "llm.log",
+        )  # fmt: skip
+        _wait(f"http://127.0.0.1:{self.llm_port}/health", self.llm)
+
+    def kill_llm(self) -> None:
+        """Kill the LLM server, as a crash would."""
+        if self.llm is not None:
+            self.llm.kill()
+            self.llm.wait()
+
+    def show(self, key: str) -> None:
+        """Send the sample call, print what came back, and hold it against the promise."""
+        stop = STOPS[key]
+        screen.rule(f"[bold]{stop.title}")
+        before = self.log_file.stat().st_size
+        began = time.monotonic()
+        with screen.status("POST /transcribe ..."):
+            response = httpx2.post(
+                f"{self.server_url}/transcribe",
+                data={
+                    "file_path": str(CALL),
+                    "language": "en",
+                    "incomplete_elements_check": "true",
+                    "timeout": str(AGENT_SEC),
+                },
+                timeout=AGENT_SEC + START_SEC,
+                trust_env=False,
+            )
+        took = time.monotonic() - began
+        answer = response.json()
+        kept = _differences(stop, response, answer)
+        _print_answer(answer, response.headers.get("x-stt-degraded"))
+        _print_log(self.log_file, before)
+        for difference in kept:
+            screen.print(f"[red]not as promised: {escape(difference)}[/red]")
+        self.rows.append((stop.title, not kept, took))
+
+    def analyze_korean(self) -> None:
+        """Check the Korean transcript alone, through POST /analyze."""
+        screen.rule("[bold]the LLM leg by itself: a Korean transcript to POST /analyze")
+        body = json.loads(KOREAN_CALL.read_text(encoding="utf-8"))
+        body["timeout"] = AGENT_SEC
+        began = time.monotonic()
+        with screen.status("POST /analyze ..."):
+            response = httpx2.post(
+                f"{self.server_url}/analyze", json=body, timeout=AGENT_SEC + 30, trust_env=False
+            )
+        answer = response.json()
+        _print_elements(answer.get("incomplete_elements"))
+        well = bool(response.is_success and answer["success"] and not answer["is_agent_dummy"])
+        if not well:
+            screen.print(f"[red]{escape(str(answer))}[/red]")
+        self.rows.append(
+            ("Korean transcript through POST /analyze", well, time.monotonic() - began)
+        )
+
+
+def main() -> int:
+    """Take the tour; give the exit code."""
+    screen.print(f"[bold]stt-engine: the tour[/bold] (the sample call is {CALL.name}, synthesised)")
+    whisper, gguf = _models()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stt-demo-")))
+        tour = Tour(folder, gguf, whisper)
+        tour.link.symlink_to(whisper)
+        stack.callback(tour.kill_llm)
+        stack.enter_context(_server(tour))
+        _walk(tour)
+    return _summary(tour)
+
+
+def _walk(tour: Tour) -> None:
+    with screen.status("starting a real LLM server (llama.cpp, SmolLM2-135M) ..."):
+        tour.start_llm()
+    tour.show("a")
+    tour.analyze_korean()
+    tour.kill_llm()
+    tour.show("b")
+    with screen.status("starting the LLM server again ..."):
+        tour.start_llm()
+    tour.link.unlink()
+    tour.show("c")
+    tour.kill_llm()
+    tour.show("d")
+    tour.link.symlink_to(tour.model)
+    with screen.status("starting the LLM server again ..."):
+        tour.start_llm()
+    tour.show("e")
+
+
+def _models() -> tuple[Path, Path]:
+    """Have the real weights here; the first time this downloads about 230 MB."""
+    with screen.status("looking for models ...") as status:
+
+        def told(event: Event) -> None:
+            done, of = event.detail.get("done"), event.detail.get("of")
+            if isinstance(done, int) and isinstance(of, int) and of:
+                model = event.detail.get("model")
+                status.update(f"{model}: {done / 1e6:.0f} of {of / 1e6:.0f} MB")
+
+        models = Path(os.environ.get("MODELS_DIR", ROOT / "models"))
+        whisper = ensure_model_exists(WHISPER, models, observers=(told,))
+        gguf = ensure_model_exists(LLM, models, observers=(told,)) / GGUF
+    screen.print(f"models: {whisper.name} and {gguf.name}")
+    return whisper.resolve(), gguf
+
+
+@contextmanager
+def _server(tour: Tour) -> Iterator[None]:
+    environment = {
+        **os.environ,
+        "STT_MODEL_PATH": str(tour.link),
+        "AUDIO_ROOTS": str(CALL.parent),
+        "VLLM_API_URL": f"http://127.0.0.1:{tour.llm_port}/v1",
+        "LOG_FILE": str(tour.log_file),
+        "LOG_TRANSCRIPTS": "true",
+        "READY_INTERVAL_SEC": "1",
+    }
+    command = [sys.executable, "-m", "api_server", "serve", "--port", tour.server_port]
+    server = _start(command, tour.folder / "server.out", environment)
+    try:
+        with screen.status("starting the server (ready once it has recognised a known clip) ..."):
+            _wait(f"{tour.server_url}/health/ready", server)
+        screen.print(f"server ready: {tour.server_url}")
+        yield
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(timeout=60)
+
+
+def _start(
+    command: list[Any], output: Path, environment: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    with output.open("ab") as out:
+        return subprocess.Popen(  # noqa: S603 - our own programs
+            [str(part) for part in command],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+
+
+def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait for HTTP 200; give up when the process ends or time is over."""
+    until = time.monotonic() + START_SEC
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise SystemExit(f"a server ended with exit code {process.returncode} ({url})")
+        if _answers(url):
+            return
+        time.sleep(0.2)
+    raise SystemExit(f"{url} was not ready within {START_SEC:g} s")
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx2.get(url, timeout=5, trust_env=False).is_success
+    except httpx2.TransportError:
+        return False
+
+
+def _differences(stop: Stop, response: httpx2.Response, answer: Answer) -> list[str]:
+    found = [
+        f"{name} is {answer.get(name)!r}, not {value!r}"
+        for name, value in stop.promised.items()
+        if answer.get(name) != value
+    ]
+    if response.headers.get("x-stt-degraded") != stop.degraded:
+        found.append(f"X-STT-Degraded is {response.headers.get('x-stt-degraded')!r}")
+    elements = (answer.get("incomplete_elements") or {}).get("elements", [])
+    verdicts = {element["status"] for element in elements} - {"not_applicable"}
+    if not answer["success"] and verdicts - {"undetermined"}:
+        found.append(f"verdicts on a call that was not heard: {verdicts}")
+    return found
+
+
+def _print_answer(answer: Answer, degraded: str | None) -> None:
+    _fields(
+        ("success", answer["success"]),
+        ("backend", answer["backend"]),
+        ("outcome", answer["outcome"]),
+        ("X-STT-Degraded", degraded),
+        ("error", answer["error"] and f"{answer['error_type']}: {answer['error']}"),
+        ("dummy_reason", answer["dummy_reason"]),
+        ("agent_type", answer["agent_type"]),
+        ("agent_dummy_reason", answer["agent_dummy_reason"]),
+        ("partial_failure_reason", answer["partial_failure_reason"]),
+        ("processing_time_sec", round(answer["processing_time_sec"], 1)),
+    )
+    for segment in answer["segments"][:6]:
+        screen.print(
+            f"  [dim]{segment['start']:6.1f} s {segment['speaker'] or '':<9}[/dim]"
+            f"{escape(segment['text'])}"
+        )
+    if len(answer["segments"]) > 6:  # noqa: PLR2004
+        screen.print(f"  [dim]... {len(answer['segments'])} segments in all[/dim]")
+    _print_elements(answer["incomplete_elements"])
+
+
+def _fields(*pairs: tuple[str, object]) -> None:
+    for name, value in pairs:
+        if value is not None:
+            screen.print(f"  {name:<24}{escape(str(value))}")
+
+
+def _print_elements(found: Answer | None) -> None:
+    if found is None:
+        screen.print("  incomplete_elements     null (nothing was established)")
+        return
+    screen.print(
+        f"  incomplete_elements     model={found['model']} rubric={found['rubric_version']}"
+    )
+    for element in found["elements"]:
+        quotes = "; ".join(f'"{one["quote"]}"' for one in element["evidence"])
+        told = quotes or element["reason"]
+        screen.print(f"    {element['status']:<15}{element['id']:<30}[dim]{escape(told)}[/dim]")
+
+
+def _print_log(file: Path, start: int) -> None:
+    screen.print("  [bold]log[/bold]")
+    with file.open(encoding="utf-8") as lines:
+        lines.seek(start)
+        for line in lines:
+            if not any(quiet in line for quiet in ("[uvicorn]", "[Worker]", "[HealthCheck]")):
+                screen.print(f"  [dim]{escape(line.rstrip())}[/dim]")
+
+
+def _summary(tour: Tour) -> int:
+    table = Table(title="what was promised, and what came")
+    for heading in ("stop", "as promised", "seconds"):
+        table.add_column(heading)
+    for title, well, took in tour.rows:
+        table.add_row(title, "[green]yes[/green]" if well else "[red]NO[/red]", f"{took:.1f}")
+    screen.print(table)
+    screen.print(
+        "SmolLM2-135M is far too small to judge a call: it shows the road, and every quote it "
+        "invents is rejected."
+    )
+    return 0 if all(well for _, well, _ in tour.rows) else 1
+
+
+if __name__ == "__main__":
+    log.configure("CRITICAL")
+    sys.exit(main())

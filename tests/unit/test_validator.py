@@ -1,0 +1,281 @@
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from api_server.services.agent_errors import AgentTimeout
+from api_server.services.findings import REASON_TEXT, Reason
+from api_server.services.rubric import Rubric, load_rubric
+from api_server.services.validation_lines import VALIDATION_LINES
+from api_server.services.validator import (
+    RuleFinding,
+    get_incomplete_elements_validator,
+    render,
+    shown,
+)
+from stt_engine.errors import InvalidRequest
+from stt_engine.log import LogObserver
+from stt_engine.speech import Segment
+from tests.unit.validation_fakes import (
+    CALL,
+    CERTAIN,
+    CONFIG,
+    RUBRIC,
+    SAID,
+    FakeAgent,
+    Recorder,
+    answer,
+    checked,
+    claim,
+    expected_answer,
+    expected_call,
+    of,
+    statuses,
+    verdict,
+)
+
+# --- an honest agent ----------------------------------------------------------------------
+
+
+async def test_an_honest_reading_of_the_sample_call() -> None:
+    result = await checked(expected_answer())
+    expected = expected_call()["elements"]
+    assert {e["id"]: e["status"] for e in result["elements"]} == {
+        name: item["status"] for name, item in expected.items()
+    }
+    assert result["success"]
+    assert result["established"]
+    assert (result["agent_type"], result["model"]) == ("vllm", "tiny")
+    assert result["agent_analysis"] == expected_answer()
+    assert result["error"] is None
+    assert result["rubric_version"] == RUBRIC.version
+    for element in result["elements"]:
+        proved = element["status"] in {"violated", "satisfied"}
+        assert bool(element["evidence"]) == proved
+        assert "rejected_quotes" not in element
+
+
+def test_the_expected_quotes_and_traps_are_in_the_sample_call() -> None:
+    expected = expected_call()
+    assert expected["rubric_version"] == RUBRIC.version
+    assert set(expected["elements"]) == {element.id for element in RUBRIC.elements}
+    quotes = [quote for item in expected["elements"].values() for quote in item["quotes"]]
+    assert all(quote in SAID for quote in [*quotes, *(t["quote"] for t in expected["traps"])])
+
+
+async def test_evidence_says_where() -> None:
+    result = await checked(answer(solicitation__certainty=claim("violated", CERTAIN, "단정")))
+    element = of(result, "solicitation.certainty")
+    segment = next(segment for segment in CALL if CERTAIN in segment.text)
+    assert element["evidence"] == [
+        {
+            "segment_id": segment.id,
+            "start": segment.start,
+            "end": segment.end,
+            "channel": 0,
+            "quote": CERTAIN,
+            "match": "exact",
+        }
+    ]
+    assert (element["source"], element["explanation"]) == ("llm", "단정")
+
+
+async def test_plain_text_is_a_transcript_without_times() -> None:
+    text = "여보세요\n\n원금은 무조건 보장됩니다"
+    result = await checked(
+        answer(solicitation__certainty=claim("violated", "무조건 보장됩니다")), text
+    )
+    (part,) = of(result, "solicitation.certainty")["evidence"]
+    assert (part["segment_id"], part["start"], part["end"]) == (2, None, None)
+
+
+async def test_the_advertising_element_is_not_asked() -> None:
+    result = await checked(answer())
+    assert verdict(result, "advertising.content") == ("not_applicable", "outside_call")
+    assert of(result, "advertising.content")["source"] is None
+
+
+async def test_the_agent_is_asked_with_schema_and_rubric() -> None:
+    agent = FakeAgent(answer())
+    validator = get_incomplete_elements_validator(agent, max_tokens=700)
+    config = {"url": "http://x/", "format": "text_only", "chat_thread_id": "t1"}
+    result = await validator.validate(CALL, config, 7)
+    (request,) = agent.requests
+    assert (request.url, request.request_format) == ("http://x/", "text_only")
+    assert (request.timeout_sec, request.chat_thread_id, request.max_tokens) == (7, "t1", 700)
+    assert request.schema == validator.prompt.schema
+    assert request.system == validator.prompt.system
+    assert result["prompt_sha256"] == validator.prompt.sha256
+
+
+async def test_another_rubric() -> None:
+    rubric = load_rubric("sales_process")
+    ids = [element.id for element in rubric.asked]
+    agent = FakeAgent(answer(ids, sales__price=claim("satisfied", "가입 금액은 삼천만 원")))
+    result = await get_incomplete_elements_validator(agent, rubric).validate(CALL, CONFIG, 5)
+    assert verdict(result, "sales.price") == ("satisfied", "evidence_found")
+    assert result["rubric_version"] == rubric.version
+
+
+@pytest.mark.parametrize("config", [{}, {"url": ""}, {"url": "http://x", "format": "soap"}])
+async def test_a_wrong_configuration_is_the_callers_mistake(config: dict[str, str]) -> None:
+    validator = get_incomplete_elements_validator(FakeAgent(answer()))
+    with pytest.raises(InvalidRequest, match="agent_config"):
+        await validator.validate(CALL, config, 5)
+
+
+# --- what is missing from the transcript --------------------------------------------------
+
+
+async def test_absence_needs_the_whole_call() -> None:
+    reply = answer(
+        solicitation__certainty=claim("violated", CERTAIN),
+        unfair__tying=claim("not_applicable"),
+    )
+    result = await checked(reply, covers_call=False)
+    degraded = ("undetermined", "transcript_degraded")
+    assert verdict(result, "solicitation.certainty")[0] == "violated"
+    assert verdict(result, "explanation.fees") == degraded
+    assert verdict(result, "solicitation.comparison") == degraded
+    assert verdict(result, "unfair.tying") == degraded
+    assert not {e["status"] for e in result["elements"] if e["source"]} - {"violated"}
+
+
+@pytest.mark.parametrize("call", ["", " \n ", "...\n?!", [], [Segment(0, 0, 1, " … ")]])
+@pytest.mark.parametrize("healthy", [True, False])
+async def test_an_empty_transcript_determines_nothing(call: Any, healthy: bool) -> None:
+    agent = FakeAgent(answer() if healthy else AgentTimeout(5))
+    result = await get_incomplete_elements_validator(agent).validate(call, CONFIG, 5)
+    assert len(agent.requests) == 1
+    assert statuses(result) == {"undetermined"}
+    assert {e["reason"] for e in result["elements"]} == {"no_transcript"}
+    assert not result["success"]
+    assert not result["established"]
+    assert result["is_agent_dummy"] is not healthy
+    assert result["error_type"] == ("NoTranscript" if healthy else "TimeoutError")
+    assert (shown(result) is not None) == healthy
+
+
+# --- the rule tier ------------------------------------------------------------------------
+
+
+class Rules:
+    def __init__(self, **found: Sequence[str]) -> None:
+        self.found = {
+            name.replace("__", "."): RuleFinding(tuple(quotes)) for name, quotes in found.items()
+        }
+
+    def examine(self, segments: Sequence[Segment], rubric: Rubric) -> Mapping[str, RuleFinding]:
+        return self.found
+
+
+async def test_rules_stand_when_the_agent_fails() -> None:
+    rules = Rules(solicitation__certainty=[CERTAIN], notice__recording=[])
+    result = await checked(AgentTimeout(5), rules=rules)
+    assert verdict(result, "solicitation.certainty") == ("violated", "evidence_found")
+    assert of(result, "solicitation.certainty")["source"] == "rules"
+    assert verdict(result, "notice.recording") == ("undetermined", "agent_failed")
+    assert statuses(result) == {"violated", "undetermined"}
+    assert not result["success"]
+    assert result["established"]
+    assert shown(result) is result
+
+
+async def test_two_tiers_that_agree_are_both_named() -> None:
+    second = "이번에도 육 개월이면 무조건 나옵니다"
+    result = await checked(
+        answer(solicitation__certainty=claim("violated", CERTAIN, "단정")),
+        rules=Rules(solicitation__certainty=[CERTAIN, second]),
+    )
+    element = of(result, "solicitation.certainty")
+    assert (element["status"], element["source"]) == ("violated", "both")
+    assert [part["quote"] for part in element["evidence"]] == [CERTAIN, second]
+
+
+async def test_a_proved_statement_stands_against_an_opinion() -> None:
+    result = await checked(answer(), rules=Rules(solicitation__certainty=[CERTAIN]))
+    assert verdict(result, "solicitation.certainty") == ("violated", "evidence_found")
+    assert of(result, "solicitation.certainty")["source"] == "rules"
+
+
+async def test_a_rule_without_proof_leaves_the_agents_finding() -> None:
+    result = await checked(answer(), rules=Rules(solicitation__certainty=["없는 말입니다"]))
+    assert verdict(result, "solicitation.certainty") == ("not_found", "not_said")
+
+
+async def test_broken_rules_are_a_failure_and_no_more() -> None:
+    class Broken:
+        def examine(self, segments: Any, rubric: Any) -> Any:
+            raise RuntimeError("규칙 오류")
+
+    seen = Recorder()
+    validator = get_incomplete_elements_validator(
+        FakeAgent(answer()), observers=[seen], rules=Broken()
+    )
+    outcome = await validator.check(CALL, CONFIG)
+    assert [failure.source for failure in outcome.failures] == ["rules"]
+    assert len(seen.of("failed")) == 1
+    assert outcome.source == "llm"
+    assert render(outcome)["success"]
+
+
+# --- events and log lines -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reply", "rules", "source"),
+    [
+        (answer(), None, "llm"),
+        (answer(), Rules(solicitation__certainty=[CERTAIN]), "both"),
+        (AgentTimeout(5), Rules(solicitation__certainty=[CERTAIN]), "rules"),
+        (AgentTimeout(5), None, "dummy"),
+        ("{}", Rules(), "dummy"),
+    ],
+)
+async def test_the_outcome_names_its_source(reply: Any, rules: Any, source: str) -> None:
+    seen = Recorder()
+    validator = get_incomplete_elements_validator(FakeAgent(reply), observers=[seen], rules=rules)
+    outcome = await validator.check(CALL, CONFIG)
+    assert outcome.source == source
+    assert [event.kind for event in seen.events] == ["started", "settled"]
+    assert not seen.of("failed")  # the agent's own stage told of its failure
+    if source in {"rules", "dummy"}:
+        assert outcome.cause is not None
+        assert outcome.cause.stage == "agent"
+
+
+async def lines_of(reply: Any, caplog: pytest.LogCaptureFixture, call: Any = CALL) -> list[Any]:
+    with caplog.at_level(logging.INFO):
+        validator = get_incomplete_elements_validator(
+            FakeAgent(reply), observers=[LogObserver(VALIDATION_LINES)]
+        )
+        await validator.validate(call, CONFIG, 5)
+    return [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
+
+
+async def test_the_lines_of_a_validation(caplog: pytest.LogCaptureFixture) -> None:
+    quote = "절대 손실이 없는 상품입니다"
+    reply = answer(
+        solicitation__certainty=claim("violated", quote),
+        notice__recording=claim("satisfied", "지금 통화는"),
+    )
+    started, rejected, done = await lines_of(reply, caplog)
+    assert started[:2] == ("stt.Validation", "INFO")
+    assert started[2] == f"검증 시작 (rubric={RUBRIC.version}, 항목 16개, 발화 27개)"
+    assert rejected[:2] == ("stt.Validation", "WARNING")
+    assert "solicitation.certainty" in rejected[2]
+    assert quote not in rejected[2]
+    assert done[:2] == ("stt.Validation", "INFO")
+    assert done[2].endswith("위반 0, 충족 1, 미발견 14, 해당없음 1, 판정불가 1)")
+
+
+async def test_nothing_established_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    _, last = await lines_of(AgentTimeout(5), caplog)
+    assert last[1] == "WARNING"
+    assert "위반이 없다는 뜻이 아님" in last[2]
+    assert last[2].endswith("판정불가 17)")
+
+
+def test_every_reason_has_words() -> None:
+    assert set(REASON_TEXT) == set(Reason)
