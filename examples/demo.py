@@ -1,6 +1,6 @@
 """A tour of the promises: the real server, real speech, a real LLM, and what happens without them.
 
-Healthy; the LLM server killed; the model folder gone; both; and all of it back, with no restart.
+Healthy; the LLM server killed; the model folder gone; both; and the model back, with no restart.
 Each answer is compared with what was promised; the exit code is 1 if one differs.
 """
 
@@ -52,6 +52,7 @@ class Stop:
     title: str
     promised: dict[str, object]
     degraded: str | None = None
+    check: bool = True
 
 
 STOPS = {
@@ -78,8 +79,9 @@ STOPS = {
         "stt,agent",
     ),
     "e": Stop(
-        "(e) both are back: the same server, never restarted, is whole again",
-        {"success": True, "is_dummy": False, "is_agent_dummy": False, "is_partial_failure": False},
+        "(e) the model folder is back: the same server, never restarted, transcribes again",
+        {"success": True, "is_dummy": False},
+        check=False,
     ),
 }  # fmt: skip
 
@@ -145,7 +147,7 @@ class Tour:
                 data={
                     "file_path": str(CALL),
                     "language": "en",
-                    "incomplete_elements_check": "true",
+                    "incomplete_elements_check": str(stop.check).lower(),
                     "timeout": str(AGENT_SEC),
                 },
                 timeout=AGENT_SEC + START_SEC,
@@ -182,6 +184,7 @@ class Tour:
 
 def main() -> int:
     """Take the tour; give the exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
     screen.print(f"[bold]stt-engine: the tour[/bold] (the sample call is {CALL.name}, synthesised)")
     whisper, gguf = _models()
     with ExitStack() as stack:
@@ -208,8 +211,6 @@ def _walk(tour: Tour) -> None:
     tour.kill_llm()
     tour.show("d")
     tour.link.symlink_to(tour.model)
-    with screen.status("starting the LLM server again ..."):
-        tour.start_llm()
     tour.show("e")
 
 
@@ -239,6 +240,7 @@ def _server(tour: Tour) -> Iterator[None]:
         "VLLM_API_URL": f"http://127.0.0.1:{tour.llm_port}/v1",
         "LOG_FILE": str(tour.log_file),
         "LOG_TRANSCRIPTS": "true",
+        "AGENT_MAX_TOKENS": "3072",  # so small a model is wordy
         "READY_INTERVAL_SEC": "1",
     }
     command = [sys.executable, "-m", "api_server", "serve", "--port", tour.server_port]

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_server.services.agent_errors import InvalidAnswer
-from api_server.services.prompts import MAX_QUOTE_CHARS, Prompt, neutralise
+from api_server.services.findings import PRESENT
+from api_server.services.prompts import (
+    MAX_QUOTE_CHARS,
+    NO_CALL_SCHEMA,
+    NO_CALL_TEXT,
+    Prompt,
+    neutralise,
+)
 from api_server.services.rubric import load_rubric
 from stt_engine.speech import Segment
 from tests.unit.validation_fakes import ASKED, RUBRIC, answer, claim, sample_call
@@ -30,15 +37,15 @@ def test_the_schema_forces_every_element_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("element", RUBRIC.asked, ids=lambda element: element.id)
 def test_a_kind_has_its_own_statuses(element: Any) -> None:
-    shape = shape_of(element.id)
-    statuses = set(shape["properties"]["status"]["enum"])
-    assert ("violated" in statuses) == (element.kind == "prohibited")
-    assert ("satisfied" in statuses) == (element.kind == "required")
+    said, unsaid = shape_of(element.id)["anyOf"]
+    assert said["properties"]["status"]["enum"] == [PRESENT[element.kind]]
+    assert said["required"] == ["status", "quote", "reason"]
+    assert said["properties"]["quote"]["maxLength"] == MAX_QUOTE_CHARS
+    statuses = set(unsaid["properties"]["status"]["enum"])
     assert ("not_applicable" in statuses) == bool(element.applies_if)
-    assert {"not_found", "undetermined"} <= statuses
-    assert shape["required"] == ["status", "quote", "reason"]
-    assert shape["additionalProperties"] is False
-    assert shape["properties"]["quote"]["maxLength"] == MAX_QUOTE_CHARS
+    assert statuses - {"not_applicable"} == {"not_found", "undetermined"}
+    assert unsaid["required"] == ["status"]
+    assert said["additionalProperties"] is unsaid["additionalProperties"] is False
 
 
 def test_the_prompt_is_short_enough_for_a_small_model() -> None:
@@ -62,8 +69,15 @@ def test_segments_are_numbered_and_have_a_speaker() -> None:
     assert "<통화>\n3. 상담원: 안녕하세요\n5. 고객: 네\n6. 여보세요\n</통화>" in text
 
 
-def test_no_transcript_is_said_so() -> None:
-    assert "<통화>\n(통화 기록 없음)\n</통화>" in PROMPT.call_text([])
+def test_without_a_transcript_only_one_answer_is_possible() -> None:
+    properties: Any = NO_CALL_SCHEMA["properties"]
+    assert properties["status"]["enum"] == ["undetermined"]
+    assert "undetermined" in NO_CALL_TEXT
+
+
+def test_a_status_without_a_quote_needs_no_more_words() -> None:
+    read = PROMPT.parse(answer(notice__recording={"status": "not_found"}))
+    assert read["notice.recording"].quote == ""
 
 
 @pytest.mark.parametrize(
@@ -153,7 +167,7 @@ BAD = {
     "status in capitals": answer(notice__recording=claim("NOT_FOUND")),
     "quote list": answer(notice__recording={**claim(), "quote": ["가"]}),
     "quote null": answer(notice__recording={**claim(), "quote": None}),
-    "no reason": answer(notice__recording={"status": "not_found", "quote": ""}),
+    "no status": answer(notice__recording={"quote": "", "reason": ""}),
     "extra key": answer(notice__recording={**claim(), "confidence": "high"}),
     "nan": WHOLE.replace('""', "NaN", 1),
     "deep": "[" * 100_000,

@@ -21,7 +21,7 @@ from api_server.services.findings import PRESENT, Claim, Status
 from api_server.services.rubric import Element, Kind, Rubric
 from stt_engine.speech import Segment
 
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 SCHEMA_NAME = "call_review"
 
 # A small model does not stop by itself; these bounds in the schema make it.
@@ -36,7 +36,7 @@ _INSTRUCTIONS = """\
 2. status: (금지)는 상담원이 그런 말을 했으면 violated, (필수)는 그 말이 있으면 satisfied, \
 통화에 없으면 not_found, '조건'에 해당하지 않으면 not_applicable, 판단할 수 없으면 undetermined.
 3. violated와 satisfied에는 quote에 근거가 된 말을 통화에서 글자 그대로 {quote}자 이내로 옮기고, \
-reason에 이유를 {reason}자 이내로 적습니다. 나머지 status에는 둘 다 ""로 둡니다.
+reason에 이유를 {reason}자 이내로 적습니다. 나머지 status에는 둘 다 적지 않습니다.
 4. 부정("원금이 보장되지 않습니다")은 그 말을 한 것이 아니고, 고객의 질문은 상담원의 약속이 \
 아닙니다.
 5. 모든 항목에 답하여 JSON 객체 하나만 출력합니다: \
@@ -50,7 +50,8 @@ _CALL = """\
 </통화>
 위 통화를 점검 항목 {count}개 모두에 대해 판정하여 JSON 객체 하나로만 답하십시오."""
 
-_NO_CALL = "(통화 기록 없음)"
+NO_CALL_TEXT = '점검할 통화 기록이 없습니다. JSON 객체 {"status": "undetermined"}로만 답하십시오.'
+"""Asked where there is no transcript: it shows whether the agent is well, and costs little."""
 _SPEAKERS: Mapping[str | None, str] = {"agent": "상담원: ", "customer": "고객: "}
 _KINDS: Mapping[Kind, str] = {"prohibited": "금지", "required": "필수"}
 _FENCE = re.compile(r"```(?:json)?\s*\n(?P<body>.*)\n\s*```", re.DOTALL | re.IGNORECASE)
@@ -62,11 +63,27 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     status: Status
-    quote: str
-    reason: str
+    quote: str = ""
+    reason: str = ""
 
 
 _ANSWER = TypeAdapter(dict[str, _Entry])
+
+
+def _enum(*statuses: Status) -> dict[str, object]:
+    return {"type": "string", "enum": list(statuses)}
+
+
+def _object(properties: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+NO_CALL_SCHEMA: Mapping[str, object] = _object({"status": _enum("undetermined")})
 
 
 @dataclass(frozen=True)
@@ -85,23 +102,18 @@ class Prompt:
     def schema(self) -> dict[str, object]:
         """JSON schema of the answer: every element id has to be there, and nothing else."""
         asked = self.rubric.asked
-        return {
-            "type": "object",
-            "properties": {e.id: {"$ref": f"#/$defs/{_shape_name(e)}"} for e in asked},
-            "required": [element.id for element in asked],
-            "additionalProperties": False,
-            "$defs": {_shape_name(element): _shape(element) for element in asked},
-        }
+        refs = {e.id: {"$ref": f"#/$defs/{_shape_name(e)}"} for e in asked}
+        return {**_object(refs), "$defs": {_shape_name(e): _shape(e) for e in asked}}
 
     @cached_property
     def sha256(self) -> str:
         """Names instructions, rubric, template and schema: a change of any changes it."""
-        parts = [PROMPT_VERSION, self.system, _CALL, _NO_CALL, self.schema]
+        parts = [PROMPT_VERSION, self.system, _CALL, self.schema]
         return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 
     def call_text(self, segments: Sequence[Segment]) -> str:
         """Give the transcript between its delimiters, and the request after it."""
-        lines = "\n".join(map(_line, segments)) or _NO_CALL
+        lines = "\n".join(map(_line, segments))
         return _CALL.format(call=lines, count=len(self.rubric.asked))
 
     def parse(self, text: str) -> Mapping[str, Claim]:
@@ -145,19 +157,17 @@ def _shape_name(element: Element) -> str:
 
 
 def _shape(element: Element) -> dict[str, object]:
-    """Give the shape of one element's answer: only statuses that its kind can have."""
+    """Give the shapes of one element's answer: only statuses that its kind can have.
+
+    Only a status that says "it was said" has room for a quote: an answer of nothing but
+    ``not_found`` then takes a third of the tokens.
+    """
     waived: tuple[Status, ...] = ("not_applicable",) if element.applies_if else ()
-    statuses = [PRESENT[element.kind], "not_found", *waived, "undetermined"]
-    return {
-        "type": "object",
-        "properties": {
-            "status": {"type": "string", "enum": statuses},
-            "quote": {"type": "string", "maxLength": MAX_QUOTE_CHARS},
-            "reason": {"type": "string", "maxLength": MAX_REASON_CHARS},
-        },
-        "required": ["status", "quote", "reason"],
-        "additionalProperties": False,
-    }
+    quote = {"type": "string", "maxLength": MAX_QUOTE_CHARS}
+    reason = {"type": "string", "maxLength": MAX_REASON_CHARS}
+    said = {"status": _enum(PRESENT[element.kind]), "quote": quote, "reason": reason}
+    unsaid = {"status": _enum("not_found", *waived, "undetermined")}
+    return {"anyOf": [_object(said), _object(unsaid)]}
 
 
 def _line(segment: Segment) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, NotRequired, Protocol, TypedDict, cast, get_args
 
 from api_server.services.agent_types import AgentAnswer, AgentRequest, RequestFormat
@@ -26,7 +26,7 @@ from api_server.services.findings import (
     examine,
     open_findings,
 )
-from api_server.services.prompts import SCHEMA_NAME, Prompt
+from api_server.services.prompts import NO_CALL_SCHEMA, NO_CALL_TEXT, SCHEMA_NAME, Prompt
 from api_server.services.rubric import Kind, Rubric, load_rubric
 from api_server.services.validation_lines import REJECTED_QUOTE
 from stt_engine.errors import InvalidRequest
@@ -238,16 +238,23 @@ class IncompleteElementsValidator:
         if given not in get_args(RequestFormat):
             known = ", ".join(get_args(RequestFormat))
             raise InvalidRequest(f"agent_config의 format은 {known} 중 하나여야 합니다")
-        return AgentRequest(
-            self.prompt.call_text(segments),
+        request = AgentRequest(
+            NO_CALL_TEXT,
             url,
             cast("RequestFormat", given),
             timeout_sec,
             config.get("chat_thread_id"),
-            system=self.prompt.system,
-            schema=self.prompt.schema,
+            schema=NO_CALL_SCHEMA,
             schema_name=SCHEMA_NAME,
             max_tokens=self._max_tokens,
+        )
+        if not segments:
+            return request
+        return replace(
+            request,
+            text=self.prompt.call_text(segments),
+            system=self.prompt.system,
+            schema=self.prompt.schema,
             parse=self.prompt.parse,
         )
 

@@ -1,0 +1,72 @@
+# Two commands: `make demo` and `make test`. `make help` lists the rest.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+TORCH  := .venv-torch
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup models demo test check test-torch test-e2e serve doctor cer docs lock clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## virtual environment with the pinned dependencies
+
+$(STAMP): requirements/dev.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not here: install Python 3.11 or newer, or say make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python has no venv here: apt-get install python3-venv"; exit 1; }
+	@echo "-- setting up $(VENV) (pinned, with hashes)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --require-hashes -r requirements/bootstrap.lock
+	@$(BIN)/pip install -q --progress-bar on --require-hashes -r requirements/dev.lock
+	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+models: setup ## the real weights that the demo and the tests use (about 230 MB, once)
+	@$(BIN)/stt-engine model fetch Systran/faster-whisper-base
+	@$(BIN)/stt-engine model fetch smollm2-135m-instruct
+
+demo: models ## a tour of the promises: healthy, LLM killed, model gone, both
+	@$(BIN)/python examples/demo.py
+
+test: models ## the tests
+	@$(BIN)/pytest
+
+test-e2e: models ## the slower tests of whole programs
+	@$(BIN)/pytest tests/e2e -m "slow or not slow"
+
+test-torch: models ## the tests of the torch backends, where a CPU build of torch can be had
+	@$(PYTHON) requirements/torch_build.py $(BIN) $(TORCH)
+
+check: setup ## style, types, import directions, docstrings, dependencies
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -8
+	@$(BIN)/interrogate -q src
+	@$(BIN)/deptry . 2>&1 | tail -1
+
+serve: models ## the server on port 8003
+	@$(BIN)/stt-engine serve
+
+doctor: setup ## what works on this machine
+	@$(BIN)/stt-engine doctor
+
+cer: models ## error rate against faster-whisper called directly (AUDIO=folder with manifest.tsv)
+	@$(BIN)/python benchmarks/error_rate.py $(AUDIO)
+
+docs: setup ## generated documents: configuration reference, .env.example
+	@$(BIN)/python -m api_server.reference --write
+
+lock: ## pin the dependencies again (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra server --group dev pyproject.toml -o requirements/dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra server pyproject.toml -c requirements/dev.lock -o requirements/runtime.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps requirements/torch-backends.in -c requirements/dev.lock -o requirements/torch-backends.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/bootstrap.in -o requirements/bootstrap.lock
+
+clean: ## remove environments and caches; models stay
+	@rm -rf $(VENV) $(TORCH) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
