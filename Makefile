@@ -45,9 +45,9 @@ check: setup ## style, types, import directions, docstrings, dependencies
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache | tail -8
+	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/interrogate -q src
-	@$(BIN)/deptry . 2>&1 | tail -1
+	@$(BIN)/deptry .
 
 serve: models ## the server on port 8003
 	@$(BIN)/stt-engine serve

@@ -43,8 +43,15 @@ DEMUXERS = (
 _SAME_CHANNELS = 1e-3
 """Two channels whose difference has less than this share of their energy (-30 dB) are one."""
 
-_DECLARED = {"wav", "w64", "flac", "aiff", "au", "caf", "matroska,webm", "mp3"}
+_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
+_DECLARED = {"wav", "w64", "flac", "aiff", "au", "caf", "matroska,webm", "mp3", "tta", _MP4}
 """Formats whose header declares a length, so that a cut file can be told from a short one."""
+
+_UNKNOWN_LENGTH = 0x7FFFF000
+"""What sox writes for the length of a stream; FFmpeg writes 0xFFFFFFFF, others in between."""
+
+_RATES = range(1_000, 768_001)
+"""Sample rates of real recorders; a damaged one makes FFmpeg's resampler run for ever."""
 
 _TOLERATED_SEC = 0.5
 _TOLERATED_SHARE = 0.02
@@ -95,6 +102,8 @@ def _opened(path: Path, limits: AudioLimits) -> Iterator[BinaryIO]:
         raise AudioNotFound(f"{path} not found") from exc
     except OSError as exc:
         raise AudioUnreadable(f"{path}: {exc.strerror}") from exc
+    except ValueError as exc:  # a NUL
+        raise AudioNotFound(f"{path} not found: no file can have this name ({exc})") from exc
     info = os.fstat(descriptor)
     if not stat.S_ISREG(info.st_mode):
         os.close(descriptor)
@@ -132,7 +141,10 @@ def _words(exc: Exception) -> str:
 def _audio_stream(container: InputContainer) -> AudioStream:
     if not container.streams.audio:
         raise NotAudio(f"a {container.format.name} file without an audio stream")
-    return container.streams.audio[0]
+    stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        raise NotAudio(f"a {container.format.name} file with an unknown audio codec")
+    return stream
 
 
 def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
@@ -219,6 +231,8 @@ def _resampled(frames: Iterator[AudioFrame], channels: int) -> Iterator[AudioFra
         if resampler is None or found != shape:
             if resampler is not None:
                 yield from resampler.resample(None)
+            if frame.sample_rate not in _RATES:
+                raise NotAudio(f"a sample rate of {frame.sample_rate} Hz")
             resampler, shape = av.AudioResampler("s16p", layout, SAMPLE_RATE), found
         yield from resampler.resample(frame)
     if resampler is not None:
@@ -234,7 +248,9 @@ def _declared_seconds(
         return None
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration else None
+    # The container's length is its longest stream's: a picture may go on after the sound.
+    alone = len(container.streams) == 1 and container.duration
+    return alone / av.time_base if alone else None
 
 
 def _has_frame_count(file: BinaryIO) -> bool:
@@ -252,7 +268,7 @@ def _has_frame_count(file: BinaryIO) -> bool:
 
 
 def _declared_wav_seconds(file: BinaryIO) -> float | None:
-    """Give a RIFF file's own length; FFmpeg shortens it to the file's without a word."""
+    """Give the length of a RIFF file that is cut; FFmpeg shortens it without a word."""
     size = os.fstat(file.fileno()).st_size
     head = file.read(12)
     byte_rate = 0
@@ -261,9 +277,10 @@ def _declared_wav_seconds(file: BinaryIO) -> float | None:
         while len(chunk := file.read(8)) == 8:  # noqa: PLR2004 - a chunk header
             name, length = struct.unpack("<4sI", chunk)
             if name == b"data":
-                # 0 and 0xFFFFFFFF mean "not known yet" (a stream).
-                known = byte_rate and length not in {0, 0xFFFFFFFF} and file.tell() <= size
-                found = length / byte_rate if known else None
+                present = size - file.tell()
+                # Whole or streamed: recorders are known to lie about the byte rate.
+                cut = byte_rate and 0 <= present < length < _UNKNOWN_LENGTH
+                found = length / byte_rate if cut else None
                 break
             if name == b"fmt ":
                 body = file.read(length + length % 2)

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from stt_engine.backends.native import native_errors
 from stt_engine.outcome import Attempts, Stage
 
 Tell = Callable[..., None]
@@ -69,7 +70,8 @@ def _bounded(memory_mb: int) -> None:
 
 def _operations(role: str) -> dict[str, Operation]:
     module, name = ROLES[role]
-    operations: dict[str, Operation] = getattr(import_module(module), name)()
+    with native_errors():  # under a memory ceiling a library may not even be imported
+        operations: dict[str, Operation] = getattr(import_module(module), name)()
     return operations
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-from stt_engine.errors import EngineError, InvalidRequest
+from stt_engine.errors import InvalidRequest
 from stt_engine.isolated import LIBRARIES, Decoder, IsolatedBackend, Limits
 from stt_engine.log import DUMMY_REASON, LogObserver
 from stt_engine.outcome import DUMMY, Attempts, Observer, Outcome, Stage
@@ -148,8 +147,9 @@ class WhisperSTT:
 
     def preload(self) -> bool:
         """Load the first backend that can be loaded; true where one could."""
+        attempts = Attempts(Stage.LOAD)  # untold: the load stage has logged and counted each
         for backend in self._backends:
-            with suppress(EngineError):  # logged and counted by the load stage
+            with attempts.of(backend.name):
                 backend.ensure_loaded()
                 return True
         return False

@@ -68,7 +68,7 @@ class Decoder:
         """
         with _scratch() as folder:
             job = {
-                "path": str(path),
+                "path": str(path.absolute()),  # the child keeps the folder it was started in
                 "folder": str(folder),
                 "max_bytes": self._limits.audio.max_bytes,
                 "max_duration_sec": self._limits.audio.max_duration_sec,
@@ -175,8 +175,8 @@ class IsolatedBackend:
         attempts = self._attempts()
         attempts.tell("started", self.name)
         job = {
-            "folder": str(folder.path),
-            "weights": str(folder.weights_file),
+            "folder": str(folder.path.absolute()),
+            "weights": str(folder.weights_file.absolute()),
             "device": self._device,
             "compute_type": self._compute_type,
         }

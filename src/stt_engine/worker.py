@@ -25,7 +25,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from stt_engine.errors import DeadlineExceeded, WorkerDied, all_errors
+from stt_engine.errors import DeadlineExceeded, OutOfMemory, WorkerDied, all_errors
 from stt_engine.log import get_logger
 from stt_engine.outcome import Event, Observer, Stage, emit
 
@@ -64,21 +64,17 @@ class _Child:
     """One incarnation: the process, its socket, and a thread that reads what it says."""
 
     def __init__(self, role: str, limits: WorkerLimits) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                _command(role, theirs.fileno(), limits),
-                pass_fds=(theirs.fileno(),),
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is the parent's to handle
-            )
-        self.connection = Connection(ours.detach())
+        try:
+            ours, theirs = socket.socketpair()
+            with theirs, ours:
+                self.process = _started(role, theirs.fileno(), limits)
+                self.connection = Connection(ours.detach())
+        except OSError as exc:
+            raise WorkerDied(f"{role} worker cannot be started ({exc})") from exc
         self.messages: queue.SimpleQueue[Payload | _Died] = queue.SimpleQueue()
         self.last_beat = time.monotonic()
         self.dead = False
+        self._ending = threading.Lock()
         self._stderr: deque[str] = deque(maxlen=_KEPT_STDERR_LINES)
         self._reader = _thread(self._read, f"{role}-reader")
         self._errors = _thread(self._read_stderr, f"{role}-stderr")
@@ -88,12 +84,14 @@ class _Child:
             self.connection.send_bytes(json.dumps(message).encode())
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-        self.process.wait()
-        self._reader.join()
-        self._errors.join()
-        self.connection.close()
+        """End the process; two threads may ask for it at once, and a number is closed once."""
+        with self._ending:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+            self.process.wait()
+            self._reader.join()
+            self._errors.join()
+            self.connection.close()
 
     def _read(self) -> None:
         while True:
@@ -136,9 +134,22 @@ def _thread(target: Callable[[], None], name: str) -> threading.Thread:
     return thread
 
 
+def _started(role: str, descriptor: int, limits: WorkerLimits) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - our own module, no shell
+        _command(role, descriptor, limits),
+        pass_fds=(descriptor,),
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is the parent's to handle
+    )
+
+
 def _command(role: str, descriptor: int, limits: WorkerLimits) -> list[str]:
     return [
         sys.executable,
+        "-P",  # nothing is imported from the working folder, which may hold uploads
         "-m",
         "stt_engine.child",
         role,
@@ -284,6 +295,8 @@ class Worker:
 
 
 def _rebuilt(message: Payload) -> Exception:
+    if message["error"] == MemoryError.__name__:
+        return OutOfMemory(message["message"])
     cls = all_errors().get(message["error"])
     if cls is not None:
         return cls(message["message"])

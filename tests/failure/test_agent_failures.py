@@ -9,14 +9,14 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from tests.support import fault_server as fault
-from tests.support.agents import FELL_BACK, Watch, assert_dummy, line_of, watching
-from tests.support.fault_server import FaultServer, answer, completion, in_turn
 
 from api_server.services.agent_backend import AgentBackend, AgentRequest
 from api_server.services.agent_errors import InvalidAnswer
 from api_server.services.circuit import CircuitPolicy, CircuitState
 from stt_engine.outcome import Outcome
+from tests.support import fault_server as fault
+from tests.support.agents import FELL_BACK, Watch, assert_dummy, line_of, watching
+from tests.support.fault_server import FaultServer, answer, completion, in_turn
 
 TRANSCRIPT = "제 계좌번호는 일이삼 사오육 칠팔구 입니다"
 KEY = "sk-very-secret"

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.agents import FELL_BACK, Watch, assert_dummy, line_of, watching
-from tests.support.llm_server import LlmServer, llm_server
 
 from api_server.services.agent_backend import AgentBackend, AgentRequest, render
+from tests.support.agents import FELL_BACK, Watch, assert_dummy, line_of, watching
+from tests.support.llm_server import LlmServer, llm_server
 
 ANSWER_SEC = 60.0
 """Generous: two busy cores answer in a few seconds."""

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.support.agents import Watch, watching
 
 from api_server.services.agent_errors import AgentRefused, CircuitOpen
 from api_server.services.circuit import (
@@ -23,6 +22,7 @@ from api_server.services.circuit import (
 )
 from api_server.services.circuit_policy import Permit
 from stt_engine.outcome import Event, Stage
+from tests.support.agents import Watch, watching
 
 POLICY = CircuitPolicy(failure_threshold=3, recovery_timeout=60, max_recovery=200, probes=2)
 

@@ -13,7 +13,9 @@ _MEMORY = (
     "cannot allocate memory",
     "failed to allocate",
     "defaultcpuallocator",
+    "failed to map segment",
 )
+_LIBRARIES = (RuntimeError, ValueError, OSError, KeyError, IndexError, ImportError)
 _DEVICE = ("cuda", "cudnn", "cublas", "no kernel image", "mps backend", "unsupported device")
 
 
@@ -28,12 +30,17 @@ def native_errors() -> Iterator[None]:
         yield
     except MemoryError as exc:
         raise OutOfMemory(str(exc) or "memory ran out") from exc
-    except (RuntimeError, ValueError, OSError, KeyError, IndexError, ImportError) as exc:
+    except Exception as exc:
+        # tokenizers raises Exception itself; other types are defects of ours.
+        if not isinstance(exc, _LIBRARIES) and type(exc) is not Exception:
+            raise
         raise _named(exc) from exc
 
 
 def _named(exc: Exception) -> BackendError:
     words = f"{type(exc).__name__}: {exc}"
+    if isinstance(exc.__cause__, Exception):  # what the library itself stumbled over
+        words += f" ({type(exc.__cause__).__name__}: {exc.__cause__})"
     lowered = words.lower()
     if any(sign in lowered for sign in _MEMORY):
         return OutOfMemory(words)

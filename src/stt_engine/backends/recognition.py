@@ -210,7 +210,8 @@ def pieces(
     limit = int(limit_sec * SAMPLE_RATE)
     start, total = 0, len(samples)
     while total - start > limit:
-        end = _quietest(samples, start + limit - int(_CUT_WITHIN_SEC * SAMPLE_RATE), start + limit)
+        low = max(start, start + limit - int(_CUT_WITHIN_SEC * SAMPLE_RATE))
+        end = _quietest(samples, low, start + limit)
         yield start, end
         start = end
     if total > start:

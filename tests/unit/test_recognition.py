@@ -1,0 +1,392 @@
+"""What all backends share, with a model of a few lines in place of the weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stt_engine.backends import recognition
+from stt_engine.backends.native import native_errors
+from stt_engine.backends.recognition import (
+    MAX_COMPRESSION_RATIO,
+    Heard,
+    compression_ratio,
+    model_operations,
+    pieces,
+    recognise,
+)
+from stt_engine.backends.vad import MAX_SPAN_SEC, Samples, speech_spans
+from stt_engine.errors import (
+    DeviceUnavailable,
+    EmptyTranscript,
+    EngineError,
+    LanguageNotSupported,
+    OutOfMemory,
+    TranscriptionFailed,
+)
+from stt_engine.speech import SAMPLE_RATE
+
+LOOP = "감사합니다. " * 40
+
+
+@dataclass
+class FakeModel:
+    """Says what it was told to, span by span, and remembers what it was asked."""
+
+    says: list[list[Heard]] = field(default_factory=list)
+    multilingual: bool = True
+    speaks: str = "ko"
+    facts: dict[str, Any] = field(default_factory=dict)
+    asked: list[tuple[float, str, str]] = field(default_factory=list)
+    detected: list[float] = field(default_factory=list)
+
+    def detect(self, samples: Samples) -> str:
+        self.detected.append(len(samples) / SAMPLE_RATE)
+        return self.speaks
+
+    def hear(self, samples: Samples, language: str, task: str, *, words: bool) -> Iterable[Heard]:
+        self.asked.append((len(samples) / SAMPLE_RATE, language, task))
+        return self.says[len(self.asked) - 1] if len(self.asked) <= len(self.says) else []
+
+
+@pytest.fixture(autouse=True)
+def loud_is_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take every stretch of samples that are not zero for speech, in place of Silero."""
+
+    def spans(samples: Samples) -> list[tuple[int, int]]:
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], samples != 0, [0]))))
+        return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+    monkeypatch.setattr(recognition, "speech_spans", spans)
+
+
+def _channel(path: Path, *talks: tuple[float, float], seconds: float = 20.0) -> str:
+    samples = np.zeros(round(seconds * SAMPLE_RATE), np.int16)
+    for start, end in talks:
+        samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] = 1_000
+    samples.tofile(path)
+    return str(path)
+
+
+def _job(*files: str, **changes: object) -> dict[str, Any]:
+    job = {"language": "ko", "translate": False, "words": False, "agent_channel": 0}
+    return {"files": list(files), **job, **changes}
+
+
+def _run(model: FakeModel, job: dict[str, Any]) -> dict[str, Any]:
+    found = recognise(model, job, lambda *_args, **_facts: None)
+    return json.loads(json.dumps(found))  # the answer goes over a pipe as JSON
+
+
+# Pieces -----------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seconds=st.floats(0, 200),
+    limit=st.floats(1, 90),
+    seed=st.integers(0, 2**32 - 1),
+    quiet=st.booleans(),
+)
+def test_pieces_cover_everything_in_order_and_none_is_too_long(
+    seconds: float, limit: float, seed: int, quiet: bool
+) -> None:
+    total = int(seconds * SAMPLE_RATE)
+    samples = np.zeros(total, np.int16)
+    if not quiet:
+        samples[:] = np.random.default_rng(seed).integers(-32_768, 32_767, total, np.int16)
+    found = list(pieces(samples, limit))
+    assert [start for start, _ in found] == [0, *(end for _, end in found[:-1])][: len(found)]
+    assert (found[-1][1] if found else 0) == total
+    assert all(0 < end - start <= int(limit * SAMPLE_RATE) for start, end in found)
+
+
+def test_no_samples_are_no_pieces() -> None:
+    assert list(pieces(np.zeros(0, np.int16))) == []
+
+
+def test_a_piece_is_cut_in_the_pause_and_not_in_a_word() -> None:
+    samples = np.full(100 * SAMPLE_RATE, 5_000, np.int16)
+    samples[50 * SAMPLE_RATE : 52 * SAMPLE_RATE] = 0
+    (_, cut), *_ = pieces(samples, 60.0)
+    assert 50 * SAMPLE_RATE <= cut <= 52 * SAMPLE_RATE
+
+
+def test_a_long_call_is_heard_piece_by_piece_with_its_own_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recognition, "pieces", lambda raw: pieces(raw, 40.0))
+    file = _channel(tmp_path / "a", (5, 8), (45, 48), (85, 88), seconds=100)
+    model = FakeModel([[Heard(0.5, 2.5, text)] for text in ("하나", "둘", "셋")])
+    told: list[dict[str, Any]] = []
+    found = recognise(model, _job(file), lambda event, **facts: told.append(facts))
+    assert [(one["start"], one["end"], one["text"]) for one in found["segments"]] == [
+        (5.5, 7.5, "하나"),
+        (45.5, 47.5, "둘"),
+        (85.5, 87.5, "셋"),
+    ]
+    done = [facts["done_sec"] for facts in told]
+    assert done == sorted(done)
+    assert done[-1] == 100.0
+
+
+# Gates ------------------------------------------------------------------------------------
+
+
+def test_an_ordinary_sentence_passes_the_gate_and_a_loop_does_not() -> None:
+    assert (
+        compression_ratio("네, 상담사 김민지입니다. 무엇을 도와드릴까요?") < MAX_COMPRESSION_RATIO
+    )
+    assert compression_ratio("네.") < MAX_COMPRESSION_RATIO
+    assert compression_ratio(LOOP) > MAX_COMPRESSION_RATIO
+
+
+@given(st.text(min_size=1, max_size=20), st.integers(60, 200))
+def test_any_text_said_often_enough_is_a_loop(text: str, times: int) -> None:
+    try:
+        looped = (text * times).encode()
+    except UnicodeEncodeError:  # a lone surrogate, which no tokenizer gives
+        return
+    assert compression_ratio(looped.decode()) > MAX_COMPRESSION_RATIO
+
+
+def test_a_loop_is_left_out_and_said_to_be(tmp_path: Path) -> None:
+    file = _channel(tmp_path / "a", (1, 4), (6, 9))
+    model = FakeModel([[Heard(0, 3, "안녕하세요")], [Heard(0, 3, LOOP)]])
+    found = _run(model, _job(file))
+    assert found["text"] == "안녕하세요"
+    assert found["rejected"] == [
+        {"start": 6.0, "end": 9.0, "channel": 0, "reason": "repetition_loop"}
+    ]
+
+
+def test_nothing_but_loops_is_a_failure_and_no_silence(tmp_path: Path) -> None:
+    file = _channel(tmp_path / "a", (1, 4))
+    with pytest.raises(EmptyTranscript, match="1 segments"):
+        _run(FakeModel([[Heard(0, 3, LOOP)]]), _job(file))
+
+
+def test_blank_segments_are_no_speech(tmp_path: Path) -> None:
+    file = _channel(tmp_path / "a", (1, 4))
+    found = _run(FakeModel([[Heard(0, 1, "  "), Heard(1, 2, "")]]), _job(file))
+    assert found["segments"] == []
+    assert found["text"] == ""
+    assert found["rejected"] == []
+
+
+def test_silence_never_reaches_the_model(tmp_path: Path) -> None:
+    model = FakeModel([[Heard(0, 3, "시청해주셔서 감사합니다")]])
+    found = _run(model, _job(_channel(tmp_path / "a"), language="auto"))
+    assert model.asked == []
+    assert model.detected == []
+    assert found["segments"] == []
+    assert found["speech_sec"] == 0
+    assert found["language"] == "auto"
+
+
+# Channels ---------------------------------------------------------------------------------
+
+
+def test_two_channels_are_merged_by_time_and_named(tmp_path: Path) -> None:
+    left = _channel(tmp_path / "l", (0, 2), (8, 10))
+    right = _channel(tmp_path / "r", (3, 5), (12, 14))
+    says = [[Heard(0, 2, text)] for text in ("여보세요", "네 고객님", "안녕하세요", "감사합니다")]
+    found = _run(FakeModel(says), _job(left, right))
+    assert [
+        (one["id"], one["start"], one["channel"], one["speaker"], one["text"])
+        for one in found["segments"]
+    ] == [
+        (0, 0.0, 0, "agent", "여보세요"),
+        (1, 3.0, 1, "customer", "안녕하세요"),
+        (2, 8.0, 0, "agent", "네 고객님"),
+        (3, 12.0, 1, "customer", "감사합니다"),
+    ]
+    assert found["text"] == "여보세요 안녕하세요 네 고객님 감사합니다"
+    assert found["speech_sec"] == pytest.approx(8.0)
+
+
+def test_the_agent_may_be_on_the_other_channel(tmp_path: Path) -> None:
+    files = [_channel(tmp_path / name, (1, 2)) for name in "lr"]
+    says = [[Heard(0, 1, "왼쪽")], [Heard(0, 1, "오른쪽")]]
+    found = _run(FakeModel(says), _job(*files, agent_channel=1))
+    assert [(one["channel"], one["speaker"]) for one in found["segments"]] == [
+        (0, "customer"),
+        (1, "agent"),
+    ]
+
+
+def test_one_channel_does_not_tell_who_speaks(tmp_path: Path) -> None:
+    found = _run(FakeModel([[Heard(0, 1, "네")]]), _job(_channel(tmp_path / "a", (1, 2))))
+    assert found["segments"][0]["speaker"] is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_any_two_channels_lose_nothing_and_are_in_order(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("merge")
+    says: list[list[Heard]] = []
+    files = []
+    for channel in "lr":
+        starts = data.draw(st.sets(st.integers(0, 9), max_size=6))
+        files.append(_channel(folder / channel, *((2 * s, 2 * s + 1) for s in sorted(starts))))
+        says += [[Heard(0, 1, f"{channel}{s}")] for s in sorted(starts)]
+    found = _run(FakeModel(says), _job(*files))["segments"]
+    expected = sorted((2.0 * int(one[0].text[1:]), one[0].text) for one in says)
+    assert [(one["start"], one["text"]) for one in found] == expected
+    assert [one["id"] for one in found] == list(range(len(found)))
+
+
+def test_word_times_move_with_their_segment(tmp_path: Path) -> None:
+    heard = Heard(0, 2, "네 네", 0.9, ((0.0, 0.5, "네", 0.8), (1.0, 1.5, " 네", 0.7)))
+    found = _run(FakeModel([[heard]]), _job(_channel(tmp_path / "a", (10, 12)), words=True))
+    (segment,) = found["segments"]
+    assert segment["words"] == [[10.0, 10.5, "네", 0.8], [11.0, 11.5, " 네", 0.7]]
+    assert segment["confidence"] == 0.9
+
+
+# Languages --------------------------------------------------------------------------------
+
+
+def test_the_language_that_was_asked_for_is_used_without_listening_for_it(tmp_path: Path) -> None:
+    model = FakeModel([[Heard(0, 1, "네")]], speaks="ja")
+    found = _run(model, _job(_channel(tmp_path / "a", (1, 2))))
+    assert model.asked == [(1.0, "ko", "transcribe")]
+    assert model.detected == []
+    assert found["language"] == "ko"
+
+
+def test_auto_listens_once_to_the_longest_stretch(tmp_path: Path) -> None:
+    model = FakeModel([[Heard(0, 1, "a")]] * 3, speaks="en")
+    file = _channel(tmp_path / "a", (1, 2), (4, 9), (12, 14))
+    found = _run(model, _job(file, language="auto"))
+    assert model.detected == [5.0]
+    assert {language for _, language, _ in model.asked} == {"en"}
+    assert found["language"] == "en"
+
+
+def test_an_english_only_model_refuses_korean_instead_of_inventing(tmp_path: Path) -> None:
+    model = FakeModel([[Heard(0, 1, "nonsense")]], multilingual=False)
+    with pytest.raises(LanguageNotSupported, match="'ko'"):
+        _run(model, _job(_channel(tmp_path / "a", (1, 2))))
+    assert model.asked == []
+
+
+@pytest.mark.parametrize("language", ["en", "auto"])
+def test_an_english_only_model_hears_english(tmp_path: Path, language: str) -> None:
+    model = FakeModel([[Heard(0, 1, "yes")]], multilingual=False)
+    found = _run(model, _job(_channel(tmp_path / "a", (1, 2)), language=language))
+    assert found["language"] == "en"
+    assert model.detected == []
+
+
+def test_translation_only_when_asked(tmp_path: Path) -> None:
+    file = _channel(tmp_path / "a", (1, 2))
+    says = [[Heard(0, 1, "네")], [Heard(0, 1, "Yes")]]
+    assert _run(FakeModel(says), _job(file))["text_en"] == ""
+    model = FakeModel(says)
+    found = _run(model, _job(file, translate=True))
+    assert (found["text"], found["text_en"]) == ("네", "Yes")
+    assert [task for _, _, task in model.asked] == ["transcribe", "translate"]
+    assert found["speech_sec"] == pytest.approx(1.0)  # not counted twice
+
+
+def test_english_needs_no_translation(tmp_path: Path) -> None:
+    model = FakeModel([[Heard(0, 1, "Yes")]])
+    found = _run(model, _job(_channel(tmp_path / "a", (1, 2)), language="en", translate=True))
+    assert found["text_en"] == "Yes"
+    assert len(model.asked) == 1
+
+
+# Operations and native errors -------------------------------------------------------------
+
+
+def test_loading_again_replaces_the_model(tmp_path: Path) -> None:
+    models = [FakeModel([[Heard(0, 1, text)]], facts={"device": text}) for text in ("old", "new")]
+    operations = model_operations(lambda job: models[job["number"]])
+    job = _job(_channel(tmp_path / "a", (1, 2)))
+    for number, text in enumerate(("old", "new")):
+        facts = operations["load"]({"number": number}, None)["facts"]
+        assert facts["device"] == text
+        assert facts["engine_version"]
+        assert operations["transcribe"](job, lambda *_a, **_f: None)["text"] == text
+
+
+@pytest.mark.parametrize(
+    ("raised", "named"),
+    [
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), OutOfMemory),
+        (RuntimeError("mkl_malloc: failed to allocate memory"), OutOfMemory),
+        (RuntimeError("std::bad_alloc"), OutOfMemory),
+        (ImportError("x.so: failed to map segment from shared object"), OutOfMemory),
+        (ImportError("x.so: cannot allocate memory in static TLS block"), OutOfMemory),
+        (MemoryError(), OutOfMemory),
+        (RuntimeError("CUDA driver version is insufficient"), DeviceUnavailable),
+        (ValueError("unsupported device tpu"), DeviceUnavailable),
+        (RuntimeError("something else"), TranscriptionFailed),
+        (KeyError("lang_ids"), TranscriptionFailed),
+        (Exception("Model missing. at line 1 column 2"), TranscriptionFailed),
+    ],
+)
+def test_the_libraries_words_become_the_taxonomys_names(
+    raised: Exception, named: type[EngineError]
+) -> None:
+    with pytest.raises(named) as caught, native_errors():
+        raise raised
+    assert type(caught.value) is named
+    assert caught.value.__cause__ is raised
+    assert str(raised) in str(caught.value) or isinstance(raised, MemoryError)
+
+
+def test_what_a_library_stumbled_over_names_the_error_and_not_its_guess() -> None:
+    """faster-whisper says "requires the onnxruntime package" when its import ran out of memory."""
+    guess = RuntimeError("Applying the VAD filter requires the onnxruntime package")
+    guess.__cause__ = ImportError("x.so: failed to map segment from shared object")
+    with (
+        pytest.raises(OutOfMemory, match=r"onnxruntime package.*failed to map"),
+        native_errors(),
+    ):
+        raise guess
+
+
+@pytest.mark.parametrize("kind", [TypeError, AttributeError, AssertionError])
+def test_our_own_defects_are_not_given_a_librarys_name(kind: type[Exception]) -> None:
+    with pytest.raises(kind) as caught, native_errors():
+        raise kind("a bug")
+    assert caught.type is kind
+
+
+def test_a_named_error_keeps_its_name() -> None:
+    with pytest.raises(EmptyTranscript), native_errors():
+        raise EmptyTranscript("x")
+
+
+# The real voice detection -----------------------------------------------------------------
+
+
+def test_the_real_voice_detection_finds_speech_and_no_other_sound(sample_call: Path) -> None:
+    import av  # noqa: PLC0415
+
+    with av.open(str(sample_call)) as file:
+        resampler = av.AudioResampler("fltp", "mono", SAMPLE_RATE)
+        parts = [
+            out.to_ndarray()[0]
+            for frame in file.decode(audio=0)
+            for out in resampler.resample(frame)
+        ]
+    call = np.concatenate(parts).astype(np.float32)
+    spans = speech_spans(call)
+    spoken = sum(end - start for start, end in spans) / SAMPLE_RATE
+    assert 40 < spoken < len(call) / SAMPLE_RATE
+    assert all(end - start <= (MAX_SPAN_SEC + 1) * SAMPLE_RATE for start, end in spans)
+    assert [start for start, _ in spans] == sorted(start for start, _ in spans)
+    assert speech_spans(np.zeros(5 * SAMPLE_RATE, np.float32)) == []
