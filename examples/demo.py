@@ -244,7 +244,7 @@ def _server(tour: Tour) -> Iterator[None]:
         "LOG_FILE": str(tour.log_file),
         "LOG_TRANSCRIPTS": "true",
         "RUBRIC_PATH": str(RUBRIC),
-        "READY_INTERVAL_SEC": "1",
+        "READY_INTERVAL_SEC": "5",
     }
     command = [sys.executable, "-m", "api_server", "serve", "--port", tour.server_port]
     server = _start(command, tour.folder / "server.out", environment)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,8 +28,9 @@ from api_server.problems import Problem
 from api_server.service import Service
 from api_server.services.admission import QueueFull
 from api_server.settings import Settings
-from stt_engine.errors import AudioRejected, InvalidRequest
+from stt_engine.errors import AudioRejected, InvalidRequest, WorkspaceError
 from stt_engine.log import request_id
+from stt_engine.scratch import scratch_folder
 from stt_engine.speech import SpeechRequest
 from stt_engine.version import __version__
 
@@ -200,28 +200,27 @@ async def _recording(
     if file_path:
         yield paths.resolve(file_path, settings.audio_roots), file_path
     elif file is not None:
-        stored = await anyio.to_thread.run_sync(_stored, file)
         try:
-            yield stored, file.filename or "upload"
-        finally:
-            stored.unlink(missing_ok=True)
+            with scratch_folder() as folder:
+                stored = folder / "upload"
+                await anyio.to_thread.run_sync(_store, file, stored)
+                yield stored, file.filename or "upload"
+        except WorkspaceError as exc:
+            raise _no_room(str(exc)) from exc
 
 
-def _stored(file: UploadFile) -> Path:
+def _store(file: UploadFile, target: Path) -> None:
     """Copy an upload to a file with a name that another process can open."""
-    target = tempfile.NamedTemporaryFile(prefix="stt-upload-", delete=False)  # noqa: SIM115
     try:
-        with target:
-            shutil.copyfileobj(file.file, target)
+        with target.open("wb") as stored:
+            shutil.copyfileobj(file.file, stored)
     except OSError as exc:
-        Path(target.name).unlink(missing_ok=True)
-        raise Problem(
-            503,
-            "no-room",
-            f"The upload could not be stored ({exc.strerror}); try again later.",
-            {"Retry-After": "30"},
-        ) from exc
-    return Path(target.name)
+        raise _no_room(str(exc.strerror)) from exc
+
+
+def _no_room(why: str) -> Problem:
+    words = f"The upload could not be stored ({why}); try again later."
+    return Problem(503, "no-room", words, {"Retry-After": "30"})
 
 
 async def _analysed(service: Service, call: Call) -> Analysis:

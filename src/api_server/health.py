@@ -20,6 +20,7 @@ from stt_engine.outcome import DUMMY, Attempts, Event, Observer, Stage
 from stt_engine.speech import SpeechRequest
 
 KEPT_FAILURES = 20
+_LONGEST_WAIT = 8  # intervals
 
 
 class CanaryFailed(EngineError):
@@ -92,10 +93,21 @@ class Readiness:
         return None
 
     async def watch(self) -> None:
-        """Load, prove, and look again for ever; a lost model is loaded again."""
+        """Load, prove, and look again for ever; a lost model is loaded again.
+
+        A model that cannot be loaded is tried less and less often: each try is logged. One that a
+        call has loaded meanwhile is proved at the next look.
+        """
+        rest = 0
+        wait = 1
         while True:
-            if self.reason is not None:
+            if self.reason is None:
+                rest, wait = 0, 1
+            elif rest == 0 or self._stt.ready:
                 await anyio.to_thread.run_sync(self._prove, abandon_on_cancel=True)
+                rest = wait = min(wait * 2, _LONGEST_WAIT)
+            else:
+                rest -= 1
             await anyio.sleep(self._interval_sec)
 
     def end(self) -> None:

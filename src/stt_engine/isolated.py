@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from stt_engine.catalogue import sha256_of
-from stt_engine.errors import BackendUnavailable, WorkerError, WorkspaceError
+from stt_engine.errors import BackendUnavailable, WorkerError
 from stt_engine.model_folder import ModelFolder, locate
 from stt_engine.outcome import Attempts, Event, Observer, Stage, emit
+from stt_engine.scratch import scratch_folder
 from stt_engine.speech import AudioLimits, DecodedAudio, Segment, SpeechRequest, Transcript, Word
 from stt_engine.worker import Worker, WorkerLimits
 
@@ -66,7 +65,7 @@ class Decoder:
             WorkerError: the decoder crashed or hung on it.
             WorkspaceError: no room for the samples.
         """
-        with _scratch() as folder:
+        with scratch_folder() as folder:
             job = {
                 "path": str(path.absolute()),  # the child keeps the folder it was started in
                 "folder": str(folder),
@@ -76,18 +75,6 @@ class Decoder:
             found = self.worker.call("decode", job, timeout=self._limits.decode_timeout_sec)
             files = tuple(Path(name) for name in found["files"])
             yield DecodedAudio(path, found["duration"], files, found["source_format"])
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="stt-engine-"))
-    except OSError as exc:
-        raise WorkspaceError(f"no temporary folder: {exc.strerror}") from exc
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class IsolatedBackend:
