@@ -126,8 +126,7 @@ class CallAnalysis:
                 timeout_sec=agent.timeout_sec,
                 covers_call=_covers_call(heard.value),
             )
-            healthy = not checked.value.agent.is_dummy
-            attempts.tell("noted", CHECK_OK if healthy else CHECK_FAILED)
+            attempts.tell("noted", CHECK_OK if checked.value.success else CHECK_FAILED)
             return checked
         return None
 

@@ -47,7 +47,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Raises:
         pydantic.ValidationError: a setting is wrong.
-        ValueError: the rubric file or a backend's name is wrong.
+        RubricInvalid: the rubric file is wrong.
+        ValueError: a backend's name is wrong.
     """
     settings = settings or Settings()
     app = FastAPI(
@@ -122,7 +123,7 @@ async def transcribe_v2(
 
 
 @router.post("/analyze", response_model=AnalyzeResponse, responses=_REFUSALS)
-async def analyze(service: Wired, body: AnalyzeRequest) -> AnalyzeResponse:
+async def analyze(service: Wired, body: AnalyzeRequest, response: Response) -> AnalyzeResponse:
     """Check a transcript, without a recording."""
     agent = _agent_config(
         service.settings,
@@ -136,6 +137,8 @@ async def analyze(service: Wired, body: AnalyzeRequest) -> AnalyzeResponse:
         agent.mapping(),
         timeout_sec=agent.timeout_sec,
     )
+    if checked.value.agent.is_dummy:
+        response.headers["X-STT-Degraded"] = "agent"
     return render.analyze_response(checked, request_id.get() or "")
 
 

@@ -88,10 +88,8 @@ def serve(
             "set API_KEYS, or API_ALLOW_NO_KEY=true on a private network"
         )
     log.configure(settings.log_level, settings.log_format, settings.log_file)
-    try:
+    with _refusing():
         server = create_app(settings)
-    except ValueError as exc:
-        _refuse(str(exc))
     uvicorn.run(
         server,
         host=settings.api_host,
@@ -208,10 +206,11 @@ def doctor_(as_json: Json = False) -> None:
     settings = _settings()
     _quiet(verbose=False)
     checks = []
-    for check in doctor.examine(settings):
-        checks.append(check)
-        if not as_json:
-            _show_check(check)
+    with _refusing():
+        for check in doctor.examine(settings):
+            checks.append(check)
+            if not as_json:
+                _show_check(check)
     well = doctor.can_transcribe(checks)
     if as_json:
         _print_json({"can_transcribe": well, "checks": [asdict(check) for check in checks]})
@@ -231,6 +230,15 @@ def _settings(**given: object) -> Settings:
 
 def _quiet(verbose: bool) -> None:
     log.configure("INFO" if verbose else "CRITICAL", stream=err.file)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn a setting that only its use shows to be wrong (a rubric file) into a refusal."""
+    try:
+        yield
+    except (ValueError, EngineError) as exc:
+        _refuse(str(exc))
 
 
 def _refuse(words: str) -> NoReturn:
@@ -309,7 +317,8 @@ def _analyze_request(file: Path, extra: dict[str, object]) -> AnalyzeRequest:
 
 
 async def _analyzed(settings: Settings, body: AnalyzeRequest) -> AnalyzeResponse:
-    service = Service.of(settings)
+    with _refusing():
+        service = Service.of(settings)
     checked = await service.validator.check(
         body.turns() if body.segments is not None else body.text or "",
         {

@@ -35,5 +35,12 @@ def resolve(file_path: str, roots: Iterable[Path]) -> Path:
         if not found.exists():
             raise Problem(404, "no-such-file", "There is no such file; check file_path.")
     except (OSError, ValueError, RuntimeError) as exc:  # too long, NUL, endless links
-        raise Problem(400, "bad-path", f"file_path is not a usable path ({exc}).") from exc
+        raise Problem(400, "bad-path", f"file_path is not a usable path ({_why(exc)}).") from exc
     return found
+
+
+def _why(exc: Exception) -> str:
+    """Say what is wrong without the system's own words: they hold the whole real path."""
+    if isinstance(exc, OSError):
+        return exc.strerror or type(exc).__name__
+    return "endless links" if isinstance(exc, RuntimeError) else str(exc)

@@ -47,6 +47,13 @@ AUDIO_ADVICE = {
     415: "Send the whole recording in a format FFmpeg reads (wav, mp3, m4a, flac, ogg, amr...).",
 }
 
+HTTP_ADVICE = {
+    400: "Send the fields as multipart/form-data or application/x-www-form-urlencoded; see /docs.",
+    404: "See /docs for the paths that there are.",
+    405: "Use {allow}; see /docs.",
+}
+"""What to do about a refusal of the framework itself."""
+
 
 @dataclass
 class Problem(Exception):
@@ -91,8 +98,12 @@ def _problem(_request: Request, exc: Exception) -> JSONResponse:
 
 def _http(_request: Request, exc: Exception) -> JSONResponse:
     error = cast("HTTPException", exc)
+    if isinstance(error.__cause__, Problem):  # a limit, met while the framework read the body
+        return error.__cause__.response()
     headers = dict(error.headers or {})
-    return Problem(error.status_code, "http", str(error.detail), headers).response()
+    advice = HTTP_ADVICE.get(error.status_code, "").format(allow=headers.get("Allow", "another"))
+    told = f"{str(error.detail).rstrip('.')}. {advice}".rstrip()
+    return Problem(error.status_code, "http", told, headers).response()
 
 
 def _validation(_request: Request, exc: Exception) -> JSONResponse:

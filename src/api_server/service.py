@@ -13,7 +13,7 @@ from api_server.models import HealthResponse
 from api_server.services.admission import Admission
 from api_server.services.agent_backend import AgentBackend
 from api_server.services.circuit_policy import CircuitPolicy
-from api_server.services.rubric import load_rubric
+from api_server.services.rubric import DEFAULT_RUBRIC, load_rubric
 from api_server.services.validation_lines import VALIDATION_LINES
 from api_server.services.validator import (
     IncompleteElementsValidator,
@@ -64,7 +64,8 @@ class Service:
         """Wire a server. Loads nothing and connects to nothing.
 
         Raises:
-            ValueError: the rubric file or a backend's name is wrong.
+            RubricInvalid: the rubric file is wrong.
+            ValueError: a backend's name is wrong.
         """
         metrics, last_failures = FailureMetrics(), LastFailures()
         observers: tuple[Observer, ...] = (
@@ -74,7 +75,7 @@ class Service:
         )
         stt = _engine(settings, observers)
         agent = _agent(settings, observers)
-        rubric = load_rubric(settings.rubric_path) if settings.rubric_path else load_rubric()
+        rubric = load_rubric(settings.rubric_path or DEFAULT_RUBRIC)
         validator = get_incomplete_elements_validator(
             agent, rubric, observers, max_tokens=settings.agent_max_tokens
         )

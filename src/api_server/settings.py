@@ -122,8 +122,9 @@ class Settings(BaseSettings):
     circuit_recovery_timeout_sec: float = Field(60.0, gt=0)
     """Wait before an open circuit lets a probe through."""
 
-    rubric_path: Path | None = None
-    """Rubric file; unset: the one of the Financial Consumer Protection Act that comes along."""
+    rubric_path: str | Path | None = None
+    """Rubric file, or the name of a built-in one (`financial_consumer_protection`,
+    `sales_process`); unset: the former."""
 
     ready_interval_sec: float = Field(10.0, gt=0)
     """How often readiness is looked at again (and a lost model loaded again)."""

@@ -46,6 +46,9 @@ class EngineError(Exception):
 
     error_type: str = "EngineError"
 
+    told = False
+    """True once an inner stage (loading) has logged it, so that the outer one need not."""
+
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Give each class its own name as ``error_type`` unless it sets one."""
         super().__init_subclass__(**kwargs)

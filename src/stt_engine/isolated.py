@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stt_engine.catalogue import sha256_of
-from stt_engine.errors import BackendUnavailable, WorkerError
+from stt_engine.errors import BackendUnavailable, EngineError, WorkerError
 from stt_engine.model_folder import ModelFolder, locate
 from stt_engine.outcome import Attempts, Event, Observer, Stage, emit
 from stt_engine.scratch import scratch_folder
@@ -193,8 +193,10 @@ class _Loaded:
 
 def _error(attempts: Attempts) -> BaseException:
     """Give the failure that the load stage recorded back to the STT stage, which records it too."""
-    error = attempts.failures[-1].error
-    return error if error is not None else WorkerError(attempts.failures[-1].message)
+    error = attempts.failures[-1].error or WorkerError(attempts.failures[-1].message)
+    if isinstance(error, EngineError):
+        error.told = True
+    return error
 
 
 def _job(request: SpeechRequest, audio: DecodedAudio) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import cast
 
-from stt_engine.errors import ModelError
+from stt_engine.errors import EngineError
 from stt_engine.log import DUMMY_REASON, Line, Table, cause_of, shown_text
 from stt_engine.outcome import Event, Stage
 from stt_engine.speech import Transcript
@@ -69,8 +69,8 @@ def _skipped(event: Event) -> str | None:
 def _backend_failed(event: Event) -> str | None:
     if event.failure is None or event.failure.skipped:
         return None
-    if isinstance(event.failure.error, ModelError):
-        return None  # said by the load stage
+    if isinstance(event.failure.error, EngineError) and event.failure.error.told:
+        return None
     return f"시도 실패 ({event.source}): {cause_of(event)}"
 
 

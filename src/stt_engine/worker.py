@@ -162,7 +162,9 @@ def _environment() -> dict[str, str]:
     """Give the parent's environment, with this very package first on the import path."""
     inherited = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([_PACKAGE_ROOT, *([inherited] if inherited else [])])
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    # onnxruntime comes with telemetry; nothing about a call leaves the machine.
+    quiet = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, "PYTHONPATH": path, **quiet}
 
 
 class Worker:

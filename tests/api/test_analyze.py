@@ -1,0 +1,183 @@
+"""POST /analyze: a transcript is checked, with an agent that is well, dead or lying."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.support.fault_server import FaultServer, answer, completion, refused_port
+from tests.support.scripted_llm import INVENTED, QUOTED, honest, lying, reviews, said
+from tests.support.server import ROOT, ApiServer
+
+KOREAN = json.loads((ROOT / "audio/sample_call_ko.json").read_text("utf-8"))["segments"]
+PROMISE = "사실상 원금은 보장된다고 보시면 됩니다."
+DENIAL = "원금이 보장되지 않습니다."
+QUESTION = "그럼 원금은 보장되는 거죠?"
+TURNS = [{"speaker": "agent", "text": "원금은 보장됩니다."}, {"speaker": "customer", "text": "네."}]
+
+
+@pytest.fixture
+async def client(server: ApiServer) -> AsyncIterator[httpx2.AsyncClient]:
+    async with server.client() as found:
+        yield found
+
+
+def elements(body: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {one["id"]: one for one in body["incomplete_elements"]["elements"]}
+
+
+async def analyzed(client: httpx2.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
+    response = await client.post("/analyze", json=body)
+    assert response.status_code == 200, response.text
+    told: dict[str, Any] = response.json()
+    assert told["request_id"] == response.headers["x-request-id"]
+    return told
+
+
+async def test_text(client: httpx2.AsyncClient) -> None:
+    async with FaultServer(honest) as llm:
+        body = await analyzed(
+            client, {"text": "안녕하세요.\n원금은 무조건 보장됩니다.", "agent_url": llm.url}
+        )
+        assert said(llm.posts[0]) == ["안녕하세요.", "원금은 무조건 보장됩니다."]
+    assert (body["success"], body["agent_type"]) == (True, "vllm")
+    assert (body["error"], body["error_type"], body["is_agent_dummy"]) == (None, None, False)
+    (proof,) = elements(body)[QUOTED]["evidence"]
+    assert proof["quote"] == "원금은 무조건 보장됩니다."
+    assert (proof["start"], proof["end"]) == (None, None)  # plain text has no times
+
+
+async def test_segments(client: httpx2.AsyncClient) -> None:
+    turns = [
+        {"speaker": "customer", "text": "네.", "start": 1.0, "end": 2.0},
+        {"speaker": "agent", "text": "원금은 무조건 보장됩니다.", "start": 2.5, "end": 4.25},
+    ]
+    async with FaultServer(honest) as llm:
+        body = await analyzed(client, {"segments": turns, "agent_url": llm.url})
+    (proof,) = elements(body)[QUOTED]["evidence"]
+    assert (proof["start"], proof["end"], proof["segment_id"]) == (2.5, 4.25, 1)
+
+
+@pytest.mark.parametrize(
+    ("quote", "status", "reason"),
+    [
+        (PROMISE, "violated", "evidence_found"),
+        (DENIAL, "undetermined", "evidence_is_denial"),
+        (QUESTION, "undetermined", "evidence_wrong_speaker"),
+        (INVENTED, "undetermined", "evidence_not_found"),
+    ],
+)
+async def test_korean_sample_call(
+    quote: str, status: str, reason: str, client: httpx2.AsyncClient
+) -> None:
+    """What a scripted LLM claims of a call is believed as far as the call proves it."""
+    async with FaultServer(reviews(lambda _lines: quote)) as llm:
+        body = await analyzed(client, {"segments": KOREAN, "agent_url": llm.url})
+        assert len(said(llm.posts[0])) == len(KOREAN)
+    one = elements(body)[QUOTED]
+    assert (one["status"], one["reason"]) == (status, reason)
+    if status == "violated":
+        (proof,) = one["evidence"]
+        assert quote in KOREAN[proof["segment_id"]]["text"]
+        assert proof["start"] == KOREAN[proof["segment_id"]]["start"]
+    else:
+        assert (one["evidence"], one["rejected_quotes"]) == ([], [quote])
+
+
+async def test_lying_agent(client: httpx2.AsyncClient) -> None:
+    async with FaultServer(lying) as llm:
+        body = await analyzed(client, {"segments": TURNS, "agent_url": llm.url})
+    one = elements(body)[QUOTED]
+    assert (one["status"], one["rejected_quotes"]) == ("undetermined", [INVENTED])
+
+
+async def test_agent_down(client: httpx2.AsyncClient) -> None:
+    url = f"http://127.0.0.1:{refused_port()}/v1/chat/completions"
+    body = await analyzed(client, {"segments": TURNS, "agent_url": url})
+    assert (body["success"], body["is_agent_dummy"], body["agent_type"]) == (False, True, "dummy")
+    assert body["error_type"] == "ConnectionError"
+    assert body["error"] == body["agent_dummy_reason"]
+    assert body["error"].startswith("Agent 서버 연결 실패: ")
+    # Nothing was established: no list that could be read as an analysis.
+    assert (body["incomplete_elements"], body["agent_analysis"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "finish", "error_type"),
+    [
+        ("모두 문제없습니다.", "stop", "InvalidAnswer"),
+        ("{}", "stop", "InvalidAnswer"),
+        ("", "stop", "EmptyAnswer"),
+        ('{"a": 1', "length", "TruncatedAnswer"),
+    ],
+)
+async def test_unusable_answers(
+    content: str, finish: str, error_type: str, client: httpx2.AsyncClient
+) -> None:
+    async with FaultServer(answer(200, completion(content, finish))) as llm:
+        body = await analyzed(client, {"segments": TURNS, "agent_url": llm.url})
+    assert (body["success"], body["error_type"]) == (False, error_type)
+    assert body["incomplete_elements"] is None
+
+
+async def test_external_agent(client: httpx2.AsyncClient) -> None:
+    """``text_only`` has no schema; an answer in prose proves nothing and is refused."""
+    async with FaultServer(answer(200, {"response": "괜찮습니다", "chat_thread_id": "t"})) as agent:
+        body = await analyzed(
+            client,
+            {
+                "segments": TURNS,
+                "agent_url": f"{agent.base}/ask",
+                "agent_request_format": "text_only",
+                "chat_thread_id": "t",
+            },
+        )
+        sent = agent.posts[0].json
+    assert sent["use_streaming"] is False
+    assert sent["chat_thread_id"] == "t"
+    assert (body["success"], body["error_type"]) == (False, "InvalidAnswer")
+
+
+@pytest.mark.parametrize(
+    "given", [{"text": ""}, {"text": " \n\t "}, {"segments": []}, {"text": "...\n?!"}]
+)
+async def test_nothing_was_said(given: dict[str, Any], client: httpx2.AsyncClient) -> None:
+    async with FaultServer(honest) as llm:
+        body = await analyzed(client, {**given, "agent_url": llm.url})
+    assert (body["success"], body["error_type"]) == (False, "NoTranscript")
+    assert {one["status"] for one in elements(body).values()} == {"undetermined"}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "exactly one of 'text' and 'segments'"),
+        ({"text": "x", "segments": TURNS}, "exactly one of 'text' and 'segments'"),
+        ({"text": 5}, "text: .*string"),
+        ({"segments": [{"speaker": "robot", "text": "x"}]}, "segments.0.speaker: .*'agent'"),
+        ({"segments": [{"text": "x", "start": -1}]}, "segments.0.start: .*greater than"),
+        ({"text": "x", "unknown": 1}, "unknown: .*not permitted"),
+        ({"text": "x", "timeout": 0}, "timeout: .*greater than"),
+        ({"text": "x", "timeout": 301}, "timeout: at most 300 seconds"),
+    ],
+)
+async def test_bad_bodies(given: dict[str, Any], words: str, client: httpx2.AsyncClient) -> None:
+    response = await client.post("/analyze", json=given)
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    assert re.search(words, response.json()["detail"]), response.text
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe"])
+async def test_not_json(raw: bytes, client: httpx2.AsyncClient) -> None:
+    response = await client.post(
+        "/analyze", content=raw, headers={"Content-Type": "application/json"}
+    )
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["detail"]

@@ -1,0 +1,335 @@
+"""The command line as people run it: a process, its output, its exit code, and what it leaves."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+
+from tests.support import sounds
+from tests.support.fault_server import refused_port
+from tests.support.in_process import CANARY_WORDS
+from tests.support.models import whisper_base
+from tests.support.server import (
+    CLEAN_EXITS,
+    CLI,
+    DEADLINE_SEC,
+    ROOT,
+    ApiServer,
+    assert_gone,
+    awaited,
+    environment,
+)
+
+CANARY = ROOT / "src/stt_engine/assets/canary.wav"
+DONE, DEGRADED, USAGE = 0, 1, 2
+
+
+def run(folder: Path, *arguments: object, **settings: object) -> subprocess.CompletedProcess[str]:
+    found = subprocess.run(
+        [*CLI, *map(str, arguments)],
+        env=environment(folder, **settings),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE_SEC,
+    )
+    assert "Traceback" not in found.stderr, found.stderr
+    return found
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ((), ["serve", "transcribe", "analyze", "model", "doctor"]),
+        (("serve",), ["--host", "--port"]),
+        (("transcribe",), ["FILE", "--language", "--json"]),
+        (("analyze",), ["FILE", "--agent-url", "--json"]),
+        (("model",), ["fetch", "verify", "list"]),
+        (("model", "fetch"), ["NAME", "--models-dir"]),
+        (("model", "verify"), ["FOLDER", "--json"]),
+        (("model", "list"), ["--models-dir", "--json"]),
+        (("doctor",), ["--json"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_help(command: tuple[str, ...], words: list[str], tmp_path: Path) -> None:
+    found = run(tmp_path, *command, "--help")
+    assert found.returncode == DONE
+    missing = [word for word in words if word.lower() not in found.stdout.lower()]
+    assert not missing, found.stdout
+
+
+def test_unknown_command(tmp_path: Path) -> None:
+    found = run(tmp_path, "transcrib", "x")
+    assert (found.returncode, found.stdout) == (USAGE, "")
+    assert "transcrib" in found.stderr
+
+
+def test_transcribe(tmp_path: Path) -> None:
+    found = run(tmp_path, "transcribe", CANARY, "--language", "en")
+    assert found.returncode == DONE, found.stderr
+    assert CANARY_WORDS in found.stdout.lower()
+
+
+KEYS = {
+    "success",
+    "text",
+    "text_en",
+    "duration",
+    "language",
+    "error",
+    "error_type",
+    "backend",
+    "is_dummy",
+    "dummy_reason",
+    "outcome",
+    "segments",
+    "attempts",
+    "provenance",
+    "timings",
+}
+
+
+def test_transcribe_json(tmp_path: Path) -> None:
+    found = run(tmp_path, "transcribe", CANARY, "-l", "en", "--words", "--json", "--verbose")
+    assert found.returncode == DONE, found.stderr
+    told = json.loads(found.stdout)  # and nothing else is there
+    assert set(told) == KEYS
+    assert (told["success"], told["outcome"], told["language"]) == (True, "speech", "en")
+    assert CANARY_WORDS in told["text"].lower()
+    assert told["segments"][0]["words"]
+    assert "[STT] 음성 변환 완료" in found.stderr
+
+
+def test_transcribe_no_speech(tmp_path: Path) -> None:
+    silent = sounds.silence(tmp_path / "silent.wav", 2.0)
+    found = run(tmp_path, "transcribe", silent)
+    assert (found.returncode, found.stdout) == (DONE, "")
+    assert "no speech in 2.0 s" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("missing.wav", "FileNotFoundError: .*missing.wav"),
+        ("", "AudioUnreadable: .*folder"),
+        ("text.wav", "NotAudio: "),
+        ("empty.wav", "AudioEmpty: .*0 bytes"),
+    ],
+)
+def test_transcribe_what_cannot_be_used(name: str, words: str, tmp_path: Path) -> None:
+    sounds.text_as_wav(tmp_path / "text.wav")
+    sounds.zero_bytes(tmp_path / "empty.wav")
+    found = run(tmp_path, "transcribe", tmp_path / name, "--json")
+    assert (found.returncode, found.stdout) == (USAGE, "")
+    assert re.search(words, found.stderr), found.stderr
+
+
+def test_transcribe_without_a_model(tmp_path: Path) -> None:
+    """Says what failed and what to do; on stdout there is nothing that looks like words."""
+    found = run(tmp_path, "transcribe", CANARY, "--model", tmp_path / "missing")
+    assert (found.returncode, found.stdout) == (DEGRADED, "")
+    assert "not transcribed: FileNotFoundError" in found.stderr
+    assert f"{tmp_path / 'missing'} not found" in found.stderr
+    assert "stt-engine model fetch" in found.stderr
+
+
+def test_analyze_with_a_refused_agent(tmp_path: Path) -> None:
+    call = ROOT / "audio/sample_call_ko.json"
+    url = f"http://127.0.0.1:{refused_port()}/v1"
+    found = run(tmp_path, "analyze", call, "--json", vllm_api_url=url)
+    assert found.returncode == DEGRADED
+    told = json.loads(found.stdout)
+    assert (told["success"], told["error_type"]) == (False, "ConnectionError")
+    assert told["incomplete_elements"] is None
+
+
+def test_analyze_says_that_a_failure_is_no_finding(tmp_path: Path) -> None:
+    text = tmp_path / "call.txt"
+    text.write_text("원금은 보장됩니다.\n네.", encoding="utf-8")
+    url = f"http://127.0.0.1:{refused_port()}/v1"
+    found = run(tmp_path, "analyze", text, vllm_api_url=url)
+    assert (found.returncode, found.stdout) == (DEGRADED, "")
+    assert "not analysed: ConnectionError" in found.stderr
+    assert "this is no finding" in found.stderr
+
+
+@pytest.mark.parametrize("content", [b'{"segments": 5}', b'{"text": ', b"\xff\xfe\xff", None])
+def test_analyze_what_cannot_be_used(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "call.json"
+    if content is not None:
+        path.write_bytes(content)
+    found = run(tmp_path, "analyze", path)
+    assert (found.returncode, found.stdout) == (USAGE, "")
+    assert "call.json" in found.stderr
+
+
+def test_model_verify(tmp_path: Path) -> None:
+    found = run(tmp_path, "model", "verify", whisper_base(), "--json")
+    assert found.returncode == DONE, found.stdout
+    told = json.loads(found.stdout)
+    assert {Path(one["name"]).name for one in told} >= {"model.bin", "config.json"}
+    assert all(one["ok"] for one in told)
+
+
+def test_model_verify_finds_a_changed_byte(tmp_path: Path) -> None:
+    copy = tmp_path / whisper_base().name
+    copy.mkdir()
+    for path in whisper_base().iterdir():
+        target = copy / path.name
+        if path.suffix == ".bin":
+            target.symlink_to(path)
+        else:
+            target.write_bytes(path.read_bytes())
+    config = copy / "config.json"
+    config.write_bytes(config.read_bytes().replace(b"1", b"2", 1))
+    found = run(tmp_path, "model", "verify", copy, "--json")
+    assert found.returncode == DEGRADED, found.stdout
+    assert [Path(one["name"]).name for one in json.loads(found.stdout) if not one["ok"]] == [
+        "config.json"
+    ]
+
+
+def test_model_verify_of_nothing(tmp_path: Path) -> None:
+    found = run(tmp_path, "model", "verify", tmp_path / "missing")
+    assert (found.returncode, found.stdout) == (DEGRADED, "")
+    assert "missing" in found.stderr
+
+
+def test_model_list(tmp_path: Path) -> None:
+    found = run(tmp_path, "model", "list", "--json", "--models-dir", whisper_base().parent)
+    assert found.returncode == DONE
+    told = json.loads(found.stdout)
+    assert "Systran/faster-whisper-base" in [one["name"] for one in told]
+
+
+def test_doctor(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{refused_port()}/v1"
+    found = run(tmp_path, "doctor", "--json", vllm_api_url=url)
+    told: dict[str, Any] = json.loads(found.stdout)
+    checks = {one["name"]: one for one in told["checks"]}
+    assert (found.returncode, told["can_transcribe"]) == (DONE, True), found.stdout
+    assert checks["recognition"]["verdict"] == "ok"
+    assert CANARY_WORDS in checks["recognition"]["found"].lower()
+    assert checks["LLM server"]["verdict"] == "warn"
+    assert "ConnectionError" in checks["LLM server"]["found"]
+    assert all(one["advice"] for one in told["checks"] if one["verdict"] != "ok")
+
+
+def test_doctor_without_a_model(tmp_path: Path) -> None:
+    found = run(tmp_path, "doctor", "--json", stt_model_path=tmp_path / "missing")
+    told = json.loads(found.stdout)
+    assert (found.returncode, told["can_transcribe"]) == (DEGRADED, False)
+    failed = [one for one in told["checks"] if one["verdict"] == "fail"]
+    assert {"model faster-whisper", "recognition"} <= {one["name"] for one in failed}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "words"),
+    [
+        (("--host", "0.0.0.0"), {}, "API_KEYS"),
+        (("--host", "::"), {}, "API_KEYS"),
+        ((), {"api_host": "0.0.0.0"}, "API_KEYS"),
+        (("--port", "70000"), {}, "port"),
+        ((), {"stt_backends": "magic"}, "magic"),
+        ((), {"stt_stall_timeout_sec": "soon"}, "STT_STALL_TIMEOUT_SEC"),
+        ((), {"rubric_path": "/nowhere.toml"}, "/nowhere.toml"),
+    ],
+)
+def test_serve_refuses(
+    arguments: tuple[str, ...], settings: dict[str, str], words: str, tmp_path: Path
+) -> None:
+    found = run(tmp_path, "serve", *arguments, **settings)
+    assert found.returncode == USAGE, found.stdout
+    assert words in found.stderr
+    assert "running on" not in found.stdout
+
+
+def test_port_taken(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        found = run(tmp_path, "serve", "--port", port)
+    assert found.returncode != DONE
+    assert "address already in use" in found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_ends_cleanly(number: signal.Signals, tmp_path: Path) -> None:
+    """Both children (model, decoder) end with it, and so do their temporary files."""
+    server = ApiServer(tmp_path)
+    try:
+        server.wait_ready()
+        assert len(server.children()) == 2
+        code = server.stop(number)
+        assert code in CLEAN_EXITS | {-signal.SIGINT, 130}, code
+        assert server.leftovers() == []
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize("backends", ["faster-whisper", "faster-whisper,faster-whisper"])
+def test_serve_ends_while_the_model_loads(backends: str, tmp_path: Path) -> None:
+    """Nothing more is loaded once it has been told to end, a fallback neither."""
+    server = ApiServer(tmp_path, stt_backends=backends)
+    try:
+        awaited(server.children, "the model's process has started")
+        code = server.stop()
+        assert code in CLEAN_EXITS
+        started = [line for line in server.lines if "[Worker] 작업 프로세스 시작" in line]
+        assert len(started) == 1, started
+    finally:
+        server.kill()
+
+
+def test_killed_server_leaves_no_orphan(tmp_path: Path) -> None:
+    """kill -9 in the middle of a transcription: the children notice, and end themselves."""
+    server = ApiServer(tmp_path)
+    try:
+        server.wait_ready()
+        children = server.children()
+        assert len(children) == 2
+        with pytest.raises(httpx2.TransportError):
+            _killed_at_work(server, (ROOT / "audio/sample_call.wav").read_bytes())
+        assert server.process.wait(DEADLINE_SEC) == -signal.SIGKILL
+        assert_gone(children)
+    finally:
+        server.kill()
+
+
+def _killed_at_work(server: ApiServer, call: bytes) -> None:
+    def kill() -> None:
+        awaited(lambda: server.component("faster-whisper")["state"] == "busy", "it is at work")
+        server.send(signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with httpx2.Client(base_url=server.base, trust_env=False, timeout=DEADLINE_SEC) as client:
+            client.post("/transcribe", data={"language": "en"}, files={"file": ("a.wav", call)})
+    finally:
+        killer.join()
+
+
+def test_assert_gone_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check that finds no orphan would find one."""
+    real = psutil.wait_procs
+    monkeypatch.setattr(psutil, "wait_procs", lambda found, timeout: real(found, timeout=0.1))
+    with subprocess.Popen(["sleep", "60"]) as child:
+        try:
+            with pytest.raises(AssertionError, match="orphans"):
+                assert_gone([psutil.Process(child.pid)])
+        finally:
+            child.kill()
