@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 
+import anyio
 from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -67,11 +68,29 @@ class BodyLimit:
             {"Connection": "close"},
         )
         if declared.isdecimal() and int(declared) > limit:
+            await _drained(receive)
             await problem.response()(scope, receive, send)
             return
         await self._app(scope, _counted(receive, limit, problem), send)
 
 
+async def _drained(receive: Receive) -> None:
+    """Take in some more of a body that is refused.
+
+    A connection that is closed on unread data is reset, and the client would lose the answer that
+    says why. What is sent beyond the bounds is the client's loss.
+    """
+    taken = 0
+    with anyio.move_on_after(_DRAIN_SEC):
+        while taken < _DRAIN_BYTES:
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if not message.get("more_body"):
+                return
+
+
+_DRAIN_BYTES = 64 * 1024 * 1024
+_DRAIN_SEC = 5.0
 _ADVICE = "Split the recording, or ask the operator to raise the limit (AUDIO_MAX_BYTES)."
 
 
@@ -83,6 +102,8 @@ def _counted(receive: Receive, limit: int, problem: Problem) -> Callable[[], Awa
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > limit:
+            if message.get("more_body"):
+                await _drained(receive)
             raise problem
         return message
 
