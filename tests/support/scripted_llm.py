@@ -28,7 +28,7 @@ QUOTED = "solicitation.certainty"
 """The element that the script calls violated; all others are ``not_found``."""
 
 INVENTED = "저는 이 통화에서 아무도 하지 않은 말입니다"
-_LINE = re.compile(r"^\d+\. (?:상담원: |고객: )?(.+)$", re.MULTILINE)
+_LINE = re.compile(r"^(?:상담원: |고객: )?(.+)$", re.MULTILINE)
 
 
 def said(exchange: Exchange) -> list[str]:
@@ -46,9 +46,11 @@ def reviews(quote: Callable[[list[str]], str]) -> Script:
         shape = exchange.json["response_format"]
         assert isinstance(shape, dict)
         asked = shape["json_schema"]["schema"]["required"]
-        claims = {name: {"status": "not_found", "quote": "", "reason": ""} for name in asked}
-        claims[QUOTED] = {"status": "violated", "quote": quote(said(exchange)), "reason": "각본"}
-        text = json.dumps(claims, ensure_ascii=False)
+        lines = said(exchange)
+        told: dict[str, object] = {name: {"status": "not_found"} for name in asked}
+        told["read"] = {"first": lines[0][:60], "last": lines[-1][:60]} if lines else {}
+        told[QUOTED] = {"quote": quote(lines), "reason": "각본", "status": "violated"}
+        text = json.dumps(told, ensure_ascii=False)
         await exchange.send(http(200, json.dumps(completion(text)).encode()))
 
     return script

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,16 +10,18 @@ from api_server.services.agent_errors import InvalidAnswer
 from api_server.services.findings import PRESENT
 from api_server.services.prompts import (
     MAX_QUOTE_CHARS,
+    MAX_READ_CHARS,
     NO_CALL_SCHEMA,
-    NO_CALL_TEXT,
     Prompt,
     neutralise,
 )
 from api_server.services.rubric import load_rubric
 from stt_engine.speech import Segment
-from tests.unit.validation_fakes import ASKED, RUBRIC, answer, claim, sample_call
+from tests.unit.validation_fakes import ASKED, CALL, RUBRIC, answer, claim, read_of, sample_call
 
 PROMPT = Prompt(RUBRIC)
+TOUR = Path(__file__).parents[2] / "examples" / "tour_rubric.toml"
+ENGLISH = Prompt(RUBRIC.model_copy(update={"language": "en"}))
 
 
 def shape_of(element_id: str) -> dict[str, Any]:
@@ -30,20 +33,29 @@ def shape_of(element_id: str) -> dict[str, Any]:
 
 def test_the_schema_forces_every_element_and_nothing_else() -> None:
     schema = PROMPT.schema
-    assert schema["required"] == ASKED
-    assert list(schema["properties"]) == ASKED  # type: ignore[call-overload]
+    assert schema["required"] == ["read", *ASKED]
+    assert list(schema["properties"]) == ["read", *ASKED]  # type: ignore[call-overload]
     assert schema["additionalProperties"] is False
+
+
+def test_the_proof_of_reading_is_written_first_and_is_bounded() -> None:
+    schema: Any = PROMPT.schema
+    read = schema["properties"]["read"]
+    assert next(iter(schema["properties"])) == "read"
+    assert read["required"] == ["first", "last"]
+    assert {part["maxLength"] for part in read["properties"].values()} == {MAX_READ_CHARS}
+    assert read["additionalProperties"] is False
 
 
 @pytest.mark.parametrize("element", RUBRIC.asked, ids=lambda element: element.id)
 def test_a_kind_has_its_own_statuses(element: Any) -> None:
     said, unsaid = shape_of(element.id)["anyOf"]
-    assert said["properties"]["status"]["enum"] == [PRESENT[element.kind]]
-    assert said["required"] == ["status", "quote", "reason"]
+    assert said["required"] == list(said["properties"]) == ["quote", "reason", "status"]
     assert said["properties"]["quote"]["maxLength"] == MAX_QUOTE_CHARS
     statuses = set(unsaid["properties"]["status"]["enum"])
     assert ("not_applicable" in statuses) == bool(element.applies_if)
     assert statuses - {"not_applicable"} == {"not_found", "undetermined"}
+    assert set(said["properties"]["status"]["enum"]) == statuses | {PRESENT[element.kind]}
     assert unsaid["required"] == ["status"]
     assert said["additionalProperties"] is unsaid["additionalProperties"] is False
 
@@ -53,31 +65,62 @@ def test_the_prompt_is_short_enough_for_a_small_model() -> None:
     assert len(PROMPT.call_text(sample_call())) < 2000
 
 
+def test_the_language_of_the_rubric_is_the_language_of_the_prompt() -> None:
+    call = [Segment(0, 0, 1, "Hello.", 0, "agent"), Segment(1, 1, 2, "Hi.", 1, "customer")]
+    tour = Prompt(load_rubric(TOUR))
+    texts = (tour.system, tour.call_text(call), tour.no_call_text)
+    assert all(text.isascii() for text in texts)
+    assert "<call>\nAgent: Hello.\nCustomer: Hi.\n</call>" in texts[1]
+    assert len(tour.system) < 1300  # about 300 tokens
+
+
+@pytest.mark.parametrize("prompt", [PROMPT, ENGLISH], ids=["ko", "en"])
+def test_both_languages_say_the_same(prompt: Prompt) -> None:
+    for word in ("read", "first", "last", "quote", "reason", "violated", "satisfied"):
+        assert word in prompt.system
+    for word in ("not_found", "not_applicable", "undetermined", "JSON", "30", "60", "40"):
+        assert word in prompt.system
+    assert str(len(ASKED)) in prompt.call_text(CALL)
+    assert "{" not in prompt.system.replace("{quote}", "")
+    assert prompt.schema == PROMPT.schema
+    assert (prompt.sha256 == PROMPT.sha256) == (prompt is PROMPT)
+
+
 def test_the_prompt_names_every_asked_element_once() -> None:
     lines = PROMPT.system.splitlines()
     assert all(sum(line.startswith(f"{name} (") for line in lines) == 1 for name in ASKED)
     assert "advertising.content" not in PROMPT.system
 
 
-def test_segments_are_numbered_and_have_a_speaker() -> None:
+def test_segments_have_a_speaker() -> None:
     segments = [
         Segment(3, 0, 1, "안녕하세요", 0, "agent"),
         Segment(5, 1, 2, "네", 1, "customer"),
         Segment(6, 2, 3, "여보세요"),
     ]
     text = PROMPT.call_text(segments)
-    assert "<통화>\n3. 상담원: 안녕하세요\n5. 고객: 네\n6. 여보세요\n</통화>" in text
+    assert "<통화>\n상담원: 안녕하세요\n고객: 네\n여보세요\n</통화>" in text
 
 
 def test_without_a_transcript_only_one_answer_is_possible() -> None:
     properties: Any = NO_CALL_SCHEMA["properties"]
     assert properties["status"]["enum"] == ["undetermined"]
-    assert "undetermined" in NO_CALL_TEXT
+    assert all("undetermined" in prompt.no_call_text for prompt in (PROMPT, ENGLISH))
 
 
 def test_a_status_without_a_quote_needs_no_more_words() -> None:
-    read = PROMPT.parse(answer(notice__recording={"status": "not_found"}))
-    assert read["notice.recording"].quote == ""
+    review = PROMPT.parse(answer(notice__recording={"status": "not_found"}))
+    assert review.claims["notice.recording"].quote == ""
+
+
+@pytest.mark.parametrize("head", ["", "상담원: ", "상담원:", " 상담원:  ", "고객: "])
+def test_the_name_of_a_speaker_is_no_part_of_copied_words(head: str) -> None:
+    read = {"first": f"{head}안녕하세요, 고객님", "last": f"{head}네, 들어가세요"}
+    review = PROMPT.parse(
+        answer(read=read, notice__recording=claim("satisfied", f"{head}녹음됩니다"))
+    )
+    assert (review.first.strip(), review.last.strip()) == ("안녕하세요, 고객님", "네, 들어가세요")
+    assert review.claims["notice.recording"].quote.strip() == "녹음됩니다"
 
 
 @pytest.mark.parametrize(
@@ -137,9 +180,10 @@ def test_the_hash_changes_with_the_rubric(change: dict[str, Any]) -> None:
 )
 def test_an_answer_is_json_bare_or_fenced(wrap: str) -> None:
     text = answer(solicitation__certainty=claim("violated", "원금은 보장", "단정"))
-    claims = PROMPT.parse(wrap.replace("{}", text))
-    assert set(claims) == set(ASKED)
-    assert claims["solicitation.certainty"].quote == "원금은 보장"
+    review = PROMPT.parse(wrap.replace("{}", text))
+    assert set(review.claims) == set(ASKED)
+    assert review.claims["solicitation.certainty"].quote == "원금은 보장"
+    assert (review.first, review.last) == tuple(read_of(CALL).values())
 
 
 WHOLE = answer()
@@ -155,6 +199,14 @@ BAD = {
     "list": f"[{WHOLE}]",
     "null": "null",
     "no elements": "{}",
+    "no read": json.dumps(dict.fromkeys(ASKED, claim())),
+    "read null": json.dumps({"read": None, **dict.fromkeys(ASKED, claim())}),
+    "read text": answer(read="안녕하세요"),
+    "read without last": answer(read={"first": "안녕하세요"}),
+    "read list": answer(read={"first": ["안녕하세요"], "last": "네"}),
+    "read more": answer(read={**read_of(CALL), "middle": ""}),
+    "read twice": WHOLE[:-1] + f', "read": {json.dumps(read_of(CALL))}}}',
+    "only read": answer([]),
     "missing": answer(ASKED[1:]),
     "unknown": answer([*ASKED, "made.up"]),
     "not asked": answer([*ASKED, "advertising.content"]),
@@ -189,6 +241,7 @@ def test_an_error_does_not_repeat_the_answer() -> None:
         answer([*ASKED, secret]),
         answer(notice__recording=claim(secret)),
         answer(notice__recording={**claim(), secret: secret}),
+        answer(read={"first": secret, secret: secret}),
     ):
         with pytest.raises(InvalidAnswer) as caught:
             PROMPT.parse(text)

@@ -83,6 +83,12 @@ def test_a_users_file_is_read(tmp_path: Path) -> None:
     file = written(tmp_path, "\ufeff" + GOOD)
     assert load_rubric(file).version == "v1"
     assert load_rubric(str(file)).elements[0].said_by == "agent"
+    assert load_rubric(file).language == "ko"
+
+
+def test_a_rubric_may_be_in_english(tmp_path: Path) -> None:
+    file = written(tmp_path, GOOD.replace('version = "v1"', 'version = "v1"\nlanguage = "en"'))
+    assert load_rubric(file).language == "en"
 
 
 @pytest.mark.parametrize(
@@ -98,6 +104,7 @@ def test_a_users_file_is_read(tmp_path: Path) -> None:
         ('counts = "나"', 'counts = "나"\ndenials = [""]', ["a.b", "denials", "빈 표현"]),
         ('counts = "나"', 'counts = "나"\napplicable = false', ["점검할 항목이 없습니다"]),
         ('version = "v1"', "", ["version", "값이 없습니다"]),
+        ('title = "t"', 'title = "t"\nlanguage = "jp"', ["language", "허용되지 않는"]),
         ("2026-01-01", '"언젠가"', ["effective_from", "YYYY-MM-DD"]),
         ("[[elements]]", "[elements]", ["elements"]),
         ("[[elements]]", "[[elements]", ["TOML"]),

@@ -46,6 +46,7 @@ async def test_an_honest_reading_of_the_sample_call() -> None:
     }
     assert result["success"]
     assert result["established"]
+    assert result["reading"] == "proved"
     assert (result["agent_type"], result["model"]) == ("vllm", "tiny")
     assert result["agent_analysis"] == expected_answer()
     assert result["error"] is None
@@ -83,9 +84,10 @@ async def test_evidence_says_where() -> None:
 
 async def test_plain_text_is_a_transcript_without_times() -> None:
     text = "여보세요\n\n원금은 무조건 보장됩니다"
-    result = await checked(
-        answer(solicitation__certainty=claim("violated", "무조건 보장됩니다")), text
-    )
+    read = {"first": "여보세요", "last": "원금은 무조건 보장됩니다"}
+    reply = answer(read=read, solicitation__certainty=claim("violated", "무조건 보장됩니다"))
+    result = await checked(reply, text)
+    assert result["reading"] == "proved"
     (part,) = of(result, "solicitation.certainty")["evidence"]
     assert (part["segment_id"], part["start"], part["end"]) == (2, None, None)
 
@@ -153,6 +155,7 @@ async def test_an_empty_transcript_determines_nothing(call: Any, healthy: bool) 
     assert not result["success"]
     assert not result["established"]
     assert result["is_agent_dummy"] is not healthy
+    assert result["reading"] == "not_asked"
     assert result["error_type"] == ("NoTranscript" if healthy else "TimeoutError")
     assert (shown(result) is not None) == healthy
 
@@ -268,6 +271,15 @@ async def test_the_lines_of_a_validation(caplog: pytest.LogCaptureFixture) -> No
     assert quote not in rejected[2]
     assert done[:2] == ("stt.Validation", "INFO")
     assert done[2].endswith("위반 0, 충족 1, 미발견 14, 해당없음 1, 판정불가 1)")
+
+
+async def test_a_reading_that_is_not_proved_is_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _, unread, done = await lines_of(answer(read={"first": "", "last": ""}), caplog)
+    assert unread[:2] == ("stt.Validation", "WARNING")
+    assert "끝까지 읽었음이 확인되지 않음" in unread[2]
+    assert done[2].endswith("위반 0, 충족 0, 미발견 0, 해당없음 1, 판정불가 16)")
 
 
 async def test_nothing_established_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:

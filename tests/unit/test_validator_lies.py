@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api_server.services.agent_errors import AgentTimeout
-from api_server.services.evidence import normalise
+from api_server.services.evidence import MIN_QUOTE_CHARS, normalise
 from api_server.services.findings import STATUSES
 from api_server.services.validator import (
     get_incomplete_elements_validator,
@@ -26,6 +26,7 @@ from tests.unit.validation_fakes import (
     claim,
     expected_call,
     of,
+    read_of,
     statuses,
     verdict,
 )
@@ -136,6 +137,82 @@ async def test_an_answer_that_was_not_parsed_counts_as_none() -> None:
     assert statuses(await validator.validate(CALL, CONFIG, 5)) == {"undetermined"}
 
 
+# --- an agent that did not read -----------------------------------------------------------
+
+FIRST, LAST = read_of(CALL).values()
+UNREAD = {
+    "nothing": ("", ""),
+    "the beginning only": (FIRST, ""),
+    "the end only": ("", LAST),
+    "cut at the end": (FIRST, CALL[len(CALL) // 2].text),
+    "cut at the beginning": (CALL[len(CALL) // 2].text, LAST),
+    "the wrong way round": (LAST, FIRST),
+    "invented": ("저는 이 통화를 다 읽었습니다", "마지막까지 빠짐없이 읽었습니다"),
+    "guessed": (CALL[0].text[:4], CALL[-1].text[:4]),
+    "too little": ("네", "네"),
+    "the request": ("점검 항목 16개를 모두 판정", "JSON 객체 하나로만"),
+}
+
+
+@pytest.mark.parametrize(("first", "last"), UNREAD.values(), ids=UNREAD.keys())
+async def test_absence_needs_a_proof_of_reading(first: str, last: str) -> None:
+    reply = answer(
+        read={"first": first, "last": last},
+        solicitation__certainty=claim("violated", CERTAIN),
+        unfair__tying=claim("not_applicable"),
+        explanation__fees=claim("undetermined"),
+    )
+    result = await checked(reply)
+    unread = ("undetermined", "reading_not_proved")
+    assert result["reading"] == "not_proved"
+    assert result["success"]  # the agent answered, and what it proved stands
+    assert verdict(result, "solicitation.certainty") == ("violated", "evidence_found")
+    assert verdict(result, "notice.recording") == unread
+    assert verdict(result, "unfair.tying") == unread
+    assert verdict(result, "explanation.fees") == ("undetermined", "agent_undetermined")
+    assert verdict(result, "advertising.content") == ("not_applicable", "outside_call")
+    assert {e["status"] for e in result["elements"] if e["source"]} == {"violated"}
+
+
+@pytest.mark.parametrize("back", range(3))
+async def test_the_last_few_utterances_prove_the_end(back: int) -> None:
+    said = [s.text for s in CALL if sum(char.isalnum() for char in s.text) >= MIN_QUOTE_CHARS]
+    result = await checked(answer(read={"first": said[back], "last": said[-1 - back]}))
+    assert result["reading"] == "proved"
+    assert verdict(result, "notice.recording") == ("not_found", "not_said")
+    result = await checked(answer(read={"first": said[3], "last": said[-4]}))
+    assert result["reading"] == "not_proved"
+
+
+SHORT: list[tuple[list[str], str, str, str]] = [
+    (["원금은 무조건 보장됩니다"], "원금은 무조건 보장", "원금은 무조건 보장", "proved"),
+    (["여보세요"], "여보세요", "여보세요", "proved"),
+    (["여보세요?", "네, 말씀하세요."], "여보세요", "네 말씀하세요", "proved"),
+    (["여보세요?", "네, 말씀하세요."], "여보세", "네 말씀", "not_proved"),
+    (
+        ["안녕하세요, 가온은행입니다", "네.", "네", "아", "예"],
+        "안녕하세요, 가온은행",
+        "안녕하세요, 가온은행",
+        "proved",
+    ),
+    (["네.", "네"], "네.", "네", "not_proved"),
+]
+
+
+@pytest.mark.parametrize(("said", "first", "last", "reading"), SHORT)
+async def test_short_calls(said: list[str], first: str, last: str, reading: str) -> None:
+    reply = answer(read={"first": first, "last": last})
+    result = await checked(reply, [Segment(i, i, i + 1, text) for i, text in enumerate(said)])
+    assert result["reading"] == reading
+    absent = "not_found" in statuses(result)
+    assert absent == (reading == "proved")
+
+
+async def test_a_failed_agent_read_nothing() -> None:
+    result = await checked(AgentTimeout(5))
+    assert result["reading"] == "not_proved"
+
+
 # --- an untrusted transcript --------------------------------------------------------------
 
 INJECTIONS = [
@@ -185,11 +262,10 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(ASKED), inner),
     max_leaves=5,
 )
-REPLY = st.one_of(
-    st.text(),
-    JSON.map(json.dumps),
-    st.fixed_dictionaries(dict.fromkeys(ASKED, CLAIM)).map(json.dumps),
-)
+WORDS = st.one_of(st.text(max_size=20), st.sampled_from([s.text for s in CALL]))
+READ = st.one_of(st.just(read_of(CALL)), st.fixed_dictionaries({"first": WORDS, "last": WORDS}))
+WHOLE = st.fixed_dictionaries({"read": READ, **dict.fromkeys(ASKED, CLAIM)})
+REPLY = st.one_of(st.text(), JSON.map(json.dumps), WHOLE.map(json.dumps))
 
 
 @settings(deadline=None)
@@ -209,3 +285,23 @@ async def test_no_verdict_without_proof_whatever_the_agent_says(reply: str) -> N
     if result["is_agent_dummy"]:
         assert statuses(result) == {"undetermined"}
         assert not result["success"]
+
+
+@settings(deadline=None)
+@given(WHOLE)
+async def test_no_absence_without_a_proof_of_reading(whole: dict[str, Any]) -> None:
+    result = await checked(json.dumps(whole))
+    spoken = [normalise(s.text).text for s in CALL if len(normalise(s.text).text) >= 3]
+    read = {end: normalise(words).text for end, words in whole["read"].items()}
+    began = any(read["first"] in text for text in spoken[:3])
+    ended = any(read["last"] in text for text in spoken[-3:])
+    if result["reading"] == "proved":
+        assert all(read.values())
+        assert began
+        assert ended
+    else:
+        absent = [e for e in result["elements"] if e["status"] in {"not_found", "not_applicable"}]
+        assert [e["reason"] for e in absent] == ["outside_call"]
+    assert not [e for e in result["elements"] if e["reason"] == "reading_not_proved"] or (
+        result["reading"] == "not_proved"
+    )

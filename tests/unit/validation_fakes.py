@@ -27,13 +27,22 @@ def expected_call() -> dict[str, Any]:
 
 
 def claim(status: str = "not_found", quote: str = "", reason: str = "") -> dict[str, str]:
-    return {"status": status, "quote": quote, "reason": reason}
+    return {"quote": quote, "reason": reason, "status": status}
 
 
-def answer(ids: Sequence[str] = ASKED, **claims: Mapping[str, object]) -> str:
-    """An agent's answer: everything not found, but for ``claims`` (dots written as ``__``)."""
+def read_of(call: Sequence[Segment]) -> dict[str, str]:
+    """The proof that ``call`` was read, as an honest agent gives it."""
+    return {"first": call[0].text[:30], "last": call[-1].text[:30]}
+
+
+def answer(ids: Sequence[str] = ASKED, read: object = None, **claims: Mapping[str, object]) -> str:
+    """An agent's answer: everything not found, but for ``claims`` (dots written as ``__``).
+
+    ``read``: of the sample call, unless given.
+    """
     named = {name.replace("__", "."): value for name, value in claims.items()}
-    return json.dumps({name: named.get(name, claim()) for name in ids}, ensure_ascii=False)
+    elements = {name: named.get(name, claim()) for name in ids}
+    return json.dumps({"read": read or read_of(CALL), **elements}, ensure_ascii=False)
 
 
 class FakeAgent:
@@ -104,4 +113,4 @@ def expected_answer() -> str:
         name: claim(item["status"], (item["quotes"] or [""])[0], item["note"])
         for name, item in elements.items()
     }
-    return json.dumps({name: claims[name] for name in ASKED}, ensure_ascii=False)
+    return answer(**{name.replace(".", "__"): claims[name] for name in ASKED})

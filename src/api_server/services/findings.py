@@ -1,7 +1,8 @@
 """What was found in a call, and the rules by which a claim becomes a finding. Pure.
 
 A claim of presence needs a quote that is in the transcript; a claim of absence needs the whole
-call. There is no default: whatever is not established is ``undetermined``, with its reason.
+call, and an agent that proved that it read it to the end. There is no default: whatever is not
+established is ``undetermined``, with its reason.
 """
 
 from __future__ import annotations
@@ -12,13 +13,20 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal, Protocol, get_args
 
-from api_server.services.evidence import Evidence, TranscriptIndex, normalise
+from api_server.services.evidence import Evidence, TranscriptIndex, is_trivial, normalise
 from api_server.services.rubric import Element, Kind, Rubric
 from stt_engine.speech import Segment
 
 Status = Literal["violated", "satisfied", "not_found", "not_applicable", "undetermined"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 Source = Literal["rules", "llm", "both"]
+Reading = Literal["proved", "not_proved", "not_asked"]
+"""Did the agent read the whole call? ``not_asked``: there was none to read."""
+
+WINDOW = 3
+"""Utterances at either end of a call in which the words that prove a reading may be."""
+MIN_READ_CHARS = 8
+"""Letters and digits of such words: a greeting can be guessed. A shorter utterance: all of it."""
 
 PRESENT: Mapping[Kind, Status] = MappingProxyType(
     {"prohibited": "violated", "required": "satisfied"}
@@ -41,6 +49,7 @@ class Reason(StrEnum):
     AGENT_UNDETERMINED = "agent_undetermined"
     AGENT_FAILED = "agent_failed"
     TRANSCRIPT_DEGRADED = "transcript_degraded"
+    READING_NOT_PROVED = "reading_not_proved"
     NO_TRANSCRIPT = "no_transcript"
 
 
@@ -58,6 +67,8 @@ REASON_TEXT: Mapping[Reason, str] = MappingProxyType(
         Reason.AGENT_UNDETERMINED: "분석기가 판단하지 못함",
         Reason.AGENT_FAILED: "분석에 실패함",
         Reason.TRANSCRIPT_DEGRADED: "통화 기록이 전체를 담지 않아 없다고 말할 수 없음",
+        Reason.READING_NOT_PROVED: "분석기가 통화를 끝까지 읽었음이 확인되지 않아 "
+        "없다고 말할 수 없음",
         Reason.NO_TRANSCRIPT: "통화 기록이 없음",
     }
 )
@@ -71,6 +82,15 @@ class Claim:
     status: Status
     quote: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """An agent's answer: words of the first and of the last utterance, and its claims by id."""
+
+    first: str
+    last: str
+    claims: Mapping[str, Claim]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,23 +146,43 @@ def open_findings(rubric: Rubric, reason: Reason) -> tuple[Finding, ...]:
     return tuple(Finding(element, "undetermined", reason) for element in rubric.elements)
 
 
-def judge(element: Element, claim: Claim | None, call: Call) -> Finding:
-    """Turn an agent's claim (``None``: it failed) into a finding."""
-    if claim is None:
-        return Finding(element, "undetermined", Reason.AGENT_FAILED)
-    finding = _judge(element, claim, call)
-    return replace(finding, explanation=claim.reason.strip() or None)
+def provable(segments: Sequence[Segment]) -> tuple[Segment, ...]:
+    """Give the utterances that can prove a reading: "네" stands in every call."""
+    return tuple(segment for segment in segments if not is_trivial(segment.text))
 
 
-def _judge(element: Element, claim: Claim, call: Call) -> Finding:
+def reading(call: Call, review: Review | None) -> Reading:
+    """Tell whether an agent (``None``: it failed) read a call from its beginning to its end.
+
+    A model that saw a part of the call only, or none of it, can say ``not_found`` of everything
+    in perfect form. A call in which no utterance has three letters proves no reading.
+    """
+    if not call.segments:
+        return "not_asked"
+    utterances = provable(call.segments)
+    ends = (utterances[:WINDOW], utterances[-WINDOW:])
+    words = (review.first, review.last) if review else ("", "")
+    read = all(_read(said, end) for said, end in zip(words, ends, strict=True))
+    return "proved" if read else "not_proved"
+
+
+def _read(words: str, end: Sequence[Segment]) -> bool:
+    """Tell whether ``words`` are of ``end``, and enough of it that they were not guessed."""
+    given = normalise(words).text
+    enough = sum(char.isalnum() for char in given) >= MIN_READ_CHARS
+    whole = any(given == normalise(segment.text).text for segment in end)
+    return (enough or whole) and bool(TranscriptIndex(end).find(words))
+
+
+def _judge(element: Element, claim: Claim, call: Call, read: Reading) -> Finding:
     if claim.status == "undetermined":
         return Finding(element, "undetermined", Reason.AGENT_UNDETERMINED)
     if claim.status == "not_found":
-        return _absent(element, "not_found", Reason.NOT_SAID, call)
+        return _absent(element, "not_found", Reason.NOT_SAID, call, read)
     if claim.status == "not_applicable":
         if not element.applies_if:  # else an agent could wave every duty away
             return Finding(element, "undetermined", Reason.ALWAYS_APPLIES)
-        return _absent(element, "not_applicable", Reason.CONDITION_NOT_MET, call)
+        return _absent(element, "not_applicable", Reason.CONDITION_NOT_MET, call, read)
     if claim.status != PRESENT[element.kind]:
         # "satisfied" for a prohibited element can mean "it was said" and "all is well"; and a
         # refusal to do the required is an element of its own. Guessing would be inventing.
@@ -151,10 +191,12 @@ def _judge(element: Element, claim: Claim, call: Call) -> Finding:
     return prove(element, (claim.quote,), call, "llm")
 
 
-def _absent(element: Element, status: Status, reason: Reason, call: Call) -> Finding:
+def _absent(element: Element, status: Status, reason: Reason, call: Call, read: Reading) -> Finding:
     """Give a claim of absence, or of a condition that never came up: it needs the whole call."""
     if not call.covers_call:
         return Finding(element, "undetermined", Reason.TRANSCRIPT_DEGRADED)
+    if read != "proved":
+        return Finding(element, "undetermined", Reason.READING_NOT_PROVED)
     return Finding(element, status, reason, "llm")
 
 
@@ -212,21 +254,33 @@ def combine(llm: Finding, rules: Finding | None) -> Finding:
 def examine(
     rubric: Rubric,
     call: Call,
-    claims: Mapping[str, Claim] | None,
+    review: Review | None,
     rules: Mapping[str, RuleFinding],
 ) -> tuple[Finding, ...]:
-    """Give one finding per element, in order; ``claims`` is ``None`` for a failed agent."""
-    return tuple(_examine(element, call, claims, rules) for element in rubric.elements)
+    """Give one finding per element, in order; ``review`` is ``None`` for a failed agent."""
+    read = reading(call, review)
+    return tuple(
+        _outside(element)
+        if not element.applicable and review is not None
+        else _joined(element, _opinion(element, review, call, read), call, rules)
+        for element in rubric.elements
+    )
 
 
-def _examine(
-    element: Element,
-    call: Call,
-    claims: Mapping[str, Claim] | None,
-    rules: Mapping[str, RuleFinding],
+def _outside(element: Element) -> Finding:
+    return Finding(element, "not_applicable", Reason.OUTSIDE_CALL)
+
+
+def _opinion(element: Element, review: Review | None, call: Call, read: Reading) -> Finding:
+    claim = review.claims.get(element.id) if review else None
+    if claim is None:
+        return Finding(element, "undetermined", Reason.AGENT_FAILED)
+    finding = _judge(element, claim, call, read)
+    return replace(finding, explanation=claim.reason.strip() or None)
+
+
+def _joined(
+    element: Element, llm: Finding, call: Call, rules: Mapping[str, RuleFinding]
 ) -> Finding:
-    if not element.applicable and claims is not None:
-        return Finding(element, "not_applicable", Reason.OUTSIDE_CALL)
-    llm = judge(element, claims.get(element.id) if claims else None, call)
     rule = rules.get(element.id)
     return combine(llm, prove(element, rule.quotes, call, "rules") if rule else None)

@@ -21,6 +21,7 @@ BUILT_IN = (DEFAULT_RUBRIC, "sales_process")
 """Names that :func:`load_rubric` knows without a path."""
 
 Kind = Literal["required", "prohibited"]
+Language = Literal["ko", "en"]
 
 # A rubric is part of every prompt: short fields keep it inside a small model's context.
 _SHORT = 120
@@ -74,6 +75,8 @@ class Rubric(BaseModel):
 
     version: str = Field(min_length=1, max_length=_SHORT)
     """Named in every result; change it with any change of the file."""
+    language: Language = "ko"
+    """Language of the file, and of the instructions that an agent is given with it."""
     effective_from: date
     """First day of use."""
     title: str = Field(min_length=1, max_length=_SHORT)

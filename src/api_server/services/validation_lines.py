@@ -14,6 +14,9 @@ from stt_engine.outcome import Event, Stage
 REJECTED_QUOTE = "rejected_quote"
 """``source`` of the event of a quote that was not accepted as proof."""
 
+UNPROVED_READING = "unproved_reading"
+"""``source`` of the event of an answer that does not show that the whole call was read."""
+
 _STATUS_WORDS = {
     "violated": "위반",
     "satisfied": "충족",
@@ -56,6 +59,12 @@ def _rejected(event: Event) -> str | None:
     return f"근거 인용문 기각 (항목={facts['element']}, 이유={facts['reason']}, {facts['chars']}자)"
 
 
+def _unread(event: Event) -> str | None:
+    if event.source != UNPROVED_READING:
+        return None
+    return "통화를 끝까지 읽었음이 확인되지 않음: '없음' 판정을 모두 판정불가로 둠"
+
+
 def _failed(event: Event) -> str:
     return f"규칙 검사 실패: {cause_of(event)}"
 
@@ -63,7 +72,10 @@ def _failed(event: Event) -> str:
 VALIDATION_LINES: Table = {
     (Stage.VALIDATION, "started"): (Line("Validation", logging.INFO, _started),),
     (Stage.VALIDATION, "failed"): (Line("Validation", logging.ERROR, _failed),),
-    (Stage.VALIDATION, "noted"): (Line("Validation", logging.WARNING, _rejected),),
+    (Stage.VALIDATION, "noted"): (
+        Line("Validation", logging.WARNING, _rejected),
+        Line("Validation", logging.WARNING, _unread),
+    ),
     (Stage.VALIDATION, "settled"): (
         Line("Validation", logging.INFO, _done),
         Line("Validation", logging.WARNING, _nothing),

@@ -16,19 +16,21 @@ from api_server.services.agent_types import AgentAnswer, AgentRequest, RequestFo
 from api_server.services.evidence import Evidence, TranscriptIndex
 from api_server.services.findings import (
     Call,
-    Claim,
     Finding,
+    Reading,
     Reason,
+    Review,
     RuleFinding,
     RuleTier,
     Source,
     Status,
     examine,
     open_findings,
+    reading,
 )
-from api_server.services.prompts import NO_CALL_SCHEMA, NO_CALL_TEXT, SCHEMA_NAME, Prompt
+from api_server.services.prompts import NO_CALL_SCHEMA, SCHEMA_NAME, Prompt
 from api_server.services.rubric import Kind, Rubric, load_rubric
-from api_server.services.validation_lines import REJECTED_QUOTE
+from api_server.services.validation_lines import REJECTED_QUOTE, UNPROVED_READING
 from stt_engine.errors import InvalidRequest
 from stt_engine.outcome import DUMMY, Attempts, Observer, Outcome, Stage
 from stt_engine.speech import Segment
@@ -72,6 +74,7 @@ class Findings:
     prompt_sha256: str
     agent: Outcome[AgentAnswer]
     has_transcript: bool
+    reading: Reading
     timed: bool = True
 
     @property
@@ -125,6 +128,7 @@ class ValidationResult(TypedDict):
 
     success: bool
     established: bool
+    reading: Reading
     elements: list[ElementDict]
     rubric_version: str
     prompt_sha256: str
@@ -219,12 +223,14 @@ class IncompleteElementsValidator:
         call = Call(segments, TranscriptIndex(segments), covers_call)
         agent = await self._agent.ask(request)
         attempts.failures.extend(agent.failures)  # told already, by the agent's own stage
+        review = _review(agent)
         findings = Findings(
-            self._elements(call, _claims(agent), attempts),
+            self._elements(call, review, attempts),
             self.rubric.version,
             self.prompt.sha256,
             agent,
             has_transcript=bool(segments),
+            reading=reading(call, review),
             timed=not isinstance(call_transcript, str),
         )
         return self._settle(attempts, findings)
@@ -239,7 +245,7 @@ class IncompleteElementsValidator:
             known = ", ".join(get_args(RequestFormat))
             raise InvalidRequest(f"agent_config의 format은 {known} 중 하나여야 합니다")
         request = AgentRequest(
-            NO_CALL_TEXT,
+            self.prompt.no_call_text,
             url,
             cast("RequestFormat", given),
             timeout_sec,
@@ -267,11 +273,11 @@ class IncompleteElementsValidator:
         return attempts
 
     def _elements(
-        self, call: Call, claims: Mapping[str, Claim] | None, attempts: Attempts
+        self, call: Call, review: Review | None, attempts: Attempts
     ) -> tuple[Finding, ...]:
         if not call.segments:  # an opinion on an empty call is not a finding
             return open_findings(self.rubric, Reason.NO_TRANSCRIPT)
-        return examine(self.rubric, call, claims, self._examined(call, attempts))
+        return examine(self.rubric, call, review, self._examined(call, attempts))
 
     def _examined(self, call: Call, attempts: Attempts) -> Mapping[str, RuleFinding]:
         """Ask the rule tier; one that breaks is a recorded failure and establishes nothing."""
@@ -281,6 +287,8 @@ class IncompleteElementsValidator:
         return {}
 
     def _settle(self, attempts: Attempts, findings: Findings) -> Outcome[Findings]:
+        if findings.success and findings.reading == "not_proved":
+            attempts.tell("noted", UNPROVED_READING)
         for finding in findings.elements:
             for quote in finding.rejected_quotes:
                 facts = {
@@ -301,10 +309,10 @@ def _segments(call_transcript: str | Sequence[Segment]) -> tuple[Segment, ...]:
     return tuple(s for s in call_transcript if any(char.isalnum() for char in s.text))
 
 
-def _claims(agent: Outcome[AgentAnswer]) -> Mapping[str, Claim] | None:
+def _review(agent: Outcome[AgentAnswer]) -> Review | None:
     parsed = agent.value.parsed
     # Without what our own `parse` made of it, an answer counts as a failure.
-    return parsed if not agent.is_dummy and isinstance(parsed, Mapping) else None
+    return parsed if not agent.is_dummy and isinstance(parsed, Review) else None
 
 
 def render(outcome: Outcome[Findings]) -> ValidationResult:
@@ -317,6 +325,7 @@ def render(outcome: Outcome[Findings]) -> ValidationResult:
     return {
         "success": findings.success,
         "established": findings.established,
+        "reading": findings.reading,
         "elements": [_element(finding, timed=findings.timed) for finding in findings.elements],
         "rubric_version": findings.rubric_version,
         "prompt_sha256": findings.prompt_sha256,
