@@ -340,12 +340,15 @@ def _print_elements(found: Answer | None) -> None:
         screen.print("  incomplete_elements     null (nothing was established)")
         return
     screen.print(
-        f"  incomplete_elements     model={found['model']} rubric={found['rubric_version']}"
+        f"  incomplete_elements     model={found['model']} rubric={found['rubric_version']} "
+        f"reading={found['reading']}"
     )
     for element in found["elements"]:
         quotes = "; ".join(f'"{one["quote"]}"' for one in element["evidence"])
         told = quotes or element["reason"]
         screen.print(f"    {element['status']:<15}{element['id']:<30}[dim]{escape(told)}[/dim]")
+        for quote in element.get("rejected_quotes", []):
+            screen.print(f"    {'':<15}[dim]rejected, not in the call: {escape(quote)}[/dim]")
 
 
 def _print_log(file: Path, start: int) -> None:
@@ -365,8 +368,9 @@ def _summary(tour: Tour) -> int:
         table.add_row(title, "[green]yes[/green]" if well else "[red]NO[/red]", f"{took:.1f}")
     screen.print(table)
     screen.print(
-        "SmolLM2-135M is far too small to judge a call: it shows the road, and every quote it "
-        f"invents is rejected. {RUBRIC.name} has 4 of the default rubric's 16 elements."
+        "SmolLM2-135M is far too small to judge a call: it shows the road. What it cannot prove "
+        "with a quote, or by showing that it read the call to its end, stays undetermined. "
+        f"{RUBRIC.name} has 4 of the default rubric's 16 elements."
     )
     return 0 if all(well for _, well, _ in tour.rows) else 1
 

@@ -1,15 +1,17 @@
 """``docs/configuration.md`` and ``.env.example``, written from the settings class itself.
 
-``python -m api_server.reference`` prints the first, ``python -m api_server.reference env`` the
-second. Both are pure functions of the class: the same class gives the same text on any machine.
+``python -m api_server.reference`` prints the first, with ``env`` the second; with ``--write`` it
+writes both below the working folder. Both are pure functions of the class: the same class gives
+the same text on any machine.
 """
 
 from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import SecretStr
@@ -45,7 +47,7 @@ _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _INTRODUCTION = """\
 # Configuration
 
-Written by `python -m api_server.reference` from the settings class; a test compares the two, so
+Written by `make docs` from the settings class; a test compares the two, so
 edit `src/api_server/settings.py`, not this file.
 
 Every setting is an environment variable. A file `.env` in the working directory is read too; a
@@ -56,7 +58,7 @@ program before it serves anything: `stt-engine` exits with code 2 and names the 
 
 _EXAMPLE_INTRODUCTION = """\
 # Copy this file to .env, and uncomment what is to differ from its default.
-# Written by `python -m api_server.reference env`."""
+# Written by `make docs` from the settings."""
 
 _ELSEWHERE = """\
 ## Read by the libraries underneath
@@ -155,10 +157,22 @@ def _parts(annotation: Any) -> Iterator[str]:  # noqa: ANN401 - any annotation
     return (_type(part) for part in get_args(annotation) if part is not type(None))
 
 
+DOCUMENTS: Mapping[str, Callable[[type[BaseSettings]], str]] = {
+    "docs/configuration.md": configuration_markdown,
+    ".env.example": environment_example,
+}
+"""Every generated file, below the project's folder, and what makes it."""
+
+
 def main() -> None:
-    """Print the document that the first argument names (``env``, or none)."""
-    document = environment_example if sys.argv[1:] == ["env"] else configuration_markdown
-    sys.stdout.write(document(Settings))
+    """Print the reference (``env``: the example), or write both (``--write``)."""
+    if sys.argv[1:] == ["--write"]:
+        for name, document in DOCUMENTS.items():
+            Path(name).write_text(document(Settings), encoding="utf-8")
+    elif sys.argv[1:] == ["env"]:
+        sys.stdout.write(environment_example(Settings))
+    else:
+        sys.stdout.write(configuration_markdown(Settings))
 
 
 if __name__ == "__main__":
