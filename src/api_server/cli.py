@@ -185,7 +185,8 @@ def verify(
     else:
         for one in results:
             mark = "[green]ok  [/green]" if one.ok else "[red]BAD [/red]"
-            out.print(f"{mark} {escape(str(_plain(asdict(one))))}")
+            told = f"{one.name}: {one.problem or one.status} (by {one.against})"
+            out.print(f"{mark} {escape(told)}")
     raise typer.Exit(DONE if all(one.ok for one in results) else DEGRADED)
 
 
@@ -266,7 +267,7 @@ def _transcribed(settings: Settings, request: SpeechRequest) -> TranscribeResult
         def show(event: Event) -> None:
             if event.stage == Stage.STT and event.kind == "started":
                 bar.update(task, description="음성 변환 중")
-            elif event.stage == Stage.STT and event.kind == "noted":
+            elif event.stage == Stage.STT and "done_sec" in event.detail:
                 channel, done = event.detail["channel"], event.detail["done_sec"]
                 bar.update(task, description=f"음성 변환 중: 채널 {channel}, {done:.0f}초까지")
 

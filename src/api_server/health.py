@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from api_server.transcribe_lines import CANARY
 from stt_engine.engine import WhisperSTT
 from stt_engine.errors import EngineError
 from stt_engine.outcome import DUMMY, Attempts, Event, Observer, Stage
@@ -105,7 +106,8 @@ class Readiness:
                 rest, wait = 0, 1
             elif rest == 0 or self._stt.ready:
                 await anyio.to_thread.run_sync(self._prove, abandon_on_cancel=True)
-                rest = wait = min(wait * 2, _LONGEST_WAIT)
+                wait = 1 if self.reason is None else min(wait * 2, _LONGEST_WAIT)
+                rest = 0 if self.reason is None else wait
             else:
                 rest -= 1
             await anyio.sleep(self._interval_sec)
@@ -116,12 +118,13 @@ class Readiness:
 
     def _prove(self) -> None:
         attempts = Attempts(Stage.HEALTH, self._observers)
-        with attempts.of("canary"):
+        with attempts.of(CANARY):
             self._recognise_clip()
             self._proved_pids = frozenset(
                 one.pid for one in self._stt.components() if one.loaded and one.pid
             )
-            attempts.settle(None, "canary")
+            self._reason = "the model was lost and is loaded again"
+            attempts.settle(None, CANARY)
             return
         self._reason = attempts.failures[-1].message
         attempts.settle(None, DUMMY)
@@ -129,7 +132,6 @@ class Readiness:
     def _recognise_clip(self) -> None:
         if self._ended:
             raise CanaryFailed("the server is stopping")
-        self._reason = "the model is loading"
         if not self._stt.preload():
             raise CanaryFailed("no backend could load a model (see the log)")
         assets = files("stt_engine") / "assets"

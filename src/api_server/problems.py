@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -44,7 +45,7 @@ AUDIO_ADVICE = {
     400: "Give the path of one readable recording.",
     404: "Check the path, or upload the recording in the field 'file'.",
     413: "Split the recording, or ask the operator to raise the limit.",
-    415: "Send the whole recording in a format FFmpeg reads (wav, mp3, m4a, flac, ogg, amr...).",
+    415: "Send a recording in a format FFmpeg reads (wav, mp3, m4a, flac, ogg, amr...).",
 }
 
 HTTP_ADVICE = {
@@ -82,7 +83,13 @@ def of_audio(error: errors.AudioRejected, shown_path: str, real_path: str) -> Pr
     """Describe an unusable recording; paths of uploads are not the caller's business."""
     status = AUDIO_STATUS.get(type(error), 415)
     words = str(error).replace(real_path, shown_path)
-    return Problem(status, error.error_type.lower(), f"{words}. {AUDIO_ADVICE[status]}")
+    advice = "" if isinstance(error, errors.AudioTruncated) else f" {AUDIO_ADVICE[status]}"
+    return Problem(status, slug_of(type(error)), f"{words}.{advice}")
+
+
+def slug_of(error: type[errors.AudioRejected]) -> str:
+    """Give the end of the problem's type: ``AudioTooLong`` is ``audio-too-long``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", error.__name__).lower()
 
 
 def install(app: FastAPI) -> None:

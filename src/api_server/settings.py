@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     """Ceiling on a model process's address space in MiB; unset: none."""
 
     stt_decoder_memory_mb: int | None = Field(2048, ge=256)
-    """Ceiling on the audio decoder's address space in MiB."""
+    """Ceiling on the audio decoder's address space in MiB; empty: none."""
 
     audio_roots: Annotated[list[Path], NoDecode] = [Path("audio")]
     """Folders that `file_path` may point into, comma-separated (links are followed first)."""
@@ -154,7 +154,15 @@ class Settings(BaseSettings):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
 
-    @field_validator("log_file", "rubric_path", "agent_model", "agent_api_key", mode="before")
+    @field_validator(
+        "log_file",
+        "rubric_path",
+        "agent_model",
+        "agent_api_key",
+        "stt_worker_memory_mb",
+        "stt_decoder_memory_mb",
+        mode="before",
+    )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from api_server import analysis
 from stt_engine.log import Line, Table, cause_of
-from stt_engine.outcome import Event, Stage
+from stt_engine.outcome import REJECTED, Event, Stage
 
 
 def _at(source: str, words: str | Callable[[Event], str]) -> Callable[[Event], str | None]:
@@ -39,6 +39,11 @@ TRANSCRIBE_LINES: Table = {
             logging.ERROR, analysis.STT_CRASHED, lambda event: f"STT 크래시: {cause_of(event)}"
         ),
         _transcribe(logging.WARNING, analysis.STT_CRASHED, "Dummy STT 사용"),
+        _transcribe(
+            logging.WARNING,
+            REJECTED,
+            lambda event: f"요청 거절: {event.detail['error_type']}: {event.detail['error']}",
+        ),
         _transcribe(logging.INFO, analysis.CHECK_STARTED, "vLLM 불완전판매요소 검증 시작"),
         _transcribe(logging.INFO, analysis.CHECK_OK, "vLLM 검증 성공"),
         _transcribe(
@@ -58,6 +63,10 @@ TRANSCRIBE_LINES: Table = {
 """``[Transcribe]``."""
 
 
+CANARY = "canary"
+"""``source`` of the events of recognising the built-in clip."""
+
+
 def _ready(event: Event) -> str:
     return f"준비 완료 (확인 음성 인식 성공, {event.elapsed_sec:.1f}초)"
 
@@ -67,11 +76,15 @@ HEALTH_LINES: Table = {
         Line(
             "HealthCheck",
             logging.INFO,
-            lambda event: None if event.outcome and event.outcome.is_dummy else _ready(event),
+            lambda event: _ready(event) if event.source == CANARY else None,
         ),
     ),
     (Stage.HEALTH, "failed"): (
-        Line("HealthCheck", logging.ERROR, lambda event: f"준비 안 됨: {cause_of(event)}"),
+        Line(
+            "HealthCheck",
+            logging.ERROR,
+            lambda event: f"준비 안 됨: {cause_of(event)}" if event.source == CANARY else None,
+        ),
     ),
 }
 """``[HealthCheck]``."""

@@ -31,6 +31,9 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 DUMMY = "dummy"
+REJECTED = "rejected"
+"""``source`` of the event of an error that is the caller's own and goes back to him."""
+
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
@@ -172,7 +175,9 @@ class Attempts:
         began = time.monotonic()
         try:
             yield
-        except self._passes:
+        except self._passes as exc:
+            detail = {"error_type": getattr(exc, "error_type", type(exc).__name__), "error": exc}
+            self.tell("noted", REJECTED, detail=detail)
             raise
         except Exception as exc:
             failure = Failure.of(exc, self.stage, source, time.monotonic() - began)

@@ -70,7 +70,7 @@ def assert_problem(response: httpx2.Response, status: int, words: str) -> dict[s
 
 # What a caller can do about it has to be in the words.
 UPLOAD_INSTEAD = "upload the recording in"
-WHOLE = "Send the whole recording in a format FFmpeg reads"
+WHOLE = "Send a recording in a format FFmpeg reads"
 
 
 @dataclass(frozen=True)

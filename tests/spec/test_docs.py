@@ -175,7 +175,7 @@ def _commands(command: object, name: str) -> Iterator[str]:
 
 
 def test_every_problem_is_told() -> None:
-    slugs = {error.error_type.lower() for error in problems.AUDIO_STATUS}
+    slugs = {problems.slug_of(error) for error in problems.AUDIO_STATUS}
     for path in (ROOT / "src" / "api_server").rglob("*.py"):
         slugs.update(_slugs(ast.parse(path.read_text(encoding="utf-8"))))
     assert {"outside-roots", "queue-full", "no-key"} <= slugs

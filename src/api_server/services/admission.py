@@ -14,7 +14,7 @@ class QueueFull(Exception):
     """No room to wait. ``retry_after`` is in whole seconds."""
 
     def __init__(self, waiting: int, retry_after: int) -> None:
-        super().__init__(f"{waiting} calls are waiting already")
+        super().__init__(f"the queue is full ({waiting} waiting)")
         self.retry_after = retry_after
 
 

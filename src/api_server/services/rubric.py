@@ -6,13 +6,13 @@ A rubric is a TOML file. Two come with the package; any other is given by its pa
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from datetime import date
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
 
 from stt_engine.errors import EngineError
 
@@ -149,7 +149,7 @@ _ADVICE = {
 }
 
 
-def _explain(error: ErrorDetails, data: dict[str, object]) -> str:
+def _explain(error: Mapping[str, Any], data: dict[str, object]) -> str:
     advice = _ADVICE.get(error["type"])
     return f"{_place(error['loc'], data)}: {f'{advice} ' if advice else ''}({error['msg']})"
 
