@@ -125,7 +125,10 @@ class Format:
 
 def _check_faster_whisper(folder: Path) -> Checked:
     weights = _filled(folder, "model.bin")
-    _json(folder, "config.json")
+    config = _json(folder, "config.json")
+    missing = [key for key in ("suppress_ids", "suppress_ids_begin") if key not in config]
+    if missing:  # CTranslate2 reads on without them, and what it then hears changes by chance
+        raise damaged(folder / "config.json", f"has no {' and no '.join(missing)}")
     # Without tokenizer.json the library asks the network for another model's.
     _json(folder, "tokenizer.json")
     _one_of(folder, "vocabulary.json", "vocabulary.txt")

@@ -76,8 +76,9 @@ class _Child:
         self.dead = False
         self._ending = threading.Lock()
         self._stderr: deque[str] = deque(maxlen=_KEPT_STDERR_LINES)
-        self._reader = _thread(self._read, f"{role}-reader")
+        # The reader waits for the other at the child's end, so the other has to be there first.
         self._errors = _thread(self._read_stderr, f"{role}-stderr")
+        self._reader = _thread(self._read, f"{role}-reader")
 
     def send(self, message: Payload) -> None:
         with contextlib.suppress(OSError):  # the reader reports a dead child, with its reason

@@ -94,7 +94,7 @@ def test_killed_idle_model_comes_back_by_itself(server: ApiServer) -> None:
     before = model_pid(server)
     os.kill(before, signal.SIGKILL)
     seen = awaited(lambda: readiness(server)[0] == 503 and readiness(server), "not ready")
-    assert seen[1] in {"the model is loading", None}
+    assert seen[1] in {"the model was lost and is loaded again", None}
     server.wait_ready()
     assert model_pid(server) != before
     assert server.metric("stt_engine_worker_events_total", role="faster-whisper") >= 2

@@ -220,7 +220,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], None], str, bool]] = {
     "no vocabulary": ("vocabulary.txt", Path.unlink, "ModelDamaged", False),
     "no config": ("config.json", Path.unlink, "ModelDamaged", False),
     "config of another model": (
-        "config.json", lambda p: _change(p, b"{}"), "TranscriptionFailed", True,
+        "config.json", lambda p: _change(p, b"{}"), "ModelDamaged", False,
     ),
 }  # fmt: skip
 

@@ -63,8 +63,8 @@ def faster_whisper_folder(folder: Path, mels: int = 80) -> Path:
     """Write a folder that faster-whisper would take."""
     folder.mkdir(parents=True, exist_ok=True)
     ctranslate2(folder / "model.bin", mels)
-    for name in ("config.json", "tokenizer.json"):
-        (folder / name).write_text("{}")
+    (folder / "config.json").write_text('{"suppress_ids": [], "suppress_ids_begin": []}')
+    (folder / "tokenizer.json").write_text("{}")
     (folder / "vocabulary.txt").write_text("a\n")
     if mels != 80:
         (folder / "preprocessor_config.json").write_text(json.dumps({"feature_size": mels}))
