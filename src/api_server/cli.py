@@ -25,6 +25,7 @@ from api_server.app import create_app
 from api_server.models import AnalyzeRequest, AnalyzeResponse
 from api_server.service import Service
 from api_server.settings import LOOPBACK, Settings
+from api_server.stt_app import create_stt_app
 from stt_engine import WhisperSTT, __version__, log
 from stt_engine.engine import TranscribeResult
 from stt_engine.engine import render as render_transcript
@@ -78,6 +79,9 @@ def _common(
 def serve(
     host: Annotated[str | None, typer.Option(help="Address (API_HOST).")] = None,
     port: Annotated[int | None, typer.Option(help="Port (API_PORT).", min=0, max=65535)] = None,
+    stt_only: Annotated[
+        bool, typer.Option("--stt-only", help="Recognition alone: no LLM is ever asked.")
+    ] = False,
 ) -> None:
     """Start the HTTP server (settings: docs/configuration.md)."""
     settings = _settings(api_host=host, api_port=port)
@@ -89,7 +93,7 @@ def serve(
         )
     log.configure(settings.log_level, settings.log_format, settings.log_file)
     with _refusing():
-        server = create_app(settings)
+        server = create_stt_app(settings) if stt_only else create_app(settings)
     uvicorn.run(
         server,
         host=settings.api_host,

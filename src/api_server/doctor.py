@@ -18,6 +18,7 @@ from typing import Literal
 import anyio
 
 from api_server.service import Service
+from api_server.services.remote_stt import RemoteStt
 from api_server.settings import LOOPBACK, Settings
 from stt_engine.errors import EngineError, NotApplicable
 from stt_engine.isolated import LIBRARIES
@@ -50,6 +51,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _keys(settings)
     service = Service.of(settings)
     try:
+        if service.remote:
+            yield _remote(service.remote)
         yield _recognition(service)
         yield anyio.run(_agent, service)
     finally:
@@ -136,6 +139,15 @@ def _keys(settings: Settings) -> Check:
         return Check("access", "warn", f"no key on {settings.api_host}", "set API_KEYS")
     found = f"{settings.api_host} without a key"
     return Check("access", "fail", found, "set API_KEYS, or API_ALLOW_NO_KEY=true")
+
+
+def _remote(remote: RemoteStt) -> Check:
+    try:
+        remote.ensure_loaded()
+    except EngineError as exc:
+        advice = "the backends of this machine answer instead; start it or set STT_REMOTE_URL"
+        return Check("remote recognition", "warn", f"{exc.error_type}: {exc}", advice)
+    return Check("remote recognition", "ok", remote.url)
 
 
 def _recognition(service: Service) -> Check:

@@ -7,6 +7,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from typing import Any
@@ -15,7 +16,7 @@ import anyio
 import anyio.to_thread
 
 from api_server.transcribe_lines import CANARY
-from stt_engine.engine import WhisperSTT
+from stt_engine.engine import ComponentState, WhisperSTT
 from stt_engine.errors import EngineError
 from stt_engine.outcome import DUMMY, Attempts, Event, Observer, Stage
 from stt_engine.speech import SpeechRequest
@@ -62,23 +63,33 @@ class LastFailures:
 
 
 class Readiness:
-    """Ready once a real backend has recognised a known clip, for as long as its process lives.
+    """Ready while a real backend has lately recognised a known clip, and still lives.
+
+    The clip is recognised again every ``proof_sec`` while nothing else is; a process that is at
+    work shows by its heartbeat that it lives.
 
     Args:
         stt: the engine.
         words: of these one must be heard; empty: any text will do.
-        interval_sec: how often :meth:`watch` looks again.
-        observers: told of each look (``Stage.HEALTH``).
+        interval_sec: how often :meth:`watch` looks.
+        proof_sec: how long a proof is good for.
+        observers: told of each proof that is new or fails (``Stage.HEALTH``).
     """
 
     def __init__(
-        self, stt: WhisperSTT, words: str, interval_sec: float, observers: Iterable[Observer]
+        self,
+        stt: WhisperSTT,
+        words: str,
+        interval_sec: float,
+        proof_sec: float,
+        observers: Iterable[Observer],
     ) -> None:
         self._stt = stt
         self._words = set(_words(words))
         self._interval_sec = interval_sec
+        self._proof_sec = proof_sec
         self._observers = tuple(observers)
-        self._proved_pids: frozenset[int] = frozenset()
+        self._proof: _Proof | None = None
         self._reason = "the model is loading"
         self._ended = False
 
@@ -89,7 +100,8 @@ class Readiness:
         stalled = [one.name for one in serving if one.state == "stalled"]
         if stalled:
             return f"{', '.join(stalled)} has stopped answering"
-        if not self._proved_pids.intersection(one.pid for one in serving if one.pid):
+        proof = self._proof
+        if proof is None or not any(proof.is_of(one) for one in serving):
             return self._reason
         return None
 
@@ -104,6 +116,8 @@ class Readiness:
         while True:
             if self.reason is None:
                 rest, wait = 0, 1
+                if await anyio.to_thread.run_sync(self._is_due, abandon_on_cancel=True):
+                    await anyio.to_thread.run_sync(self._prove, abandon_on_cancel=True)
             elif rest == 0 or self._stt.ready:
                 await anyio.to_thread.run_sync(self._prove, abandon_on_cancel=True)
                 wait = 1 if self.reason is None else min(wait * 2, _LONGEST_WAIT)
@@ -116,20 +130,28 @@ class Readiness:
         """Stop proving: the engine is being closed."""
         self._ended = True
 
+    def _is_due(self) -> bool:
+        """Tell whether the proof is old, or its model is not on disk any more."""
+        if any(one.state == "busy" for one in self._stt.components()):
+            return False
+        old = self._proof is None or time.monotonic() - self._proof.at > self._proof_sec
+        return old or not self._stt.intact()
+
     def _prove(self) -> None:
         attempts = Attempts(Stage.HEALTH, self._observers)
         with attempts.of(CANARY):
-            self._recognise_clip()
-            self._proved_pids = frozenset(
-                one.pid for one in self._stt.components() if one.loaded and one.pid
-            )
+            source = self._recognise_clip()
+            known, self._proof = self._proof, _Proof.of(source, self._stt.components())
             self._reason = "the model was lost and is loaded again"
-            attempts.settle(None, CANARY)
+            if known is None or not known.is_same(self._proof):
+                attempts.settle(None, CANARY)
             return
+        self._proof = None
         self._reason = attempts.failures[-1].message
         attempts.settle(None, DUMMY)
 
-    def _recognise_clip(self) -> None:
+    def _recognise_clip(self) -> str:
+        """Give the name of the backend that recognised it."""
         if self._ended:
             raise CanaryFailed("the server is stopping")
         if not self._stt.preload():
@@ -138,12 +160,34 @@ class Readiness:
         language = json.loads((assets / "canary.json").read_text(encoding="utf-8"))["language"]
         began = time.monotonic()
         with as_file(assets / "canary.wav") as clip:
-            heard = self._stt.recognise(SpeechRequest(clip, language), counted=False).value
+            heard = self._stt.recognise(SpeechRequest(clip, language), counted=False)
         took = time.monotonic() - began
-        if not heard.text:
+        text = heard.value.text
+        if not text:
             raise CanaryFailed(f"nothing was recognised in the built-in clip ({took:.1f} s)")
-        if self._words and not self._words.intersection(_words(heard.text)):
+        if self._words and not self._words.intersection(_words(text)):
             raise CanaryFailed("other words than the built-in clip's were recognised")
+        return heard.source
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """Who recognised the clip, and when (monotonic seconds)."""
+
+    source: str
+    pid: int | None
+    at: float
+
+    @classmethod
+    def of(cls, source: str, components: Iterable[ComponentState]) -> _Proof:
+        pid = next((one.pid for one in components if one.name == source), None)
+        return cls(source, pid, time.monotonic())
+
+    def is_of(self, component: ComponentState) -> bool:
+        return (component.name, component.pid) == (self.source, self.pid)
+
+    def is_same(self, other: _Proof) -> bool:
+        return (self.source, self.pid) == (other.source, other.pid)
 
 
 def _words(text: str) -> list[str]:

@@ -59,6 +59,31 @@ class TranscribeResponse(BaseModel):
     """What is missing and can be completed later; `null` where nothing is."""
 
 
+class RecognitionResponse(BaseModel):
+    """The answer of ``POST /transcribe`` where recognition is served alone.
+
+    The fields of :meth:`stt_engine.engine.WhisperSTT.transcribe`, and the request's id and time.
+    """
+
+    success: bool
+    text: str
+    text_en: str = ""
+    duration: float = Field(0.0, ge=0)
+    language: str = "ko"
+    error: str | None = None
+    error_type: str | None = None
+    backend: str
+    is_dummy: bool
+    dummy_reason: str | None = None
+    outcome: Literal["speech", "no_speech", "failed"]
+    segments: list[Segment] = []
+    attempts: list[dict[str, Any]] = []
+    provenance: dict[str, Any] = {}
+    timings: dict[str, float] = {}
+    request_id: str | None = None
+    processing_time_sec: float = 0.0
+
+
 class AnalyzeSegment(BaseModel):
     """One turn of a transcript."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from api_server.analysis import Analysis
-from api_server.models import AnalyzeResponse, TranscribeResponse
+from api_server.models import AnalyzeResponse, RecognitionResponse, TranscribeResponse
 from api_server.services import validator
 from api_server.services.validator import Findings
 from stt_engine import engine
@@ -37,6 +37,17 @@ def transcribe_response(analysis: Analysis, request_id: str) -> TranscribeRespon
         timings=heard["timings"],
         processing_time_sec=analysis.elapsed_sec,
         repair=_missing(analysis),
+    )
+
+
+def recognition_response(analysis: Analysis, request_id: str) -> RecognitionResponse:
+    """Give the answer of ``POST /transcribe`` where recognition is served alone."""
+    return RecognitionResponse.model_validate(
+        {
+            **engine.render(analysis.heard),
+            "request_id": request_id,
+            "processing_time_sec": analysis.elapsed_sec,
+        }
     )
 
 

@@ -12,7 +12,8 @@ from api_server.metrics import FailureMetrics
 from api_server.models import HealthResponse
 from api_server.services.admission import Admission
 from api_server.services.agent_backend import AgentBackend
-from api_server.services.circuit_policy import CircuitPolicy
+from api_server.services.circuit_policy import CircuitPolicy, CircuitSnapshot
+from api_server.services.remote_stt import RemoteStt
 from api_server.services.rubric import DEFAULT_RUBRIC, load_rubric
 from api_server.services.validation_lines import VALIDATION_LINES
 from api_server.services.validator import (
@@ -51,6 +52,7 @@ class Service:
 
     settings: Settings
     stt: WhisperSTT
+    remote: RemoteStt | None
     agent: AgentBackend
     validator: IncompleteElementsValidator
     admission: Admission
@@ -73,7 +75,8 @@ class Service:
             metrics,
             last_failures,
         )
-        stt = _engine(settings, observers)
+        remote = _remote(settings, observers)
+        stt = _engine(settings, observers, remote)
         agent = _agent(settings, observers)
         rubric = load_rubric(settings.rubric_path or DEFAULT_RUBRIC)
         validator = get_incomplete_elements_validator(
@@ -83,27 +86,40 @@ class Service:
         return cls(
             settings,
             stt,
+            remote,
             agent,
             validator,
             admission,
             CallAnalysis(stt, validator, admission, observers),
             metrics,
             last_failures,
-            Readiness(stt, settings.ready_canary_text, settings.ready_interval_sec, observers),
+            Readiness(
+                stt,
+                settings.ready_canary_text,
+                settings.ready_interval_sec,
+                settings.ready_proof_sec,
+                observers,
+            ),
         )
 
-    def health(self) -> HealthResponse:
-        """Give the state of every wired component; waits for nothing."""
+    def health(self, *, checks: bool = True) -> HealthResponse:
+        """Give the state of every wired component; waits for nothing.
+
+        ``checks=False`` leaves the agent out: this server is never asked for a check.
+        """
         ready = self.readiness.reason is None
-        circuits = self.agent.circuits.snapshots()
+        circuits = self._circuits()
         agent_state = self.last_failures.agent(self.settings.agent_url)
         components: list[dict[str, Any]] = [
             {"name": one.name, "state": one.state, "loaded": one.loaded, "pid": one.pid}
             for one in self.stt.components()
         ]
-        components.append({"name": "agent", "state": agent_state, "url": self.settings.agent_url})
+        if checks:
+            url = self.settings.agent_url
+            components.append({"name": "agent", "state": agent_state, "url": url})
         components.append({"name": "queue", "state": "ok", "waiting": self.admission.waiting})
-        well = ready and agent_state != "failing" and all(one.state == "closed" for one in circuits)
+        checks_fail = checks and agent_state == "failing"
+        well = ready and not checks_fail and all(one.state == "closed" for one in circuits)
         return HealthResponse(
             status="healthy" if well else "degraded",
             ready=ready,
@@ -117,8 +133,12 @@ class Service:
     def exposition(self) -> bytes:
         """Give the Prometheus text."""
         loaded = {one.name: one.loaded for one in self.stt.components() if one.name != "audio"}
-        circuits = {one.target: one.state != "closed" for one in self.agent.circuits.snapshots()}
+        circuits = {one.target: one.state != "closed" for one in self._circuits()}
         return self.metrics.exposition(self.admission.waiting, loaded, circuits)
+
+    def _circuits(self) -> tuple[CircuitSnapshot, ...]:
+        remote = self.remote.circuits.snapshots() if self.remote else ()
+        return self.agent.circuits.snapshots() + remote
 
     async def aclose(self) -> None:
         """End child processes and connections."""
@@ -127,7 +147,30 @@ class Service:
         await self.agent.aclose()
 
 
-def _engine(settings: Settings, observers: tuple[Observer, ...]) -> WhisperSTT:
+def _remote(settings: Settings, observers: tuple[Observer, ...]) -> RemoteStt | None:
+    if settings.stt_remote_url is None:
+        return None
+    key = settings.stt_remote_api_key
+    return RemoteStt(
+        settings.stt_remote_url,
+        settings.limits(),
+        observers,
+        api_key=key.get_secret_value() if key else None,
+        circuit_policy=_circuit_policy(settings),
+        connect_timeout_sec=settings.agent_connect_timeout_sec,
+    )
+
+
+def _circuit_policy(settings: Settings) -> CircuitPolicy:
+    return CircuitPolicy(
+        failure_threshold=settings.circuit_failure_threshold,
+        recovery_timeout=settings.circuit_recovery_timeout_sec,
+    )
+
+
+def _engine(
+    settings: Settings, observers: tuple[Observer, ...], remote: RemoteStt | None
+) -> WhisperSTT:
     return WhisperSTT(
         settings.stt_model_path,
         settings.stt_device,
@@ -135,6 +178,7 @@ def _engine(settings: Settings, observers: tuple[Observer, ...]) -> WhisperSTT:
         backends=settings.stt_backends,
         limits=settings.limits(),
         observers=observers,
+        first=remote,
         preload=False,
     )
 
@@ -143,17 +187,14 @@ def _agent(settings: Settings, observers: tuple[Observer, ...]) -> AgentBackend:
     key = settings.agent_api_key
     return AgentBackend(
         observers=observers,
-        circuit_policy=CircuitPolicy(
-            failure_threshold=settings.circuit_failure_threshold,
-            recovery_timeout=settings.circuit_recovery_timeout_sec,
-        ),
+        circuit_policy=_circuit_policy(settings),
         model=settings.agent_model,
         api_key=key.get_secret_value() if key else None,
         connect_timeout_sec=settings.agent_connect_timeout_sec,
     )
 
 
-def _circuit(snapshot: Any) -> dict[str, Any]:  # noqa: ANN401 - see CircuitBreakers.snapshots
+def _circuit(snapshot: CircuitSnapshot) -> dict[str, Any]:
     return {
         "target": snapshot.target,
         "state": snapshot.state,

@@ -47,6 +47,13 @@ class Settings(BaseSettings):
     stt_backends: Names = list(BACKENDS)
     """Backends in the order they are tried, comma-separated."""
 
+    stt_remote_url: str | None = None
+    """Another stt-engine that is asked first (`http://stt-model:8001`); the backends of this
+    machine are its fallback. Empty: none."""
+
+    stt_remote_api_key: SecretStr | None = None
+    """Bearer token for it."""
+
     stt_device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where models run."""
 
@@ -129,6 +136,9 @@ class Settings(BaseSettings):
     ready_interval_sec: float = Field(10.0, gt=0)
     """How often readiness is looked at again (and a lost model loaded again)."""
 
+    ready_proof_sec: float = Field(60.0, gt=0)
+    """How often an idle server recognises the built-in clip again, to be sure that it still can."""
+
     ready_canary_text: str = "test speech recognition service"
     """Words of which one must be heard in the built-in clip before the server is ready.
     Empty: any text will do (for a model that knows no English)."""
@@ -159,6 +169,8 @@ class Settings(BaseSettings):
         "rubric_path",
         "agent_model",
         "agent_api_key",
+        "stt_remote_url",
+        "stt_remote_api_key",
         "stt_worker_memory_mb",
         "stt_decoder_memory_mb",
         mode="before",
@@ -166,6 +178,14 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("stt_remote_url")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "http://none")
+        if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("give http://HOST:PORT")
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -11,7 +11,14 @@ from stt_engine.errors import InvalidRequest
 from stt_engine.isolated import LIBRARIES, Decoder, IsolatedBackend, Limits
 from stt_engine.log import DUMMY_REASON, LogObserver
 from stt_engine.outcome import DUMMY, Attempts, Observer, Outcome, Stage
-from stt_engine.speech import AUTO, LANGUAGES, SpeechRequest, Transcript, silence
+from stt_engine.speech import (
+    AUTO,
+    LANGUAGES,
+    SpeechBackend,
+    SpeechRequest,
+    Transcript,
+    silence,
+)
 from stt_engine.stt_lines import stt_lines
 
 BACKENDS = tuple(LIBRARIES)
@@ -58,6 +65,7 @@ class WhisperSTT:
         backends: names in the order they are tried.
         limits: what a call may cost.
         observers: told of every event; by default one that writes the log lines.
+        first: a backend of the caller's own that is tried before the others.
         preload: load the first backend that can be loaded now, not at the first call. A failure
             is logged and shown by :attr:`ready`; the constructor does not raise for it.
 
@@ -74,6 +82,7 @@ class WhisperSTT:
         backends: Sequence[str] = BACKENDS,
         limits: Limits | None = None,
         observers: Iterable[Observer] | None = None,
+        first: SpeechBackend | None = None,
         preload: bool = True,
     ) -> None:
         unknown = set(backends) - set(BACKENDS)
@@ -83,7 +92,7 @@ class WhisperSTT:
         told = (LogObserver(stt_lines()),) if observers is None else tuple(observers)
         self._observers = told
         self._decoder = Decoder(self.limits, told)
-        self._backends = tuple(
+        own = tuple(
             IsolatedBackend(
                 name,
                 Path(model_path),
@@ -94,6 +103,7 @@ class WhisperSTT:
             )
             for name in backends
         )
+        self._backends: tuple[SpeechBackend, ...] = (first, *own) if first else own
         if preload:
             self.preload()
 
@@ -159,15 +169,16 @@ class WhisperSTT:
         """True while some backend's model is loaded in a living process."""
         return any(backend.loaded for backend in self._backends)
 
+    def intact(self) -> bool:
+        """Look whether the loaded model is still the one on disk; loads nothing."""
+        return any(backend.loaded and backend.intact() for backend in self._backends)
+
     def components(self) -> list[ComponentState]:
         """Every process that was wired, with its state; never waits for one."""
         decoder = self._decoder.worker
         return [
             ComponentState("audio", decoder.state, decoder.pid is not None, decoder.pid),
-            *(
-                ComponentState(one.name, one.worker.state, one.loaded, one.worker.pid)
-                for one in self._backends
-            ),
+            *(ComponentState(one.name, one.state, one.loaded, one.pid) for one in self._backends),
         ]
 
     def close(self) -> None:
@@ -176,11 +187,11 @@ class WhisperSTT:
         for backend in self._backends:
             backend.close()
 
-    def _release_after(self, answered: IsolatedBackend) -> None:
+    def _release_after(self, answered: SpeechBackend) -> None:
         """Free the memory of fallbacks behind the backend that is well again."""
         behind = self._backends[self._backends.index(answered) + 1 :]
         for backend in behind:
-            if backend.worker.state == "idle":
+            if backend.state == "idle":
                 backend.close()
 
 
@@ -210,7 +221,7 @@ def render(outcome: Outcome[Transcript]) -> TranscribeResult:
         "language": heard.language,
         "error": cause.message if cause else None,
         "error_type": cause.error_type if cause else None,
-        "backend": outcome.source,
+        "backend": heard.backend or outcome.source,
         "is_dummy": outcome.is_dummy,
         "dummy_reason": DUMMY_REASON if outcome.is_dummy else None,
         "outcome": heard.outcome,

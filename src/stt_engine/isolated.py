@@ -107,6 +107,25 @@ class IsolatedBackend:
         """True while the child that holds the model runs."""
         return self._loaded is not None and self._loaded.pid == self.worker.pid
 
+    @property
+    def state(self) -> str:
+        """The child's state; see :attr:`stt_engine.worker.Worker.state`."""
+        return self.worker.state
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, if it runs."""
+        return self.worker.pid
+
+    def intact(self) -> bool:
+        """Look whether the folder is still the one that was loaded; loads and logs nothing."""
+        loaded = self._loaded
+        attempts = Attempts(Stage.LOAD)  # untold: the next call tells what is wrong
+        with attempts.of(self.name):
+            folder = locate(self._model_path, self.name)
+            return loaded is not None and folder.fingerprint() == loaded.fingerprint
+        return False
+
     def ensure_loaded(self) -> None:
         """Load the model unless this very folder is loaded already.
 

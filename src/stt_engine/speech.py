@@ -91,7 +91,11 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was recognised. ``text`` is empty unless ``outcome`` is ``speech``."""
+    """What was recognised. ``text`` is empty unless ``outcome`` is ``speech``.
+
+    ``backend`` names the recogniser where that is not the source that gave this transcript: a
+    remote engine has a chain of its own.
+    """
 
     text: str
     language: str
@@ -101,6 +105,7 @@ class Transcript:
     segments: tuple[Segment, ...] = ()
     provenance: dict[str, object] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
+    backend: str | None = None
 
 
 def silence(request: SpeechRequest, duration: float = 0.0) -> Transcript:
@@ -109,13 +114,40 @@ def silence(request: SpeechRequest, duration: float = 0.0) -> Transcript:
 
 
 class SpeechBackend(Protocol):
-    """Anything that can recognise a decoded recording, or raises a ``stt_engine.errors`` error."""
+    """Anything that can recognise a recording, or raises a ``stt_engine.errors`` error."""
 
     @property
     def name(self) -> str:
         """The backend's name as callers see it, for example ``faster-whisper``."""
         ...
 
+    @property
+    def state(self) -> str:
+        """``stopped``, ``idle``, ``busy`` or ``stalled``; never waits."""
+        ...
+
+    @property
+    def pid(self) -> int | None:
+        """The process that does the work, where it is one of this machine."""
+        ...
+
+    @property
+    def loaded(self) -> bool:
+        """True while a model is loaded there, as far as is known; never waits."""
+        ...
+
+    def intact(self) -> bool:
+        """Look whether what was loaded is still what a call would be answered with."""
+        ...
+
+    def ensure_loaded(self) -> None:
+        """Have a model loaded; raises where that cannot be."""
+        ...
+
     def transcribe(self, request: SpeechRequest, audio: DecodedAudio) -> Transcript:
-        """Recognise ``audio``; bounded in time."""
+        """Recognise the recording; bounded in time."""
+        ...
+
+    def close(self) -> None:
+        """Free what is held; a later call takes it again."""
         ...

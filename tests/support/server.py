@@ -75,13 +75,13 @@ def without_overrides() -> None:
 class ApiServer:
     """One running ``stt-engine serve`` on a free port; ``folder`` gets its log and its TMPDIR."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, *options: str, **settings: object) -> None:
         self.folder = folder
         self.log = folder / "stdout.log"
         self.temporary = folder / "tmp"
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
-                [*CLI, "serve", "--port", "0"],
+                [*CLI, "serve", "--port", "0", *options],
                 env=environment(folder, **settings),
                 cwd=folder,
                 stdout=out,
@@ -189,9 +189,11 @@ CLEAN_EXITS = {0, -signal.SIGTERM}
 
 
 @contextmanager
-def api_server(folder: Path, *, ready: bool = True, **settings: object) -> Iterator[ApiServer]:
+def api_server(
+    folder: Path, *options: str, ready: bool = True, **settings: object
+) -> Iterator[ApiServer]:
     """Run a server for the length of a block; it has to end cleanly and leave nothing behind."""
-    server = ApiServer(folder, **settings)
+    server = ApiServer(folder, *options, **settings)
     try:
         if ready:
             server.wait_ready()

@@ -10,9 +10,7 @@ Retried (at most twice, inside the deadline) is only what was certainly not done
 
 from __future__ import annotations
 
-import http.cookiejar
 import math
-import os
 import random
 import ssl
 import time
@@ -61,6 +59,13 @@ from api_server.services.agent_types import (
 )
 from api_server.services.circuit import CircuitBreakers, CircuitPolicy
 from api_server.services.deadline import Clock, Deadline
+from api_server.services.http_client import (
+    UNSENDABLE,
+    BodyTooLarge,
+    distrustful_client,
+    read_body,
+    root_words,
+)
 from stt_engine.errors import InvalidRequest
 from stt_engine.outcome import DUMMY, Attempts, Observer, Outcome, Stage
 
@@ -79,8 +84,6 @@ RETRIES = 2
 RETRY_WINDOW_SEC = 1.0
 """Refused connections are retried no later than this after the call began."""
 
-_UNSENDABLE = (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)
-
 _TYPES: Mapping[str, Literal["vllm", "external"]] = {
     "prompt_based": "vllm",
     "text_only": "external",
@@ -97,7 +100,7 @@ class AgentBackend:
         api_key: sent as bearer token to ``prompt_based`` agents only.
         connect_timeout_sec: bound of one connection attempt.
         transport: replaces the network in tests.
-        verify: TLS settings, for example a context that knows a company's own CA.
+        verify: TLS settings; by default the system's store of CAs.
         clock: monotonic seconds, for the circuits and the retries.
     """
 
@@ -110,7 +113,7 @@ class AgentBackend:
         api_key: str | None = None,
         connect_timeout_sec: float = 3.0,
         transport: httpx2.AsyncBaseTransport | None = None,
-        verify: ssl.SSLContext | bool = True,
+        verify: ssl.SSLContext | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
@@ -121,7 +124,12 @@ class AgentBackend:
         self._clock = clock
         self._models: dict[str, str] = {}
         self.circuits = CircuitBreakers(circuit_policy, observers=self._observers, clock=clock)
-        self._client = _client(connect_timeout_sec, transport, verify)
+        self._client = distrustful_client(
+            connect_timeout_sec,
+            headers={"Content-Type": "application/json"},
+            transport=transport,
+            verify=verify,
+        )
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -286,46 +294,14 @@ _RETRYING = stamina.AsyncRetryingCaller(
 )
 
 
-def _client(
-    connect_timeout_sec: float,
-    transport: httpx2.AsyncBaseTransport | None,
-    verify: ssl.SSLContext | bool,  # noqa: FBT001 - httpx2's own type
-) -> httpx2.AsyncClient:
-    """Make a client that trusts nothing around it.
-
-    No proxies from the environment, no redirects, no cookies kept, no connection kept (a stale
-    one would break in the middle of a call), no compression (a small body could unpack to
-    gigabytes). Only connecting has a bound of its own; the rest has the call's deadline.
-    """
-    no_cookies = http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
-    return httpx2.AsyncClient(
-        transport=transport,
-        verify=verify,
-        trust_env=False,
-        follow_redirects=False,
-        cookies=http.cookiejar.CookieJar(no_cookies),
-        timeout=httpx2.Timeout(None, connect=connect_timeout_sec),
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
-        headers={
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json",
-        },
-    )
-
-
 async def _body(response: httpx2.Response) -> bytes:
     """Read a body within :data:`MAX_ANSWER_BYTES`; of an error's body a part is enough."""
     if response.headers.get("content-encoding", "identity") != "identity":
         raise InvalidAnswer("요청하지 않은 압축 응답 (Content-Encoding)")
-    data = bytearray()
-    async for chunk in response.aiter_bytes():
-        data += chunk
-        if len(data) > MAX_ANSWER_BYTES:
-            if response.is_success:
-                raise AnswerTooLarge(f"Agent 응답이 {MAX_ANSWER_BYTES} bytes를 넘음")
-            break
-    return bytes(data)
+    try:
+        return await read_body(response, MAX_ANSWER_BYTES)
+    except BodyTooLarge as exc:
+        raise AnswerTooLarge(f"Agent 응답이 {MAX_ANSWER_BYTES} bytes를 넘음") from exc
 
 
 def _read_probe(body: Mapping[str, object]) -> Reply:
@@ -354,28 +330,14 @@ def _bound(timeout_sec: float) -> float:
 
 def _agent_error(exc: Exception, url: str) -> AgentError:
     """Name what the HTTP library raised. Its own words are told only where they hold no data."""
-    if isinstance(exc, _UNSENDABLE):
+    if isinstance(exc, UNSENDABLE):
         return AddressInvalid(f"Agent URL로 요청을 보낼 수 없음 ({type(exc).__name__})")
     target = safe_url(url)
     if isinstance(exc, httpx2.ConnectTimeout):
         return AgentConnectionError(f"{target}: 연결 시간 초과")
     if isinstance(exc, httpx2.ConnectError):
-        return AgentConnectionError(f"{target}: {_root_words(exc)}")
+        return AgentConnectionError(f"{target}: {root_words(exc)}")
     return AgentDisconnected(f"{target}: 응답 중 연결이 끊어짐 ({type(exc).__name__})")
-
-
-def _root_words(exc: BaseException) -> str:
-    """Give the operating system's words for a connection that failed."""
-    root = exc
-    while (inner := root.__cause__ or root.__context__) is not None:
-        root = inner
-    if isinstance(root, BaseExceptionGroup):  # one a network address
-        root = root.exceptions[0]
-    if isinstance(root, ssl.SSLError):
-        return f"TLS {root.reason or type(root).__name__}"
-    if isinstance(root, OSError) and root.errno:
-        return os.strerror(root.errno) if root.errno > 0 else str(root.strerror)
-    return type(root).__name__
 
 
 def _facts(request: AgentRequest) -> dict[str, object]:

@@ -219,11 +219,13 @@ class CircuitBreakers:
         policy: CircuitPolicy | None = None,
         *,
         observers: Iterable[Observer] = (),
+        counts: Callable[[Exception], bool] = counts_for_circuit,
         clock: Clock = time.monotonic,
         limit: int = 256,
     ) -> None:
         self.policy = policy or CircuitPolicy()
         self._observers = tuple(observers)
+        self._counts = counts
         self._clock = clock
         self._limit = limit
         self._lock = threading.Lock()
@@ -234,7 +236,11 @@ class CircuitBreakers:
         key = f"{target} ({model})" if model else target
         with self._lock:
             breaker = self._breakers.get(key) or CircuitBreaker(
-                policy=self.policy, target=key, observers=self._observers, clock=self._clock
+                policy=self.policy,
+                target=key,
+                observers=self._observers,
+                counts=self._counts,
+                clock=self._clock,
             )
             self._breakers[key] = breaker
             self._breakers.move_to_end(key)
