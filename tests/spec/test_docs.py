@@ -23,12 +23,18 @@ from starlette.routing import Route
 from api_server import cli, log_lines, problems, transcribe_lines
 from api_server.app import create_app
 from api_server.metrics import FailureMetrics
-from api_server.models import AnalyzeResponse, HealthResponse, TranscribeResponse
+from api_server.models import (
+    AnalyzeResponse,
+    HealthResponse,
+    RecognitionResponse,
+    TranscribeResponse,
+)
 from api_server.reference import DOCUMENTS
 from api_server.services import validation_lines, validator
 from api_server.services.circuit_policy import TRANSITIONS
 from api_server.services.findings import STATUSES, Reading, Reason
 from api_server.settings import Settings
+from api_server.stt_app import create_stt_app
 from stt_engine import fetch_lines, log, stt_lines
 from stt_engine.errors import EngineError, all_errors
 from stt_engine.outcome import Stage
@@ -104,9 +110,15 @@ def test_the_example_environment_uncommented_is_the_default(
 def test_every_setting_is_told_and_no_other() -> None:
     real = {name.upper() for name in Settings.model_fields}
     assert_told(real, "docs/configuration.md")
+    others = set(re.findall(r"^ +([A-Z_]+):|\$\{([A-Z_]+)", _compose_files(), re.MULTILINE))
+    known = real.union(*others)
     for name in documents():
         told = set(_SETTING.findall(text(name)))
-        assert told <= real, f"{name} tells of settings that do not exist: {told - real}"
+        assert told <= known, f"{name} tells of settings that do not exist: {told - known}"
+
+
+def _compose_files() -> str:
+    return "".join(one.read_text("utf-8") for one in (ROOT / "docker").glob("*.yml"))
 
 
 def test_every_metric_is_told_and_no_other() -> None:
@@ -140,14 +152,13 @@ def _flat(routes: object) -> Iterator[Route | APIRoute]:
 
 
 def test_every_field_is_told() -> None:
-    spec = create_app(Settings(_env_file=None)).openapi()
-    form = next(
-        schema for name, schema in spec["components"]["schemas"].items() if "Body_trans" in name
-    )
-    models = (TranscribeResponse, AnalyzeResponse, HealthResponse)
+    models = (TranscribeResponse, AnalyzeResponse, HealthResponse, RecognitionResponse)
     fields = {name for model in models for name in model.model_fields}
     found = {*validator.ValidationResult.__annotations__, *validator.ElementDict.__annotations__}
-    assert_told(fields | set(form["properties"]) | found, "docs/api.md")
+    for app in (create_app(Settings(_env_file=None)), create_stt_app(Settings(_env_file=None))):
+        schemas = app.openapi()["components"]["schemas"]
+        fields |= set(next(schemas[name] for name in schemas if "Body_" in name)["properties"])
+    assert_told(fields | found, "docs/api.md")
 
 
 def test_every_stage_and_circuit_event_is_told() -> None:
