@@ -8,10 +8,11 @@ TORCH  := .venv-torch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test check test-torch test-e2e serve doctor cer docs lock clean
+.PHONY: help setup models demo test check test-torch test-e2e serve doctor cer docs lock clean \
+	docker-build docker-up docker-down docker-base docker-bundle
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## virtual environment with the pinned dependencies
 
@@ -67,6 +68,22 @@ lock: ## pin the dependencies again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra server pyproject.toml -c requirements/dev.lock -o requirements/runtime.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps requirements/torch-backends.in -c requirements/dev.lock -o requirements/torch-backends.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/bootstrap.in -o requirements/bootstrap.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/cuda.in -o requirements/cuda.lock
+
+docker-build: ## the container images (VLLM_TARGET=official, wheel or llama)
+	@docker/compose build $(SERVICES)
+
+docker-up: ## build and start the containers, wait until they work (SERVICES="api-server ..." for some)
+	@docker/compose up $(SERVICES)
+
+docker-down: ## stop and remove the containers
+	@docker/compose down
+
+docker-base: ## the base image from a Debian mirror, where no container registry can be reached (root)
+	@docker/make-base-image
+
+docker-bundle: models ## one file under dist/ that installs everything on a machine without internet
+	@docker/make-bundle
 
 clean: ## remove environments and caches; models stay
 	@rm -rf $(VENV) $(TORCH) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
