@@ -14,13 +14,12 @@ from typing import Annotated, Any, NoReturn
 
 import anyio
 import typer
-import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from api_server import doctor, render
+from api_server import doctor, render, serving
 from api_server.app import create_app
 from api_server.models import AnalyzeRequest, AnalyzeResponse
 from api_server.service import Service
@@ -94,13 +93,7 @@ def serve(
     log.configure(settings.log_level, settings.log_format, settings.log_file)
     with _refusing():
         server = create_stt_app(settings) if stt_only else create_app(settings)
-    uvicorn.run(
-        server,
-        host=settings.api_host,
-        port=settings.api_port,
-        log_config=None,
-        timeout_graceful_shutdown=30,
-    )
+    serving.serve(server, settings)
 
 
 @app.command()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import anyio.to_thread
+
 from api_server.analysis import CallAnalysis
 from api_server.health import LastFailures, Readiness
 from api_server.log_lines import AGENT_LINES, CIRCUIT_LINES
@@ -139,6 +141,12 @@ class Service:
     def _circuits(self) -> tuple[CircuitSnapshot, ...]:
         remote = self.remote.circuits.snapshots() if self.remote else ()
         return self.agent.circuits.snapshots() + remote
+
+    async def stop(self) -> None:
+        """Have every call in hand answered now, with what there is."""
+        self.readiness.end()
+        self.agent.stop()
+        await anyio.to_thread.run_sync(self.stt.stop)
 
     async def aclose(self) -> None:
         """End child processes and connections."""

@@ -96,6 +96,10 @@ class Settings(BaseSettings):
     queue_max_waiting: int = Field(64, ge=0)
     """Calls that may wait for recognition; one more is refused with 429 and `Retry-After`."""
 
+    stop_grace_sec: float = Field(30.0, ge=0)
+    """Time that calls in hand have to finish after SIGTERM or Ctrl-C; those that have not are then
+    answered with what there is."""
+
     strict: bool = False
     """Answer a degraded call with HTTP 503 (same body) unless the form field says otherwise."""
 

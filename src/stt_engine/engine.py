@@ -181,6 +181,12 @@ class WhisperSTT:
             *(ComponentState(one.name, one.state, one.loaded, one.pid) for one in self._backends),
         ]
 
+    def stop(self) -> None:
+        """Have every call in hand and to come answered at once, by a dummy that says why."""
+        self._decoder.worker.stop()
+        for backend in self._backends:
+            backend.stop()
+
     def close(self) -> None:
         """End the child processes; a call in hand gets its answer from a dummy."""
         self._decoder.worker.close()

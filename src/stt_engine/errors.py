@@ -18,7 +18,8 @@
     │   └── EmptyTranscript
     ├── WorkerError
     │   ├── WorkerDied
-    │   └── DeadlineExceeded
+    │   ├── DeadlineExceeded
+    │   └── ServerStopping
     ├── WorkspaceError                no room or no right to write temporary files
     ├── AudioRejected                 (the caller's mistake)
     │   ├── AudioNotFound             FileNotFoundError
@@ -126,6 +127,10 @@ class WorkerDied(WorkerError):
 
 class DeadlineExceeded(WorkerError):
     """The child process gave no answer within its bound, and was ended."""
+
+
+class ServerStopping(WorkerError):
+    """The server was told to stop, and the time that calls in hand have was over."""
 
 
 class AudioRejected(EngineError):

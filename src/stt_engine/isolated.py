@@ -152,6 +152,11 @@ class IsolatedBackend:
         self._loaded = None
         self.worker.close()
 
+    def stop(self) -> None:
+        """End the child for good."""
+        self._loaded = None
+        self.worker.stop()
+
     def _ready(self) -> _Loaded:
         """Check folder and library at every call, so that a removed model is never used on."""
         folder = self._found()

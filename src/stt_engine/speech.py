@@ -151,3 +151,7 @@ class SpeechBackend(Protocol):
     def close(self) -> None:
         """Free what is held; a later call takes it again."""
         ...
+
+    def stop(self) -> None:
+        """Give calls in hand and to come a failure at once: the server is stopping."""
+        ...

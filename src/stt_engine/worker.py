@@ -25,7 +25,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from stt_engine.errors import DeadlineExceeded, OutOfMemory, WorkerDied, all_errors
+from stt_engine.errors import (
+    DeadlineExceeded,
+    OutOfMemory,
+    ServerStopping,
+    WorkerDied,
+    all_errors,
+)
 from stt_engine.log import get_logger
 from stt_engine.outcome import Event, Observer, Stage, emit
 
@@ -189,6 +195,7 @@ class Worker:
         self._lane = threading.Lock()
         self._child: _Child | None = None
         self._busy = False
+        self._stopped = False
 
     @property
     def pid(self) -> int | None:
@@ -218,11 +225,13 @@ class Worker:
 
         Raises:
             WorkerDied: the child ended in the middle.
+            ServerStopping: :meth:`stop` was called, before or in the middle.
             DeadlineExceeded: no answer in time, or no sign of life; the child was ended.
             EngineError: what the child itself raised.
             ChildDefect: the child raised something outside the taxonomy.
         """
         with self._lane:
+            self._refuse_if_stopped()
             child = self._living()
             self._busy = True
             try:
@@ -240,6 +249,15 @@ class Worker:
         child, self._child = self._child, None
         if child is not None:
             child.kill()
+
+    def stop(self) -> None:
+        """End the child for good; calls in hand and to come get ``ServerStopping``."""
+        self._stopped = True
+        self.close()
+
+    def _refuse_if_stopped(self) -> None:
+        if self._stopped:
+            raise ServerStopping("the server is stopping")
 
     _unfinished = False
 
@@ -259,6 +277,7 @@ class Worker:
         while True:
             message = self._next_message(child, deadline, timeout)
             if isinstance(message, _Died):
+                self._refuse_if_stopped()
                 raise WorkerDied(f"{self.role} worker died ({message.reason})")
             if message["event"] == "progress":
                 if on_progress is not None:

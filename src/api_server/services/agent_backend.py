@@ -66,7 +66,7 @@ from api_server.services.http_client import (
     read_body,
     root_words,
 )
-from stt_engine.errors import InvalidRequest
+from stt_engine.errors import InvalidRequest, ServerStopping
 from stt_engine.outcome import DUMMY, Attempts, Observer, Outcome, Stage
 
 __all__ = [
@@ -123,6 +123,8 @@ class AgentBackend:
         self._keys = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._clock = clock
         self._models: dict[str, str] = {}
+        self._in_hand: set[anyio.CancelScope] = set()
+        self._stopping = False
         self.circuits = CircuitBreakers(circuit_policy, observers=self._observers, clock=clock)
         self._client = distrustful_client(
             connect_timeout_sec,
@@ -130,6 +132,12 @@ class AgentBackend:
             transport=transport,
             verify=verify,
         )
+
+    def stop(self) -> None:
+        """Leave the calls in hand, and take no more: each ends as a dummy that says why."""
+        self._stopping = True
+        for scope in self._in_hand:
+            scope.deadline = -math.inf
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -171,7 +179,7 @@ class AgentBackend:
         request = AgentRequest("ping", url, request_format, timeout_sec, max_tokens=1)
         source = _TYPES.get(request_format, "external")
         attempts = Attempts(Stage.HEALTH, self._observers, detail=_facts(request))
-        with attempts.of(source), _translated(timeout_sec), anyio.fail_after(_bound(timeout_sec)):
+        with attempts.of(source), self._within(timeout_sec):
             reply = await self._exchange(address_of(url, request_format), request, _read_probe)
             outcome = attempts.settle(reply.model, source)
             return Readiness(ready=True, elapsed_sec=outcome.elapsed_sec, model=reply.model)
@@ -189,7 +197,7 @@ class AgentBackend:
         breaker = self.circuits.of(address.target, self._model)
         limit = _bound(request.timeout_sec)
         rule = _RetryRule(Deadline.after(limit, self._clock), self._clock, attempts)
-        with breaker.guard(), _translated(limit), anyio.fail_after(limit):
+        with breaker.guard(), self._within(limit):
             reply = await _RETRYING(rule, self._exchange, address, request, read_prompt)
             parsed = request.parse(reply.text) if request.parse else None
         return AgentAnswer(
@@ -199,6 +207,22 @@ class AgentBackend:
             reply.chat_thread_id or request.chat_thread_id,
             parsed,
         )
+
+    @contextmanager
+    def _within(self, timeout_sec: float) -> Iterator[None]:
+        """Hold a call to its deadline, and to the end of this server."""
+        limit = -math.inf if self._stopping else _bound(timeout_sec)
+        try:
+            with anyio.fail_after(limit) as scope:
+                self._in_hand.add(scope)
+                try:
+                    yield
+                finally:
+                    self._in_hand.discard(scope)
+        except TimeoutError as exc:
+            if self._stopping:
+                raise ServerStopping("서버가 종료되는 중") from exc
+            raise AgentTimeout(timeout_sec) from exc
 
     async def _exchange(
         self,
@@ -311,15 +335,6 @@ def _read_probe(body: Mapping[str, object]) -> Reply:
         raise InvalidAnswer("finish_reason이 없음")
     model = body.get("model")
     return Reply("", model if isinstance(model, str) else None)
-
-
-@contextmanager
-def _translated(timeout_sec: float) -> Iterator[None]:
-    """Turn the deadline's ``TimeoutError`` into ours."""
-    try:
-        yield
-    except TimeoutError as exc:
-        raise AgentTimeout(timeout_sec) from exc
 
 
 def _bound(timeout_sec: float) -> float:

@@ -27,7 +27,7 @@ from api_server.services.http_client import (
     read_body,
     root_words,
 )
-from stt_engine.errors import AudioUnreadable, EngineError
+from stt_engine.errors import AudioUnreadable, EngineError, ServerStopping
 from stt_engine.isolated import Limits
 from stt_engine.log import request_id
 from stt_engine.outcome import Attempts, Observer, Stage
@@ -39,6 +39,7 @@ REMOTE = "remote"
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 READY_TIMEOUT_SEC = 5.0
 _CLIENT_ERROR, _TOO_MANY, _SERVER_ERROR = 400, 429, 500
+_LOOK_SEC = 1.0
 _SLACK_SEC = 1.0
 _SLACK_SHARE = 0.01
 _ERROR_TYPE = re.compile(r"[A-Za-z]{1,40}")
@@ -128,6 +129,7 @@ class RemoteStt:
         self.loaded = False
         self._in_hand = 0
         self._lock = threading.Lock()
+        self._stopping = threading.Event()
 
     @property
     def state(self) -> str:
@@ -175,6 +177,10 @@ class RemoteStt:
     def close(self) -> None:
         """Nothing is held here."""
 
+    def stop(self) -> None:
+        """Leave the calls in hand, and take no more."""
+        self._stopping.set()
+
     @contextmanager
     def _judged(self) -> Iterator[None]:
         """Remember whether the server is of use."""
@@ -217,7 +223,9 @@ class RemoteStt:
         limit = self._limits.stall_timeout_sec
         seen = time.monotonic()
         while True:
-            await anyio.sleep(limit / 5)
+            await anyio.sleep(min(_LOOK_SEC, limit / 5))
+            if self._stopping.is_set():
+                raise ServerStopping("the server is stopping")
             with suppress(httpx2.HTTPError), anyio.move_on_after(limit / 5):
                 await client.get("/health/live")
                 seen = time.monotonic()
@@ -250,12 +258,13 @@ class RemoteStt:
 @contextmanager
 def _ungrouped() -> Iterator[None]:
     """Give the one error of a task group as itself."""
+    error = None
     try:
         yield
-        return
     except BaseExceptionGroup as group:
         error = group.exceptions[0]
-    raise error  # out here it keeps its own cause, which names the system's words
+    if error is not None:
+        raise error  # out here it keeps its own cause, which names the system's words
 
 
 @asynccontextmanager
