@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup models demo test check test-torch test-e2e serve doctor cer docs lock clean \
-	docker-build docker-up docker-down docker-base docker-bundle
+	docker-build docker-up docker-down docker-drill docker-test docker-base docker-bundle
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,14 @@ docker-up: ## build and start the containers, wait until they work (SERVICES="ap
 
 docker-down: ## stop and remove the containers
 	@docker/compose down
+
+docker-drill: ## break the running containers one by one; each answer is held to its promise
+	@$(PYTHON) docker/drill.py $(DRILL)
+
+docker-test: models ## build the images without a network, run them, break them (needs a Docker engine)
+	@if docker info >/dev/null 2>&1; then $(BIN)/pytest tests/docker; else \
+		printf '%s\n' "SKIPPED: the tests of the containers. No Docker engine answers here:" \
+			"  start one, and say make docker-test again." "0 passed, 0 failed, 1 skipped"; fi
 
 docker-base: ## the base image from a Debian mirror, where no container registry can be reached (root)
 	@docker/make-base-image
