@@ -9,6 +9,13 @@ import pytest
 from tests.support.containers import IMAGES, LOCAL, ROOT, compose_command, docker, run
 
 _BUILD_SEC = 1800
+_TEST_SEC = 2700  # the first one builds the images
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "docker" in item.path.parts:
+            item.add_marker(pytest.mark.timeout(_TEST_SEC))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from tests.support.containers import (
     API,
@@ -22,8 +21,6 @@ from tests.support.containers import (
     transcribe,
     wait_healthy,
 )
-
-pytestmark = pytest.mark.timeout(900)
 
 
 def running() -> set[str]:

@@ -31,8 +31,6 @@ from tests.support.containers import (
     wait_healthy,
 )
 
-pytestmark = pytest.mark.timeout(900)
-
 HEALTHY_CALL = [
     "INFO - [Transcribe] STT 처리 시작",
     "INFO - [Transcribe] 음성 파일 로드 시작 (/app/audio/test.wav)",

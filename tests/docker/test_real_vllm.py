@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.support.containers import (
     API,
     CHECK,
@@ -18,8 +16,6 @@ from tests.support.containers import (
     transcribe,
     wait_healthy,
 )
-
-pytestmark = pytest.mark.timeout(1500)
 
 
 def test_check_stop_hang_and_start_again(tmp_path: Path) -> None:
