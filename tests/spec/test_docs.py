@@ -40,6 +40,7 @@ from stt_engine.errors import EngineError, all_errors
 from stt_engine.outcome import Stage
 from tests.support.fault_server import refused_port
 from tests.support.server import ApiServer, api_server, environment
+from tests.support.sounds import first_seconds
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "models/Systran_faster-whisper-base"
@@ -322,20 +323,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory, whisper_base: Path, sample_ca
     """A folder that looks like the project's, in which examples may move and write things."""
     folder = tmp_path_factory.mktemp("desk")
     (folder / "audio").mkdir()
-    (folder / "audio" / sample_call.name).write_bytes(_first_seconds(sample_call, 8))
+    (folder / "audio" / sample_call.name).write_bytes(first_seconds(sample_call, 8))
     (folder / "models").mkdir()
     (folder / MODEL).symlink_to(whisper_base)
     (folder / "src").symlink_to(ROOT / "src")
     return folder
-
-
-def _first_seconds(wav: Path, seconds: int) -> bytes:
-    """Cut a recording: the examples show that they work, and need not take its whole minute."""
-    raw = wav.read_bytes()
-    start = raw.index(b"data") + 8
-    length = seconds * int.from_bytes(raw[28:32], "little")
-    head = raw[: start - 4] + length.to_bytes(4, "little")
-    return head[:4] + (start + length - 8).to_bytes(4, "little") + head[8:] + raw[start:][:length]
 
 
 @pytest.fixture(scope="module")

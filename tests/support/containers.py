@@ -16,6 +16,7 @@ from typing import Any
 import httpx2
 
 from tests.support.models import smollm2, whisper_base
+from tests.support.sounds import first_seconds
 
 ROOT = Path(__file__).parents[2]
 LOCAL = ROOT / "docker" / "docker-compose.local.yml"
@@ -34,6 +35,8 @@ IMAGES = {
     "vllm (llama)": "stt-engine-llm-local:llama",
     "vllm (wheel)": "stt-engine-llm-local:wheel",
 }
+SECONDS = 20
+"""Length of the recording: enough to be broken in the middle."""
 _NOBODY = 1000
 _TICK_SEC = 0.2
 
@@ -124,7 +127,8 @@ class Stack:
         for name in ("models", "audio", "logs"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.put_models()
-        shutil.copy(ROOT / "audio" / "sample_call.wav", self.folder / "audio" / "test.wav")
+        call = first_seconds(ROOT / "audio" / "sample_call.wav", SECONDS)
+        (self.folder / "audio" / "test.wav").write_bytes(call)
         self._give_away()
 
     def put_models(self) -> None:
