@@ -55,7 +55,8 @@ def _signal(name: str) -> None:
     program = f"""
 import os, pathlib, signal
 for entry in pathlib.Path("/proc").glob("[1-9]*"):
-    if b"EngineCore" in (entry / "cmdline").read_bytes() + (entry / "comm").read_bytes():
+    words = (entry / "cmdline").read_bytes() + (entry / "comm").read_bytes()
+    if b"EngineCore" in words and int(entry.name) != os.getpid():
         os.kill(int(entry.name), signal.SIG{name})
 """
     docker("exec", LLM, "python", "-c", program)
