@@ -69,6 +69,8 @@ lock: ## pin the dependencies again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps requirements/torch-backends.in -c requirements/dev.lock -o requirements/torch-backends.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/bootstrap.in -o requirements/bootstrap.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/cuda.in -o requirements/cuda.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/llm-llama.in -c requirements/dev.lock -o requirements/llm-llama.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --excludes requirements/llm-vllm.excludes requirements/llm-vllm.in -o requirements/llm-vllm.lock
 
 docker-build: ## the container images (VLLM_TARGET=official, wheel or llama)
 	@docker/compose build $(SERVICES)
