@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Literal
 
 import anyio.to_thread
 
-from api_server.services.admission import Admission, QueueFull
+from api_server.services.admission import ADMITTED, Admission, QueueFull
 from api_server.services.validator import Findings, IncompleteElementsValidator
 from stt_engine.engine import WhisperSTT
 from stt_engine.errors import AudioRejected, InvalidRequest
@@ -104,16 +105,23 @@ class CallAnalysis:
         return _timed(attempts.settle(analysis, _grade(analysis)))
 
     async def _hear(self, call: Call, attempts: Attempts) -> Outcome[Transcript]:
-        async with self._admission.place():
-            attempts.tell("started", STT_STARTED)
-            work = partial(self._stt.recognise, call.speech, (AudioRejected, InvalidRequest))
-            heard: Outcome[Transcript] = Outcome(silence(call.speech), DUMMY)
-            with attempts.of("stt"):
+        heard: Outcome[Transcript] = Outcome(silence(call.speech), DUMMY)
+        with attempts.of("stt"):
+            async with self._admission.place():
+                attempts.tell("started", STT_STARTED)
+                work = partial(self._recognise, call.speech, attempts, time.monotonic())
                 heard = await anyio.to_thread.run_sync(work, limiter=self._admission.limiter)
         if attempts.failures:  # the chain itself broke: a defect of ours, told as a crash
             return Outcome(heard.value, DUMMY, tuple(attempts.failures))
         attempts.tell("noted", _stt_result(heard), outcome=heard)
         return heard
+
+    def _recognise(
+        self, speech: SpeechRequest, attempts: Attempts, since: float
+    ) -> Outcome[Transcript]:
+        """Recognise, in a thread that was free for it."""
+        attempts.tell("noted", ADMITTED, detail={"wait_sec": time.monotonic() - since})
+        return self._stt.recognise(speech, (AudioRejected, InvalidRequest))
 
     async def _check(
         self, agent: AgentConfig, heard: Outcome[Transcript], attempts: Attempts

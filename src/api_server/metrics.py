@@ -6,7 +6,8 @@ from typing import cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from stt_engine.outcome import Event, Stage
+from api_server.services.admission import ADMITTED
+from stt_engine.outcome import REJECTED, Event, Stage
 from stt_engine.speech import Transcript
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
@@ -54,6 +55,18 @@ class FailureMetrics:
         self._transitions = Counter(
             "stt_engine_circuit_events", "Circuit breakers.", ["target", "what"], registry=registry
         )
+        self._refusals = Counter(
+            "stt_engine_refusals",
+            "Calls refused: the caller's mistake, or no room.",
+            ["error_type"],
+            registry=registry,
+        )
+        self._wait = Histogram(
+            "stt_engine_queue_wait_seconds",
+            "Seconds a call waited for its turn.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
         self._depth = Gauge("stt_engine_queue_depth", "Calls waiting.", registry=registry)
         self._loaded = Gauge(
             "stt_engine_model_loaded", "1 while loaded.", ["backend"], registry=registry
@@ -70,6 +83,10 @@ class FailureMetrics:
             self._unexpected.inc(failure.unexpected)
         elif event.kind == "settled" and event.outcome is not None:
             self._settled(event)
+        elif event.source == REJECTED and event.stage == Stage.TRANSCRIBE:
+            self._refusals.labels(str(event.detail["error_type"])).inc()
+        elif event.source == ADMITTED:
+            self._wait.observe(float(str(event.detail["wait_sec"])))
         elif event.stage == Stage.WORKER:
             self._workers.labels(event.source, str(event.detail["what"])).inc()
         elif event.stage == Stage.CIRCUIT:

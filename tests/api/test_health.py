@@ -149,6 +149,7 @@ async def test_full_queue_is_told_at_once(quiet: ApiServer, longer: bytes) -> No
     assert int(refused.headers["retry-after"]) >= 1
     assert refused.headers["content-type"] == "application/problem+json"
     assert "try again in" in refused.json()["detail"]
+    assert quiet.metric("stt_engine_refusals_total", error_type="QueueFull") == 1
     assert quiet.metric("stt_engine_failures_total", stage="transcribe") == 0
 
 
@@ -213,6 +214,7 @@ async def test_metrics(server: ApiServer, canary: bytes) -> None:
     assert server.metric("stt_engine_model_loaded", backend="faster-whisper") == 1
     assert server.metric("stt_engine_audio_seconds_total") > 3
     assert server.metric("stt_engine_queue_depth") == 0
+    assert server.metric("stt_engine_queue_wait_seconds_count") >= 1
 
 
 NAMES = (
@@ -225,6 +227,8 @@ NAMES = (
     "stt_engine_worker_events_total",
     "stt_engine_circuit_events_total",
     "stt_engine_queue_depth",
+    "stt_engine_queue_wait_seconds",
+    "stt_engine_refusals_total",
     "stt_engine_model_loaded",
     "stt_engine_circuit_open",
 )

@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 
 import anyio
 
+ADMITTED = "admitted"
+"""``source`` of the event that tells how long a call waited (``wait_sec``) for its turn."""
+
 
 class QueueFull(Exception):
     """No room to wait. ``retry_after`` is in whole seconds."""
