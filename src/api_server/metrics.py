@@ -71,6 +71,9 @@ class FailureMetrics:
         self._loaded = Gauge(
             "stt_engine_model_loaded", "1 while loaded.", ["backend"], registry=registry
         )
+        self._ready = Gauge(
+            "stt_engine_ready", "1 while a known clip is recognised.", registry=registry
+        )
         self._open = Gauge(
             "stt_engine_circuit_open", "1 while not closed.", ["target"], registry=registry
         )
@@ -102,9 +105,12 @@ class FailureMetrics:
             if heard.duration > 0:
                 self._factor.observe(event.elapsed_sec / heard.duration)
 
-    def exposition(self, waiting: int, loaded: dict[str, bool], circuits: dict[str, bool]) -> bytes:
+    def exposition(
+        self, waiting: int, loaded: dict[str, bool], circuits: dict[str, bool], *, ready: bool
+    ) -> bytes:
         """Give the scrape's text, with the gauges as they are now."""
         self._depth.set(waiting)
+        self._ready.set(ready)
         for backend, is_loaded in loaded.items():
             self._loaded.labels(backend).set(is_loaded)
         for target, is_open in circuits.items():

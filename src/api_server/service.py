@@ -136,7 +136,8 @@ class Service:
         """Give the Prometheus text."""
         loaded = {one.name: one.loaded for one in self.stt.components() if one.name != "audio"}
         circuits = {one.target: one.state != "closed" for one in self._circuits()}
-        return self.metrics.exposition(self.admission.waiting, loaded, circuits)
+        ready = self.readiness.reason is None
+        return self.metrics.exposition(self.admission.waiting, loaded, circuits, ready=ready)
 
     def _circuits(self) -> tuple[CircuitSnapshot, ...]:
         remote = self.remote.circuits.snapshots() if self.remote else ()

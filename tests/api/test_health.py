@@ -107,6 +107,7 @@ def test_stopped_model_is_told_with_its_reason(quiet: ApiServer) -> None:
         reason = "faster-whisper has stopped answering"
         awaited(lambda: readiness(quiet) == (503, reason), "the hang is noticed")
         assert quiet.component("faster-whisper")["state"] == "stalled"
+        assert quiet.metric("stt_engine_ready") == 0
         assert quiet.get("/health").json()["status"] == "degraded"
         assert quiet.get("/health/live").status_code == 200
     finally:
@@ -229,6 +230,7 @@ NAMES = (
     "stt_engine_queue_depth",
     "stt_engine_queue_wait_seconds",
     "stt_engine_refusals_total",
+    "stt_engine_ready",
     "stt_engine_model_loaded",
     "stt_engine_circuit_open",
 )
