@@ -193,6 +193,11 @@ def test_evidence_is_always_the_transcripts_own_words(texts: list[str], quote: s
             assert part.quote in texts[part.segment_id]
 
 
+def test_a_symbol_that_stands_for_a_letter_is_part_of_the_evidence() -> None:
+    (hit,) = TranscriptIndex(call("ﬁ", ".㈜")).find("ﬁ .㈜")
+    assert [part.quote for part in hit.parts] == ["ﬁ", ".㈜"]
+
+
 @given(SPOKEN, st.data())
 def test_found_evidence_says_what_the_quote_says(texts: list[str], data: st.DataObject) -> None:
     joined = " ".join(texts)

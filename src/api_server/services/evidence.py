@@ -204,7 +204,7 @@ class _Run:
             if offset >= end:
                 return
             words = segment.text[max(0, start - offset) : end - offset].strip()
-            if any(char.isalnum() for char in words):
+            if any(char.isalnum() for char in normalise(words).text):  # "㈜" says 주
                 yield Evidence(
                     segment.id, segment.start, segment.end, segment.channel, words, match
                 )
