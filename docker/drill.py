@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
 from urllib.parse import urlencode
+
+from promises import COMPLETE, DUMMY, HONEST, PARTIAL, RECOGNISED, Answer, Promise, told
 
 API, STT, LLM = "api-server-local", "stt-model", "vllm-local"
 PORTS = {API: 8003, STT: 8001, LLM: 8000}
@@ -55,16 +56,6 @@ sys.exit(f"no process with {words!r}")
 
 class DrillError(Exception):
     """The drill itself could not go on."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a caller got. ``took_sec`` is wall-clock seconds."""
-
-    status: int
-    body: dict[str, Any]
-    degraded: str | None
-    took_sec: float
 
 
 @dataclass(frozen=True)
@@ -163,110 +154,16 @@ def awaited(what: str, fact: Callable[[], bool], bound_sec: float) -> float:
     raise DrillError(f"waited {bound_sec:g} s in vain: {what}")
 
 
+def restarts(container: str) -> int:
+    """Count how often Docker has started a container again by itself."""
+    return int(docker("inspect", "-f", "{{.RestartCount}}", container))
+
+
 def is_ready(container: str) -> bool:
     """Tell whether a server says that it can do its work."""
     if container == LLM:
         return ask(LLM, "GET", "/v1/models").status == http.client.OK
     return ask(container, "GET", "/health/ready").status == http.client.OK
-
-
-# What is promised: each gives the ways in which an answer breaks the promise.
-
-
-def complete(answer: Answer) -> list[str]:
-    """Transcript and check, nothing degraded."""
-    body = answer.body
-    return _wrong(
-        {
-            "HTTP 200": answer.status == http.client.OK,
-            "success": body.get("success") is True,
-            "a transcript": bool(body.get("text")),
-            "no dummy": not body.get("is_dummy") and not body.get("is_agent_dummy"),
-            "the LLM's answer": body.get("agent_type") == "vllm",
-            "no X-STT-Degraded": answer.degraded is None,
-        }
-    )
-
-
-def recognised(answer: Answer) -> list[str]:
-    """Give what is wrong where a transcript alone was asked for."""
-    body = answer.body
-    return _wrong(
-        {
-            "HTTP 200": answer.status == http.client.OK,
-            "success": body.get("success") is True,
-            "a transcript": bool(body.get("text")),
-            "no dummy": body.get("is_dummy") is False,
-        }
-    )
-
-
-def partial(answer: Answer) -> list[str]:
-    """Transcript kept, the failed check named, no finding."""
-    body = answer.body
-    return _wrong(
-        {
-            "HTTP 200": answer.status == http.client.OK,
-            "success": body.get("success") is True,
-            "a transcript": bool(body.get("text")),
-            "is_agent_dummy": body.get("is_agent_dummy") is True,
-            "is_partial_failure": body.get("is_partial_failure") is True,
-            "a reason": bool(body.get("partial_failure_reason")),
-            "no LLM finding": not _findings(body),
-            "X-STT-Degraded: agent": answer.degraded == "agent",
-        }
-    )
-
-
-def dummy(answer: Answer) -> list[str]:
-    """No text, the real cause, no finding."""
-    body = answer.body
-    return _wrong(
-        {
-            "HTTP 200": answer.status == http.client.OK,
-            "success=false": body.get("success") is False,
-            "no text": body.get("text") == "",
-            "is_dummy": body.get("is_dummy") is True,
-            "backend dummy": body.get("backend") == "dummy",
-            "a cause": bool(body.get("error")) and bool(body.get("error_type")),
-            "no finding": not _findings(body),
-            "X-STT-Degraded: stt...": (answer.degraded or "").startswith("stt"),
-        }
-    )
-
-
-def honest(answer: Answer) -> list[str]:
-    """Either a transcript or an honest dummy: the process was lost in the middle."""
-    return recognised(answer) if answer.body.get("success") else dummy(answer)
-
-
-def _findings(body: dict[str, Any]) -> list[str]:
-    elements = (body.get("incomplete_elements") or {}).get("elements", [])
-    return [one["id"] for one in elements if one.get("source") != "rules" and _is_stated(one)]
-
-
-def _is_stated(element: dict[str, Any]) -> bool:
-    return element["status"] not in {"undetermined", "not_applicable"}
-
-
-def _wrong(facts: dict[str, bool]) -> list[str]:
-    return [what for what, true in facts.items() if not true]
-
-
-def told(answer: Answer) -> str:
-    """Give an answer in a line."""
-    body = answer.body
-    cause = body.get("error") or body.get("partial_failure_reason") or ""
-    state = "dummy" if body.get("is_dummy") else "transcript"
-    checked = body.get("agent_type")
-    return (
-        f"HTTP {answer.status}, {state}"
-        + (f", check {checked}" if checked else "")
-        + (f": {cause}" if cause else "")
-    )
-
-
-Promise = Callable[[Answer], list[str]]
 
 
 class Drill:
@@ -279,13 +176,13 @@ class Drill:
 
     def judge(self, fault: str, promise: Promise, bound_sec: float, answer: Answer) -> None:
         """Hold one answer to one promise."""
-        broken = promise(answer)
+        missing = promise.missing(answer)
         if answer.took_sec > bound_sec:
-            broken.append(f"within {bound_sec:g} s")
-        got = told(answer) + (f" | NOT: {', '.join(broken)}" if broken else "")
-        words = (promise.__doc__ or "").rstrip(".")
-        verdict = "fail" if broken else "pass"
-        self.add(Result(fault, words, got, verdict, bound_sec, round(answer.took_sec, 2)))
+            missing.append(f"within {bound_sec:g} s")
+        got = told(answer) + (f" | NOT: {', '.join(missing)}" if missing else "")
+        verdict = "fail" if missing else "pass"
+        took = round(answer.took_sec, 2)
+        self.add(Result(fault, promise.words, got, verdict, bound_sec, took))
 
     def add(self, result: Result) -> None:
         """Keep and show a result."""
@@ -296,7 +193,7 @@ class Drill:
         """Go through every fault."""
         options = self.options
         whole = STT_SEC + options.timeout_sec
-        self.judge("nothing is broken", complete, whole, options.call(check=True))
+        self.judge("nothing is broken", COMPLETE, whole, options.call(check=True))
         self._models(whole)
         self._llm(whole)
         self._processes(whole)
@@ -304,27 +201,27 @@ class Drill:
     def _models(self, whole: float) -> None:
         options = self.options
         with broken(lambda: docker("exec", STT, "bash", "-c", _HIDE), _unhide):
-            self.judge("models removed: stt-model", dummy, STT_SEC, options.recognise())
+            self.judge("models removed: stt-model", DUMMY, STT_SEC, options.recognise())
             answer = options.call(check=False)
-            self.judge("models removed: api-server", dummy, STT_SEC, answer)
+            self.judge("models removed: api-server", DUMMY, STT_SEC, answer)
             with broken(lambda: docker("stop", LLM), lambda: None):
                 answer = options.call(check=True)
                 bound = STT_SEC + REFUSED_SEC
-                self.judge("models removed, LLM stopped", dummy, bound, answer)
-        self.judge("models back, nothing restarted", recognised, whole, options.call(check=False))
+                self.judge("models removed, LLM stopped", DUMMY, bound, answer)
+        self.judge("models back, nothing restarted", RECOGNISED, whole, options.call(check=False))
 
     def _llm(self, whole: float) -> None:
         options = self.options
         with broken(lambda: None, _start_llm):  # stopped above, and its model is back only now
             bound = STT_SEC + REFUSED_SEC
-            self.judge("LLM stopped", partial, bound, options.call(check=True))
-        self.judge("LLM started again", complete, whole, options.call(check=True))
+            self.judge("LLM stopped", PARTIAL, bound, options.call(check=True))
+        self.judge("LLM started again", COMPLETE, whole, options.call(check=True))
         with broken(lambda: docker("pause", LLM), lambda: docker("unpause", LLM)):
             answer = options.call(check=True, timeout_sec=HUNG_SEC)
-            self.judge("LLM hangs", partial, STT_SEC + HUNG_SEC, answer)
+            self.judge("LLM hangs", PARTIAL, STT_SEC + HUNG_SEC, answer)
         with broken(lambda: None, _start_llm):
             answer = self._in_mid_call(_asking_llm, lambda: docker("kill", LLM), check=True)
-            self.judge("LLM killed in mid answer", partial, whole, answer)
+            self.judge("LLM killed in mid answer", PARTIAL, whole, answer)
 
     def _processes(self, whole: float) -> None:
         for name, number in (("killed", 9), ("stopped", 19)):
@@ -333,15 +230,18 @@ class Drill:
                 lambda number=number: send_signal(API, number, RECOGNITION),  # type: ignore[misc]
                 check=False,
             )
-            self.judge(f"recognition {name} in mid call", honest, STT_SEC, answer)
+            self.judge(f"recognition {name} in mid call", HONEST, STT_SEC, answer)
             answer = self.options.call(check=False)
-            self.judge(f"the call after that ({name})", recognised, STT_SEC, answer)
+            self.judge(f"the call after that ({name})", RECOGNISED, STT_SEC, answer)
+        before = restarts(API)
         send_signal(API, 9, "stt-engine serve")
-        took = awaited("api-server is back", lambda: is_ready(API), RESTART_SEC)
+        took = awaited(
+            "api-server is back", lambda: restarts(API) > before and is_ready(API), RESTART_SEC
+        )
         result = Result("api-server killed (-9)", "restarted", "ready", "pass", RESTART_SEC, took)
         self.add(result)
         answer = self.options.call(check=True)
-        self.judge("the call after the restart", complete, whole, answer)
+        self.judge("the call after the restart", COMPLETE, whole, answer)
 
     def _in_mid_call(
         self, reached: Callable[[float], bool], fault: Callable[[], object], *, check: bool
@@ -395,7 +295,7 @@ def restore() -> None:
     docker("start", LLM)
 
 
-def _arguments() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n", maxsplit=1)[0] if __doc__ else ""
     )
@@ -407,12 +307,13 @@ def _arguments() -> argparse.Namespace:
         "--timeout", type=float, default=120.0, help="seconds for the LLM (default: %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON on stdout, and only that")
-    return parser.parse_args()
+    return parser
 
 
 def main() -> int:
     """Run the drill; give the exit code."""
-    arguments = _arguments()
+    parts = _parser()
+    arguments = parts.parse_args()
     out = sys.stderr if arguments.json else sys.stdout
 
     def show(one: Result) -> None:
@@ -422,6 +323,11 @@ def main() -> int:
 
     options = Options(arguments.audio, arguments.language, arguments.timeout)
     drill = Drill(options, show)
+    for container in PORTS:
+        try:
+            docker("inspect", container)
+        except DrillError as exc:
+            parts.error(f"{exc}: start the containers first (make docker-up)")
     try:
         for container in PORTS:
             awaited(f"{container} is ready", lambda name=container: is_ready(name), RESTART_SEC)  # type: ignore[misc]

@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     """Longest answer of the LLM in tokens; the default rubric's takes 500 to 1,000."""
 
     agent_connect_timeout_sec: float = Field(3.0, gt=0)
-    """Time for one connection attempt to an LLM server."""
+    """Time for one connection attempt to an LLM server, or to STT_REMOTE_URL."""
 
     circuit_failure_threshold: int = Field(5, ge=1)
     """Consecutive failures of an LLM server that open its circuit."""
