@@ -31,9 +31,6 @@ from stt_engine.outcome import Observer
 from stt_engine.stt_lines import stt_lines
 from stt_engine.version import __version__
 
-STT_SLOTS = 2
-"""Calls inside the engine at once: while one is recognised, the next is decoded."""
-
 
 def log_observer(*, reveal_text: bool) -> LogObserver:
     """Give the observer that writes every line."""
@@ -84,7 +81,7 @@ class Service:
         validator = get_incomplete_elements_validator(
             agent, rubric, observers, max_tokens=settings.agent_max_tokens
         )
-        admission = Admission(STT_SLOTS, settings.queue_max_waiting)
+        admission = Admission(settings.queue_max_waiting, settings.queue_max_wait_sec)
         return cls(
             settings,
             stt,
@@ -119,7 +116,15 @@ class Service:
         if checks:
             url = self.settings.agent_url
             components.append({"name": "agent", "state": agent_state, "url": url})
-        components.append({"name": "queue", "state": "ok", "waiting": self.admission.waiting})
+        components.append(
+            {
+                "name": "queue",
+                "state": "ok",
+                "waiting": self.admission.waiting,
+                "audio_sec": round(self.admission.work_waiting_sec, 1),
+                "realtime_factor": round(self.admission.factor, 3),
+            }
+        )
         checks_fail = checks and agent_state == "failing"
         well = ready and not checks_fail and all(one.state == "closed" for one in circuits)
         return HealthResponse(
@@ -137,7 +142,7 @@ class Service:
         loaded = {one.name: one.loaded for one in self.stt.components() if one.name != "audio"}
         circuits = {one.target: one.state != "closed" for one in self._circuits()}
         ready = self.readiness.reason is None
-        return self.metrics.exposition(self.admission.waiting, loaded, circuits, ready=ready)
+        return self.metrics.exposition(self.admission, loaded, circuits, ready=ready)
 
     def _circuits(self) -> tuple[CircuitSnapshot, ...]:
         remote = self.remote.circuits.snapshots() if self.remote else ()
