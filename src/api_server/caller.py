@@ -33,7 +33,7 @@ async def while_waited_for(
         CallerGone: he hung up first.
     """
     found: list[T] = []
-    with ungrouped(), suppress(CallCancelled):
+    with suppress(CallCancelled), ungrouped():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_watch, request, tasks.cancel_scope, cancel)
             found.append(await work())

@@ -181,14 +181,16 @@ class IsolatedBackend:
         began = ticket.spent_sec
         while True:
             with self._lane:
-                self._ready()
+                pid = self._ready().pid
             with suppress(JobLost):  # another call's step ended the process: go on in a new one
-                self._run(so_far, ticket, budget - (ticket.spent_sec - began))
+                self._run(so_far, ticket, budget - (ticket.spent_sec - began), pid)
                 return so_far.transcript()
 
-    def _run(self, so_far: Collected, ticket: Ticket, budget: float) -> None:
+    def _run(self, so_far: Collected, ticket: Ticket, budget: float, pid: int | None) -> None:
         job, before = so_far.job(), ticket.spent_sec
-        with closing(self.worker.steps("transcribe", job, timeout=budget, ticket=ticket)) as steps:
+        with closing(
+            self.worker.steps("transcribe", job, timeout=budget, ticket=ticket, pid=pid)
+        ) as steps:
             for step in steps:
                 if "provenance" in step and not so_far.begun(step["provenance"]):
                     so_far.restart()

@@ -119,12 +119,19 @@ class Worker:
                 return answer
 
     def steps(
-        self, operation: str, payload: Payload, *, timeout: float, ticket: Ticket | None = None
+        self,
+        operation: str,
+        payload: Payload,
+        *,
+        timeout: float,
+        ticket: Ticket | None = None,
+        pid: int | None = None,
     ) -> Generator[Payload, None, None]:
         """Have the child do ``operation``, and give what each step brings; ``done`` is the last.
 
         ``timeout`` in seconds is for the steps alone; waiting for turns is bounded by ``ticket``.
-        Close the iterator to have the job dropped.
+        ``pid`` names the child that has what the job needs. Close the iterator to have the job
+        dropped.
 
         Raises:
             WorkerDied: the child ended in the middle of a step.
@@ -134,7 +141,7 @@ class Worker:
             CallExpired: the ticket's time was over.
             EngineError: what the child itself raised.
             ChildDefect: the child raised something outside the taxonomy.
-            JobLost: another job's step ended the child.
+            JobLost: the child is gone, through another job's step or before the first one.
         """
         ticket = ticket or Ticket()
         number = next(self._numbers)
@@ -144,7 +151,7 @@ class Worker:
         try:
             while not done:
                 with self._lane.turn(ticket):
-                    child = self._child_for(child)
+                    child = self._child_for(child, pid)
                     began = time.monotonic()
                     answer = self._exchange(child, message, left, timeout)
                     took = time.monotonic() - began
@@ -183,12 +190,16 @@ class Worker:
         if self._stopped:
             raise ServerStopping("the server is stopping")
 
-    def _child_for(self, held_by: ChildProcess | None) -> ChildProcess:
-        """Give the living child: for a job that has begun, the one that it began in."""
+    def _child_for(self, held_by: ChildProcess | None, pid: int | None) -> ChildProcess:
+        """Give the living child: for a job that has begun, or names one, that very one."""
         self._refuse_if_stopped()
         child = self._child
         lives = child is not None and not child.dead and not self._stalled(child)
-        if held_by is not None and (held_by is not child or not lives):
+        found = child.process.pid if child is not None and lives else None
+        if (held_by is not None and (held_by is not child or not lives)) or pid not in {
+            None,
+            found,
+        }:
             raise JobLost
         if child is not None and lives:
             return child

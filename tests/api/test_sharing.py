@@ -65,13 +65,12 @@ async def test_a_short_call_is_answered_in_the_middle_of_a_long_one(
     async with shared.client() as client, anyio.create_task_group() as tasks:
         tasks.start_soon(_ask, client, long, answers, "long")
         await anyio.to_thread.run_sync(awaited, partial(busy, shared), "the call is under way")
-        for number in range(3):
-            await _ask(client, canary, answers, f"short {number}")
-    assert [name for name, _ in answers] == ["short 0", "short 1", "short 2", "long"]
+        await _ask(client, canary, answers, "short")
+    assert [name for name, _ in answers] == ["short", "long"]
     bodies = {name: answer.json() for name, answer in answers}
     assert all(body["success"] for body in bodies.values())
     assert bodies["long"]["text"].lower().count("recognition") >= 6
-    assert bodies["short 0"]["text"].lower().count("recognition") == 1
+    assert bodies["short"]["text"].lower().count("recognition") == 1
 
 
 def test_who_hangs_up_is_not_worked_for(shared: ApiServer, long: bytes, canary: bytes) -> None:

@@ -417,7 +417,7 @@ def test_restarts_leave_no_process_no_descriptor_and_no_thread(short: Path, tmp_
 
 def _start(worker: Worker) -> None:
     """Start the child without waiting for it to import FFmpeg."""
-    worker._child_for(None)
+    worker._child_for(None, None)
 
 
 def test_calls_that_failed_leave_no_descriptor_in_the_child(

@@ -163,6 +163,19 @@ def test_a_job_whose_child_died_between_its_steps_is_lost_and_not_at_fault(
     assert _decode(worker, short, tmp_path / "s") == 1.0
 
 
+def test_a_job_that_needs_another_child_than_the_living_one_is_lost(
+    worker: Worker, short: Path, tmp_path: Path
+) -> None:
+    """A model is loaded in one child: a job for it must not begin in a fresh one."""
+    _decode(worker, short, tmp_path / "s")
+    pid = worker.pid
+    for change in (worker.close, lambda: _decode(worker, short, tmp_path / "s")):
+        change()
+        running = worker.steps("decode", _job(short, tmp_path / "s"), timeout=BOUND, pid=pid)
+        with closing(running), pytest.raises(JobLost):
+            next(running)
+
+
 def test_call_begins_a_lost_job_again(
     worker: Worker, short: Path, tmp_path: Path, events: list[Event]
 ) -> None:
