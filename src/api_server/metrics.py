@@ -74,6 +74,12 @@ class FailureMetrics:
         self._ready = Gauge(
             "stt_engine_ready", "1 while a known clip is recognised.", registry=registry
         )
+        self._agent_ready = Gauge(
+            "stt_engine_agent_ready",
+            "1 while the LLM server gives answers; absent while unknown.",
+            ["url"],
+            registry=registry,
+        )
         self._open = Gauge(
             "stt_engine_circuit_open", "1 while not closed.", ["target"], registry=registry
         )
@@ -106,10 +112,18 @@ class FailureMetrics:
                 self._factor.observe(event.elapsed_sec / heard.duration)
 
     def exposition(
-        self, waiting: int, loaded: dict[str, bool], circuits: dict[str, bool], *, ready: bool
+        self,
+        waiting: int,
+        loaded: dict[str, bool],
+        circuits: dict[str, bool],
+        agents: dict[str, bool],
+        *,
+        ready: bool,
     ) -> bytes:
         """Give the scrape's text, with the gauges as they are now."""
         self._depth.set(waiting)
+        for url, is_ready in agents.items():
+            self._agent_ready.labels(url).set(is_ready)
         self._ready.set(ready)
         for backend, is_loaded in loaded.items():
             self._loaded.labels(backend).set(is_loaded)
