@@ -109,7 +109,10 @@ def test_its_log_lines_in_their_order(local: Stack) -> None:
 def test_health_of_each(local: Stack) -> None:
     assert get(LLM, "/health").status_code == 200
     for container in (API, STT):
-        assert get(container, "/health").json()["status"] == "healthy"
+        awaited(  # the LLM server may have come up after the API server asked it
+            lambda name=container: get(name, "/health").json()["status"] == "healthy",
+            f"{container} is healthy",
+        )
         assert get(container, "/health/ready").json() == READY
 
 
