@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
+import anyio
 import anyio.to_thread
 
-from api_server.services.admission import ADMITTED, Admission, QueueFull
+from api_server.services.admission import ADMITTED, GIVEN_UP, Admission, QueueFull
 from api_server.services.validator import Findings, IncompleteElementsValidator
 from stt_engine.engine import WhisperSTT
 from stt_engine.errors import AudioRejected, InvalidRequest
 from stt_engine.outcome import DUMMY, Attempts, Failure, Observer, Outcome, Stage
 from stt_engine.speech import SpeechRequest, Transcript, silence
+from stt_engine.turns import CallCancelled, Ticket
 
 COMPLETE, PARTIAL = "complete", "partial"
 
@@ -50,6 +52,7 @@ class Call:
     speech: SpeechRequest
     shown_path: str
     agent: AgentConfig | None = None
+    ticket: Ticket = field(default_factory=Ticket)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ class CallAnalysis:
         Raises:
             AudioRejected: the recording cannot be used (the caller's mistake).
             InvalidRequest: a parameter has no meaning (the caller's mistake).
-            QueueFull: too many calls wait.
+            QueueFull: too many calls wait, or it would have to wait too long.
+            CallCancelled: its ticket was cancelled.
         """
         attempts = Attempts(
             Stage.TRANSCRIBE,
@@ -98,30 +102,30 @@ class CallAnalysis:
             passes=(AudioRejected, InvalidRequest, QueueFull),
             detail={"path": call.shown_path},
         )
-        heard = await self._hear(call, attempts)
-        checked = await self._check(call.agent, heard, attempts) if call.agent else None
+        with _telling_when_given_up(attempts):
+            heard = await self._hear(call, attempts)
+            checked = await self._check(call.agent, heard, attempts) if call.agent else None
         failure = next((one for one in attempts.failures if one.source == "check"), None)
         analysis = Analysis(heard, checked, failure)
         return _timed(attempts.settle(analysis, _grade(analysis)))
 
     async def _hear(self, call: Call, attempts: Attempts) -> Outcome[Transcript]:
         heard: Outcome[Transcript] = Outcome(silence(call.speech), DUMMY)
-        with attempts.of("stt"):
-            async with self._admission.place():
-                attempts.tell("started", STT_STARTED)
-                work = partial(self._recognise, call.speech, attempts, time.monotonic())
-                heard = await anyio.to_thread.run_sync(work, limiter=self._admission.limiter)
+        with attempts.of("stt"), self._admission.place(call.ticket):
+            attempts.tell("started", STT_STARTED)
+            work = partial(self._recognise, call, attempts)
+            heard = await anyio.to_thread.run_sync(work, limiter=self._admission.limiter)
         if attempts.failures:  # the chain itself broke: a defect of ours, told as a crash
             return Outcome(heard.value, DUMMY, tuple(attempts.failures))
         attempts.tell("noted", _stt_result(heard), outcome=heard)
         return heard
 
-    def _recognise(
-        self, speech: SpeechRequest, attempts: Attempts, since: float
-    ) -> Outcome[Transcript]:
-        """Recognise, in a thread that was free for it."""
-        attempts.tell("noted", ADMITTED, detail={"wait_sec": time.monotonic() - since})
-        return self._stt.recognise(speech, (AudioRejected, InvalidRequest))
+    def _recognise(self, call: Call, attempts: Attempts) -> Outcome[Transcript]:
+        """Recognise, in a thread: it waits for its turns there."""
+        passes = (AudioRejected, InvalidRequest, QueueFull)
+        heard = self._stt.recognise(call.speech, passes, ticket=call.ticket)
+        attempts.tell("noted", ADMITTED, detail={"wait_sec": call.ticket.waited_sec})
+        return heard
 
     async def _check(
         self, agent: AgentConfig, heard: Outcome[Transcript], attempts: Attempts
@@ -137,6 +141,15 @@ class CallAnalysis:
             attempts.tell("noted", CHECK_OK if checked.value.success else CHECK_FAILED)
             return checked
         return None
+
+
+@contextmanager
+def _telling_when_given_up(attempts: Attempts) -> Iterator[None]:
+    try:
+        yield
+    except (CallCancelled, anyio.get_cancelled_exc_class()):
+        attempts.tell("noted", GIVEN_UP)
+        raise
 
 
 def _covers_call(heard: Transcript) -> bool:

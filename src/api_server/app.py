@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, FastAPI, Form, Response, UploadFile
+from fastapi import APIRouter, FastAPI, Form, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
 
 from api_server import render
@@ -41,6 +41,7 @@ AgentFormat = Literal["prompt_based", "text_only"]
 )
 async def transcribe_v2(
     service: Wired,
+    request: Request,
     file_path: Annotated[str | None, Form(description="Path on the server")] = None,
     file: Annotated[UploadFile | None, "upload"] = None,
     language: Annotated[str, Form(description="Whisper code, or 'auto'")] = "ko",
@@ -59,7 +60,7 @@ async def transcribe_v2(
         )
     async with recording(service.settings, file_path, file) as (path, shown):
         speech = SpeechRequest(path, language, agent_channel=service.settings.stt_agent_channel)
-        analysis = await analysed(service, Call(speech, shown, agent))
+        analysis = await analysed(service, Call(speech, shown, agent), request)
     strict = service.settings.strict if strict is None else strict
     return _answer(analysis, strict=strict)
 

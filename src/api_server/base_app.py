@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any
 
 import anyio
@@ -12,6 +13,7 @@ from fastapi.responses import PlainTextResponse
 
 from api_server import problems
 from api_server.analysis import Analysis, Call
+from api_server.caller import CLIENT_CLOSED_REQUEST, CallerGone, while_waited_for
 from api_server.middleware import ApiKey, BodyLimit, RequestId
 from api_server.models import HealthResponse, ProblemDocument, ReadyResponse
 from api_server.problems import Problem
@@ -49,6 +51,7 @@ def base_app(settings: Settings, routers: tuple[APIRouter, ...], *, checks: bool
         app.include_router(router)
     app.include_router(_health)
     problems.install(app)
+    app.add_exception_handler(CallerGone, _gone)
     app.add_middleware(
         BodyLimit,
         limits={"/analyze": settings.analyze_max_bytes},
@@ -114,10 +117,15 @@ async def metrics(service: Wired) -> Response:
     return Response(service.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-async def analysed(service: Service, call: Call) -> Analysis:
-    """Analyse a call; what the caller did wrong becomes a problem document."""
+async def analysed(service: Service, call: Call, request: Request) -> Analysis:
+    """Analyse a call for as long as the caller waits; his mistakes become problem documents.
+
+    Raises:
+        CallerGone: he does not wait any more.
+    """
+    work = partial(service.analysis.run, call)
     try:
-        return await service.analysis.run(call)
+        return await while_waited_for(request, work, call.ticket.cancel)
     except AudioRejected as exc:
         raise problems.of_audio(exc, call.shown_path, str(call.speech.path)) from exc
     except InvalidRequest as exc:
@@ -129,3 +137,7 @@ async def analysed(service: Service, call: Call) -> Analysis:
             f"{exc}; try again in {exc.retry_after} s.",
             {"Retry-After": str(exc.retry_after)},
         ) from exc
+
+
+async def _gone(_request: Request, _exc: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)

@@ -6,7 +6,7 @@ from typing import cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from api_server.services.admission import ADMITTED
+from api_server.services.admission import ADMITTED, GIVEN_UP, Admission
 from stt_engine.outcome import REJECTED, Event, Stage
 from stt_engine.speech import Transcript
 
@@ -67,6 +67,14 @@ class FailureMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._given_up = Counter(
+            "stt_engine_given_up", "Calls stopped: the caller hung up.", registry=registry
+        )
+        self._work = Gauge(
+            "stt_engine_queue_audio_seconds",
+            "Seconds of sound still to be recognised.",
+            registry=registry,
+        )
         self._depth = Gauge("stt_engine_queue_depth", "Calls waiting.", registry=registry)
         self._loaded = Gauge(
             "stt_engine_model_loaded", "1 while loaded.", ["backend"], registry=registry
@@ -94,6 +102,8 @@ class FailureMetrics:
             self._settled(event)
         elif event.source == REJECTED and event.stage == Stage.TRANSCRIBE:
             self._refusals.labels(str(event.detail["error_type"])).inc()
+        elif event.source == GIVEN_UP:
+            self._given_up.inc()
         elif event.source == ADMITTED:
             self._wait.observe(float(str(event.detail["wait_sec"])))
         elif event.stage == Stage.WORKER:
@@ -113,7 +123,7 @@ class FailureMetrics:
 
     def exposition(
         self,
-        waiting: int,
+        queue: Admission,
         loaded: dict[str, bool],
         circuits: dict[str, bool],
         agents: dict[str, bool],
@@ -121,7 +131,8 @@ class FailureMetrics:
         ready: bool,
     ) -> bytes:
         """Give the scrape's text, with the gauges as they are now."""
-        self._depth.set(waiting)
+        self._depth.set(queue.waiting)
+        self._work.set(queue.work_waiting_sec)
         for url, is_ready in agents.items():
             self._agent_ready.labels(url).set(is_ready)
         self._ready.set(ready)

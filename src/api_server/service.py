@@ -32,9 +32,6 @@ from stt_engine.outcome import Observer
 from stt_engine.stt_lines import stt_lines
 from stt_engine.version import __version__
 
-STT_SLOTS = 2
-"""Calls inside the engine at once: while one is recognised, the next is decoded."""
-
 
 def log_observer(*, reveal_text: bool) -> LogObserver:
     """Give the observer that writes every line."""
@@ -92,7 +89,7 @@ class Service:
         validator = get_incomplete_elements_validator(
             agent, rubric, observers, max_tokens=settings.agent_max_tokens
         )
-        admission = Admission(STT_SLOTS, settings.queue_max_waiting)
+        admission = Admission(settings.queue_max_waiting, settings.queue_max_wait_sec)
         return cls(
             settings,
             stt,
@@ -127,7 +124,15 @@ class Service:
         ]
         if checks:
             components.append({"name": "agent", "url": agent.url, **asdict(agent.now)})
-        components.append({"name": "queue", "state": "ok", "waiting": self.admission.waiting})
+        components.append(
+            {
+                "name": "queue",
+                "state": "ok",
+                "waiting": self.admission.waiting,
+                "audio_sec": round(self.admission.work_waiting_sec, 1),
+                "realtime_factor": round(self.admission.factor, 3),
+            }
+        )
         checks_fail = checks and agent.now.state == "failing"
         well = ready and not checks_fail and all(one.state == "closed" for one in circuits)
         return HealthResponse(
@@ -148,9 +153,7 @@ class Service:
         known = agent.now.state != "unknown"
         agents = {agent.url: agent.now.state == "ok"} if known else {}
         ready = self.readiness.reason is None
-        return self.metrics.exposition(
-            self.admission.waiting, loaded, circuits, agents, ready=ready
-        )
+        return self.metrics.exposition(self.admission, loaded, circuits, agents, ready=ready)
 
     def _circuits(self) -> tuple[CircuitSnapshot, ...]:
         remote = self.remote.circuits.snapshots() if self.remote else ()

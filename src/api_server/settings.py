@@ -78,6 +78,10 @@ class Settings(BaseSettings):
     stt_worker_memory_mb: int | None = Field(None, ge=256)
     """Ceiling on a model process's address space in MiB; unset: none."""
 
+    stt_worker_recycle_mb: float = Field(2048.0, ge=0)
+    """Growth of a model process's memory since it loaded, in MiB, above which it is replaced before
+    the next call (a leak in a library)."""
+
     stt_decoder_memory_mb: int | None = Field(2048, ge=256)
     """Ceiling on the audio decoder's address space in MiB; empty: none."""
 
@@ -95,6 +99,11 @@ class Settings(BaseSettings):
 
     queue_max_waiting: int = Field(64, ge=0)
     """Calls that may wait for recognition; one more is refused with 429 and `Retry-After`."""
+
+    queue_max_wait_sec: float = Field(600.0, gt=0)
+    """Longest forecast wait (sound that waits x measured real-time factor) that a call is let in
+    for; a longer one is refused with 429 and `Retry-After`. A call that waits longer all the same
+    ends as `CallExpired`."""
 
     stop_grace_sec: float = Field(30.0, ge=0)
     """Time that calls in hand have to finish after SIGTERM or Ctrl-C; those that have not are then
@@ -230,8 +239,10 @@ class Settings(BaseSettings):
             load_timeout_sec=self.stt_load_timeout_sec,
             min_transcribe_sec=self.stt_min_transcribe_sec,
             max_realtime_factor=self.stt_max_realtime_factor,
+            max_wait_sec=self.queue_max_wait_sec,
             stall_timeout_sec=self.stt_stall_timeout_sec,
             worker_memory_mb=self.stt_worker_memory_mb,
+            worker_growth_mb=self.stt_worker_recycle_mb,
             decoder_memory_mb=self.stt_decoder_memory_mb,
         )
 

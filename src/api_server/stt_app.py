@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, FastAPI, Form, Response, UploadFile
+from fastapi import APIRouter, FastAPI, Form, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
 
 from api_server import render
@@ -37,6 +37,7 @@ def create_stt_app(settings: Settings | None = None) -> FastAPI:
 )
 async def recognise(
     service: Wired,
+    request: Request,
     file_path: Annotated[str | None, Form(description="Path on the server")] = None,
     file: Annotated[UploadFile | None, "upload"] = None,
     language: Annotated[str, Form(description="Whisper code, or 'auto'")] = "ko",
@@ -49,7 +50,7 @@ async def recognise(
     channel = service.settings.stt_agent_channel if agent_channel is None else agent_channel
     async with recording(service.settings, file_path, file) as (path, shown):
         speech = SpeechRequest(path, language, translate, word_timestamps, channel)
-        analysis = await analysed(service, Call(speech, shown))
+        analysis = await analysed(service, Call(speech, shown), request)
     answer = render.recognition_response(analysis, request_id.get() or "")
     headers = {"X-STT-Degraded": "stt"} if answer.is_dummy else {}
     strict = service.settings.strict if strict is None else strict

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from api_server import analysis
+from api_server.services.admission import GIVEN_UP
 from stt_engine.log import Line, Table, cause_of
 from stt_engine.outcome import REJECTED, Event, Stage
 
@@ -44,6 +45,7 @@ TRANSCRIBE_LINES: Table = {
             REJECTED,
             lambda event: f"요청 거절: {event.detail['error_type']}: {event.detail['error']}",
         ),
+        _transcribe(logging.INFO, GIVEN_UP, "호출자 연결 종료 - 처리 중단"),
         _transcribe(logging.INFO, analysis.CHECK_STARTED, "vLLM 불완전판매요소 검증 시작"),
         _transcribe(logging.INFO, analysis.CHECK_OK, "vLLM 검증 성공"),
         _transcribe(

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,6 +54,9 @@ _UNKNOWN_LENGTH = 0x7FFFF000
 _RATES = range(1_000, 768_001)
 """Sample rates of real recorders; a damaged one makes FFmpeg's resampler run for ever."""
 
+_STEP_SEC = 0.2
+"""How long decoding goes on before another recording may have its turn."""
+
 _TOLERATED_SEC = 0.5
 _TOLERATED_SHARE = 0.02
 
@@ -66,8 +70,13 @@ class Decoded:
     source_format: str
 
 
-def decode(path: Path, folder: Path, limits: AudioLimits) -> Decoded:
-    """Decode ``path`` into ``folder``.
+def decode(
+    path: Path, folder: Path, limits: AudioLimits
+) -> Generator[dict[str, Any], None, dict[str, Any]]:
+    """Decode ``path`` into ``folder``, step by step, and return :class:`Decoded` as a dict.
+
+    The first step gives what the header promises (``estimate_sec``, ``None`` where it is silent,
+    and ``channels``), the others the seconds that are done (``decoded_sec``).
 
     Raises:
         AudioRejected: one of its kinds, saying what is wrong with the recording.
@@ -77,18 +86,26 @@ def decode(path: Path, folder: Path, limits: AudioLimits) -> Decoded:
         declared = _declared_wav_seconds(file)
         with _container(file) as container:
             stream = _audio_stream(container)
-            writer = _write(stream, container, folder, limits)
+            yield {"estimate_sec": _estimate(container, stream), "channels": _channels(stream)}
+            writer = yield from _write(stream, container, folder, limits)
             declared = declared or _declared_seconds(container, stream, file)
             _check_whole(writer, declared)
-            return Decoded(writer.duration, writer.files(), container.format.name)
+            return asdict(Decoded(writer.duration, writer.files(), container.format.name))
 
 
-def operations() -> dict[str, Callable[..., dict[str, Any]]]:
+def _estimate(container: InputContainer, stream: AudioStream) -> float | None:
+    """Give the length in seconds as far as FFmpeg can tell before decoding; good for a forecast."""
+    if stream.duration is not None and stream.time_base is not None:
+        return max(0.0, float(stream.duration * stream.time_base))
+    return max(0.0, container.duration / av.time_base) if container.duration else None
+
+
+def operations() -> dict[str, Callable[..., Generator[dict[str, Any], None, dict[str, Any]]]]:
     """Give the operations of the decoder's child process: paths in, :class:`Decoded` out."""
 
-    def run(job: dict[str, Any], _tell: object) -> dict[str, Any]:
+    def run(job: dict[str, Any]) -> Generator[dict[str, Any], None, dict[str, Any]]:
         limits = AudioLimits(job["max_bytes"], job["max_duration_sec"])
-        return asdict(decode(Path(job["path"]), Path(job["folder"]), limits))
+        return decode(Path(job["path"]), Path(job["folder"]), limits)
 
     return {"decode": run}
 
@@ -177,9 +194,10 @@ class _Writer:
     def duration(self) -> float:
         return self._samples / SAMPLE_RATE
 
-    def run(self, frames: Iterator[AudioFrame]) -> None:
+    def run(self, frames: Iterator[AudioFrame]) -> Iterator[dict[str, Any]]:
         with ExitStack() as stack:
             files = [stack.enter_context(path.open("wb")) for path in self._paths]
+            began = time.monotonic()
             for frame in frames:
                 samples = frame.to_ndarray().reshape(len(files), -1)
                 for number, file in enumerate(files):
@@ -189,6 +207,9 @@ class _Writer:
                     raise AudioTooLong(
                         f"longer than {self._limits.max_duration_sec:g} s, which is the limit"
                     )
+                if time.monotonic() - began > _STEP_SEC:
+                    yield {"decoded_sec": self.duration}
+                    began = time.monotonic()
 
     def _measure(self, samples: np.ndarray) -> None:
         self._samples += samples.shape[1]
@@ -203,13 +224,17 @@ class _Writer:
         return tuple(str(path) for path in (self._paths[:1] if same else self._paths))
 
 
+def _channels(stream: AudioStream) -> int:
+    return 2 if stream.codec_context.channels == 2 else 1  # noqa: PLR2004 - stereo
+
+
 def _write(
     stream: AudioStream, container: InputContainer, folder: Path, limits: AudioLimits
-) -> _Writer:
-    channels = 2 if stream.codec_context.channels == 2 else 1  # noqa: PLR2004 - stereo
+) -> Generator[dict[str, Any], None, _Writer]:
+    channels = _channels(stream)
     writer = _Writer(folder, channels, limits)
     try:
-        writer.run(_resampled(_frames(container, stream), channels))
+        yield from writer.run(_resampled(_frames(container, stream), channels))
     except OSError as exc:
         if isinstance(exc, av.FFmpegError):
             raise NotAudio(f"cannot be decoded ({_words(exc)})") from exc

@@ -1,6 +1,9 @@
 """The child's side of :mod:`stt_engine.worker`.
 
 Run as ``python -m stt_engine.child ROLE FD MEMORY_MB``.
+
+An operation is a function of a job that gives its result, or a generator that yields in between:
+after each step the parent says whose step is next, so that jobs take turns in one process.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import os
 import resource
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,8 +24,12 @@ from stt_engine.backends.native import native_errors
 from stt_engine.guardian import die_with_parent
 from stt_engine.outcome import Attempts, Stage
 
-Tell = Callable[..., None]
-Operation = Callable[..., dict[str, Any]]
+Facts = dict[str, Any]
+Steps = Generator[Facts, None, Facts]
+Operation = Callable[[Facts], Facts | Steps]
+
+STEP, DROP = "step", "drop"
+"""Messages about a job that runs: go on with it, forget it (unanswered)."""
 
 ROLES = {
     "audio": ("stt_engine.audio", "operations"),
@@ -69,21 +76,49 @@ def _bounded(memory_mb: int) -> None:
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_BE_KILLED, encoding="ascii")
 
 
-def _operations(role: str) -> dict[str, Operation]:
-    module, name = ROLES[role]
-    with native_errors():  # under a memory ceiling a library may not even be imported
-        operations: dict[str, Operation] = getattr(import_module(module), name)()
-    return operations
+class _Jobs:
+    """The operations of a role, and the jobs that are in the middle of one."""
+
+    def __init__(self, role: str) -> None:
+        module, name = ROLES[role]
+        with native_errors():  # under a memory ceiling a library may not even be imported
+            self._operations: dict[str, Operation] = getattr(import_module(module), name)()
+        self._running: dict[int, Steps] = {}
+
+    def do(self, operation: str, number: int, job: Facts) -> Facts:
+        """Begin a job or go on with it, up to its next step."""
+        if operation != STEP:
+            found = self._operations[operation](job)
+            if isinstance(found, dict):
+                return {"done": True, **found}
+            self._running[number] = found
+        running = self._running.pop(number)
+        try:
+            found = next(running)
+        except StopIteration as end:
+            return {"done": True, **end.value}
+        self._running[number] = running
+        return {"done": False, **found}
+
+    def drop(self, number: int) -> None:
+        """Forget a job, wherever it is."""
+        running = self._running.pop(number, None)
+        if running is not None:
+            running.close()
 
 
 def _serve(role: str, pipe: _Pipe) -> None:
-    operations: dict[str, Operation] = {}
-    for job in pipe.jobs():
+    jobs: _Jobs | None = None
+    for message in pipe.jobs():
         attempts = Attempts(Stage.WORKER)
         with attempts.of(role):
-            operations = operations or _operations(role)
-            result = operations[job.pop("operation")](job, pipe.tell)
-            pipe.tell("result", **result)
+            jobs = jobs or _Jobs(role)
+            operation, number = message.pop("operation"), message.pop("job")
+            if operation == DROP:
+                jobs.drop(number)
+            else:
+                found = jobs.do(operation, number, message)
+                pipe.tell("result", **found, memory_mb=_memory_mb())
             continue
         failure = attempts.failures[-1]
         pipe.tell(
@@ -93,6 +128,15 @@ def _serve(role: str, pipe: _Pipe) -> None:
             message=failure.message,
             trace=failure.trace,
         )
+
+
+def _memory_mb() -> float | None:
+    """Give the memory that this process holds now, where the kernel tells it."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return None
+    return pages * resource.getpagesize() / 2**20
 
 
 def main() -> None:

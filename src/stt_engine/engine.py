@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -11,15 +12,21 @@ from stt_engine.errors import InvalidRequest
 from stt_engine.isolated import LIBRARIES, Decoder, IsolatedBackend, Limits
 from stt_engine.log import DUMMY_REASON, LogObserver
 from stt_engine.outcome import DUMMY, Attempts, Observer, Outcome, Stage
+from stt_engine.quarantine import Quarantine
 from stt_engine.speech import (
     AUTO,
     LANGUAGES,
+    DecodedAudio,
     SpeechBackend,
     SpeechRequest,
     Transcript,
     silence,
 )
 from stt_engine.stt_lines import stt_lines
+from stt_engine.turns import Ticket
+
+UNKNOWN_SEC = 60.0
+"""Taken for the length of a recording whose header does not tell it, until it is decoded."""
 
 BACKENDS = tuple(LIBRARIES)
 """The chain, in its default order."""
@@ -92,6 +99,7 @@ class WhisperSTT:
         told = (LogObserver(stt_lines()),) if observers is None else tuple(observers)
         self._observers = told
         self._decoder = Decoder(self.limits, told)
+        self._quarantine = Quarantine()
         own = tuple(
             IsolatedBackend(
                 name,
@@ -130,12 +138,18 @@ class WhisperSTT:
         request: SpeechRequest,
         passes: tuple[type[Exception], ...] = (),
         *,
+        ticket: Ticket | None = None,
         counted: bool = True,
     ) -> Outcome[Transcript]:
         """Run the chain. Errors of the types in ``passes`` go to the caller instead.
 
-        ``counted=False`` tells no observer of the stage: a probe is not a call.
+        ``ticket`` shares the processes with other calls and can be cancelled. ``counted=False``
+        tells no observer of the stage: a probe is not a call.
+
+        Raises:
+            CallCancelled: the ticket was cancelled.
         """
+        ticket = ticket or Ticket()
         attempts = Attempts(
             Stage.STT,
             self._observers if counted else (),
@@ -143,17 +157,35 @@ class WhisperSTT:
             detail={"language": request.language},
         )
         attempts.tell("started", "stt", detail={"path": str(request.path)})
-        duration = 0.0
+        heard, source = silence(request), DUMMY
         with attempts.of("request"):
             check(request)
-            with attempts.of("audio"), self._decoder.opened(request.path) as audio:
-                duration = audio.duration
-                for backend in self._backends:
-                    with attempts.of(backend.name):
-                        heard = backend.transcribe(request, audio)
-                        self._release_after(backend)
-                        return attempts.settle(heard, backend.name)
-        return attempts.settle(silence(request, duration), DUMMY)
+            with attempts.of("quarantine"):
+                self._quarantine.refuse(request.path)
+                with attempts.of("audio"), self._opened(request, ticket) as audio:
+                    heard = silence(request, audio.duration)
+                    for backend in self._backends:
+                        with attempts.of(backend.name):
+                            heard = backend.transcribe(request, audio, ticket)
+                            source = backend.name
+                            self._release_after(backend)
+                            break
+                self._quarantine.learn(request.path, attempts.failures, heard=source != DUMMY)
+        return attempts.settle(heard, source)
+
+    @contextmanager
+    def _opened(self, request: SpeechRequest, ticket: Ticket) -> Iterator[DecodedAudio]:
+        """Decode, and tell the ticket how much work it is: first by the header, then truly."""
+        passes = 1 + request.translate
+
+        def measure(duration: float | None, channels: int) -> None:
+            seconds = min(duration or UNKNOWN_SEC, self.limits.audio.max_duration_sec)
+            allowed = self.limits.call_timeout(seconds, passes, len(self._backends))
+            ticket.measured(seconds * channels * passes, allowed)
+
+        with self._decoder.opened(request.path, ticket, measure) as audio:
+            measure(audio.duration, len(audio.files))
+            yield audio
 
     def preload(self) -> bool:
         """Load the first backend that can be loaded; true where one could."""

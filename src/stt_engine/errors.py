@@ -19,6 +19,9 @@
     ├── WorkerError
     │   ├── WorkerDied
     │   ├── DeadlineExceeded
+    │   ├── WorkerCrashLoop
+    │   ├── RecordingQuarantined
+    │   ├── CallExpired
     │   └── ServerStopping
     ├── WorkspaceError                no room or no right to write temporary files
     ├── AudioRejected                 (the caller's mistake)
@@ -127,6 +130,18 @@ class WorkerDied(WorkerError):
 
 class DeadlineExceeded(WorkerError):
     """The child process gave no answer within its bound, and was ended."""
+
+
+class WorkerCrashLoop(WorkerError):
+    """The child process died again and again, and is given a rest before its next start."""
+
+
+class RecordingQuarantined(WorkerError):
+    """The recording has ended the child process twice in a row, and is not tried again for now."""
+
+
+class CallExpired(WorkerError):
+    """The call's time, its wait included, was over before its turn came."""
 
 
 class ServerStopping(WorkerError):

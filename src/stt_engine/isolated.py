@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stt_engine.catalogue import sha256_of
+from stt_engine.collected import Collected
 from stt_engine.errors import BackendUnavailable, EngineError, WorkerError
 from stt_engine.model_folder import ModelFolder, locate
 from stt_engine.outcome import Attempts, Event, Observer, Stage, emit
+from stt_engine.process import WorkerLimits
 from stt_engine.scratch import scratch_folder
-from stt_engine.speech import AudioLimits, DecodedAudio, Segment, SpeechRequest, Transcript, Word
-from stt_engine.worker import Worker, WorkerLimits
+from stt_engine.speech import (
+    SAMPLE_RATE,
+    AudioLimits,
+    DecodedAudio,
+    SpeechRequest,
+    Transcript,
+)
+from stt_engine.turns import Ticket
+from stt_engine.worker import LOAD, JobLost, Worker
 
 LIBRARIES = {
     "faster-whisper": ("faster_whisper", "pip install stt-engine"),
@@ -31,7 +40,7 @@ class Limits:
     """What one call may cost. Seconds, bytes, mebibytes.
 
     No recording takes longer than ``min_transcribe_sec`` or ``max_realtime_factor`` times its own
-    length, whichever is more, on any one backend.
+    length, whichever is more, on any one backend; waiting for others is not counted there.
     """
 
     audio: AudioLimits = field(default_factory=AudioLimits)
@@ -39,13 +48,19 @@ class Limits:
     load_timeout_sec: float = 600.0
     min_transcribe_sec: float = 60.0
     max_realtime_factor: float = 4.0
+    max_wait_sec: float = 600.0
     stall_timeout_sec: float = 15.0
     worker_memory_mb: int | None = None
+    worker_growth_mb: float = 2048.0
     decoder_memory_mb: int | None = 2048
 
     def transcribe_timeout(self, duration_sec: float, passes: int = 1) -> float:
         """Give the seconds that a recording of this length may take in ``passes`` passes."""
         return passes * max(self.min_transcribe_sec, duration_sec * self.max_realtime_factor)
+
+    def call_timeout(self, duration_sec: float, passes: int, backends: int) -> float:
+        """Give the seconds that a call may take in all: its wait, and every backend in turn."""
+        return self.max_wait_sec + backends * self.transcribe_timeout(duration_sec, passes)
 
 
 class Decoder:
@@ -57,8 +72,16 @@ class Decoder:
         self.worker = Worker("audio", bounds, observers)
 
     @contextmanager
-    def opened(self, path: Path) -> Iterator[DecodedAudio]:
+    def opened(
+        self,
+        path: Path,
+        ticket: Ticket | None = None,
+        on_estimate: Callable[[float | None, int], None] | None = None,
+    ) -> Iterator[DecodedAudio]:
         """Decode ``path``; the samples are gone when the context ends.
+
+        ``on_estimate`` is told first how long it seems to be (seconds, where the header tells) and
+        of how many channels; what it raises ends the call before the work is done.
 
         Raises:
             AudioRejected: the recording cannot be used.
@@ -66,15 +89,30 @@ class Decoder:
             WorkspaceError: no room for the samples.
         """
         with scratch_folder() as folder:
-            job = {
-                "path": str(path.absolute()),  # the child keeps the folder it was started in
-                "folder": str(folder),
-                "max_bytes": self._limits.audio.max_bytes,
-                "max_duration_sec": self._limits.audio.max_duration_sec,
-            }
-            found = self.worker.call("decode", job, timeout=self._limits.decode_timeout_sec)
+            found = self._decoded(path, folder, ticket, on_estimate)
             files = tuple(Path(name) for name in found["files"])
             yield DecodedAudio(path, found["duration"], files, found["source_format"])
+
+    def _decoded(
+        self,
+        path: Path,
+        folder: Path,
+        ticket: Ticket | None,
+        on_estimate: Callable[[float | None, int], None] | None,
+    ) -> Mapping[str, Any]:
+        job = {
+            "path": str(path.absolute()),  # the child keeps the folder it was started in
+            "folder": str(folder),
+            "max_bytes": self._limits.audio.max_bytes,
+            "max_duration_sec": self._limits.audio.max_duration_sec,
+        }
+
+        def look(step: Mapping[str, Any]) -> None:
+            if on_estimate is not None and "estimate_sec" in step:
+                on_estimate(step["estimate_sec"], step["channels"])
+
+        limit = self._limits.decode_timeout_sec
+        return self.worker.call("decode", job, timeout=limit, ticket=ticket, on_step=look)
 
 
 class IsolatedBackend:
@@ -135,17 +173,37 @@ class IsolatedBackend:
         with self._lane:
             self._ready()
 
-    def transcribe(self, request: SpeechRequest, audio: DecodedAudio) -> Transcript:
+    def transcribe(self, request: SpeechRequest, audio: DecodedAudio, ticket: Ticket) -> Transcript:
         """Recognise in the child; see :class:`stt_engine.speech.SpeechBackend`."""
-        with self._lane:
-            loaded = self._ready()
-            found = self.worker.call(
-                "transcribe",
-                _job(request, audio),
-                timeout=self._limits.transcribe_timeout(audio.duration, 1 + request.translate),
-                on_progress=self._tell_progress,
-            )
-        return _transcript(found, audio, loaded.provenance)
+        passes = 1 + request.translate
+        budget = self._limits.transcribe_timeout(audio.duration, passes)
+        so_far = Collected(request, audio)
+        began = ticket.spent_sec
+        while True:
+            with self._lane:
+                self._ready()
+            with suppress(JobLost):  # another call's step ended the process: go on in a new one
+                self._run(so_far, ticket, budget - (ticket.spent_sec - began))
+                return so_far.transcript()
+
+    def _run(self, so_far: Collected, ticket: Ticket, budget: float) -> None:
+        job, before = so_far.job(), ticket.spent_sec
+        with closing(self.worker.steps("transcribe", job, timeout=budget, ticket=ticket)) as steps:
+            for step in steps:
+                if "provenance" in step and not so_far.begun(step["provenance"]):
+                    so_far.restart()
+                    raise JobLost  # the model was changed meanwhile: one model for one transcript
+                so_far.add(step, ticket.spent_sec - before)
+                before = ticket.spent_sec
+                ticket.left_sec = max(0.0, so_far.work_sec - so_far.done_sec)
+                self._tell_progress(step)
+
+    def _has_grown(self, loaded: _Loaded) -> bool:
+        """Tell whether the process holds much more memory than when it had loaded."""
+        before, now = loaded.memory_mb, self.worker.memory_mb
+        if before is None or now is None:
+            return False
+        return now - before > self._limits.worker_growth_mb
 
     def close(self) -> None:
         """End the child and free the model's memory."""
@@ -163,7 +221,9 @@ class IsolatedBackend:
         fingerprint = folder.fingerprint()
         loaded = self._loaded
         if loaded and loaded.fingerprint == fingerprint and self._answers(loaded):
-            return loaded
+            if not self._has_grown(loaded):
+                return loaded
+            self.worker.recycle()  # calls in hand go on in the next process
         self._loaded = None
         self._loaded = self._load(folder, fingerprint)
         return self._loaded
@@ -179,13 +239,15 @@ class IsolatedBackend:
             if importlib.util.find_spec(module) is None:
                 raise BackendUnavailable(f"{module} is not installed ({command})")
             return folder
-        self.close()
+        self._loaded = None
+        if self.worker.state != "busy":  # else the calls in hand keep what they have
+            self.worker.close()
         raise _error(attempts)
 
     def _load(self, folder: ModelFolder, fingerprint: object) -> _Loaded:
         attempts = self._attempts()
         attempts.tell("started", self.name)
-        job = {
+        job: dict[str, Any] = {
             "folder": str(folder.path.absolute()),
             "weights": str(folder.weights_file.absolute()),
             "device": self._device,
@@ -194,14 +256,16 @@ class IsolatedBackend:
         with attempts.of(self.name):
             if fingerprint != self._digest[0]:
                 self._digest = (fingerprint, sha256_of(folder.weights_file))
-            found = self.worker.call("load", job, timeout=self._limits.load_timeout_sec)
-            facts = {"model": str(folder.path), "model_sha256": self._digest[1], **found["facts"]}
-            loaded = _Loaded(fingerprint, self.worker.pid, facts)
+            job["facts"] = {"model": str(folder.path), "model_sha256": self._digest[1]}
+            self.worker.call(LOAD, job, timeout=self._limits.load_timeout_sec)
+            loaded = _Loaded(fingerprint, self.worker.pid, self.worker.memory_mb)
             return attempts.settle(loaded, self.name).value
         raise _error(attempts)
 
-    def _tell_progress(self, message: Mapping[str, Any]) -> None:
-        detail = {"done_sec": message["done_sec"], "channel": message["channel"]}
+    def _tell_progress(self, step: Mapping[str, Any]) -> None:
+        if "sample" not in step:
+            return
+        detail = {"done_sec": step["sample"] / SAMPLE_RATE, "channel": step["channel"]}
         emit(self._observers, Event(Stage.STT, "noted", self.name, detail=detail))
 
     def _attempts(self) -> Attempts:
@@ -212,7 +276,7 @@ class IsolatedBackend:
 class _Loaded:
     fingerprint: object
     pid: int | None
-    provenance: dict[str, Any]
+    memory_mb: float | None
 
 
 def _error(attempts: Attempts) -> BaseException:
@@ -221,45 +285,3 @@ def _error(attempts: Attempts) -> BaseException:
     if isinstance(error, EngineError):
         error.told = True
     return error
-
-
-def _job(request: SpeechRequest, audio: DecodedAudio) -> dict[str, Any]:
-    return {
-        "files": [str(file) for file in audio.files],
-        "language": request.language,
-        "translate": request.translate,
-        "words": request.word_timestamps,
-        "agent_channel": request.agent_channel,
-    }
-
-
-def _transcript(
-    found: Mapping[str, Any], audio: DecodedAudio, provenance: dict[str, Any]
-) -> Transcript:
-    segments = tuple(_segment(raw) for raw in found["segments"])
-    return Transcript(
-        text=found["text"],
-        text_en=found["text_en"],
-        language=found["language"],
-        duration=audio.duration,
-        outcome="speech" if segments else "no_speech",
-        segments=segments,
-        provenance={
-            **provenance,
-            "speech_sec": found["speech_sec"],
-            "rejected_segments": found["rejected"],
-            "source_format": audio.source_format,
-            "channels": len(audio.files),
-        },
-        timings=dict(found["timings"]),
-    )
-
-
-def _segment(raw: Mapping[str, Any]) -> Segment:
-    words = raw["words"]
-    return Segment(
-        **{
-            **raw,
-            "words": None if words is None else tuple(Word(*word) for word in words),
-        }
-    )

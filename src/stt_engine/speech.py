@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from stt_engine.turns import Ticket
+
 SpeechOutcome = Literal["speech", "no_speech", "failed"]
 
 SAMPLE_RATE = 16_000
@@ -144,8 +146,8 @@ class SpeechBackend(Protocol):
         """Have a model loaded; raises where that cannot be."""
         ...
 
-    def transcribe(self, request: SpeechRequest, audio: DecodedAudio) -> Transcript:
-        """Recognise the recording; bounded in time."""
+    def transcribe(self, request: SpeechRequest, audio: DecodedAudio, ticket: Ticket) -> Transcript:
+        """Recognise the recording; bounded in time, and left as soon as nobody waits for it."""
         ...
 
     def close(self) -> None:

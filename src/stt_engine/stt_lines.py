@@ -91,5 +91,5 @@ def _is_dummy(event: Event) -> bool:
 
 
 def _worker(event: Event) -> str:
-    word = {"started": "시작", "ended": "종료"}[str(event.detail["what"])]
+    word = {"started": "시작", "ended": "종료", "recycled": "교체"}[str(event.detail["what"])]
     return f"작업 프로세스 {word} ({event.source}, pid={event.detail['pid']})"

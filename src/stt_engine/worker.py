@@ -1,48 +1,42 @@
-"""A child process that does work which may crash, hang or leak, and can be killed.
+"""Work in a child process that may crash, hang or leak, and can be killed.
 
-The parent talks to it in length-prefixed JSON over a socket pair (no pickle: the child reads
-hostile files). The child sends a heartbeat every second from a thread of its own; silence longer
-than ``stall_timeout_sec`` means that it is stopped or wedged, and it is ended. Should the parent
-die, the next heartbeat fails and the child ends itself (see :mod:`stt_engine.guardian`).
+Jobs run step by step and take turns (see :mod:`stt_engine.turns`). A child that dies again and
+again is started less and less often.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import queue
-import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Generator, Iterable
+from itertools import count
 
 from stt_engine.errors import (
     DeadlineExceeded,
     OutOfMemory,
     ServerStopping,
+    WorkerCrashLoop,
     WorkerDied,
     all_errors,
 )
-from stt_engine.guardian import kept
-from stt_engine.log import get_logger
 from stt_engine.outcome import Event, Observer, Stage, emit
+from stt_engine.process import ChildProcess, Died, Payload, WorkerLimits
+from stt_engine.turns import Lane, Ticket
 
-Payload = Mapping[str, Any]
-Progress = Callable[[Payload], None]
+LOAD = "load"
+"""The operation that proves nothing: a process that loads may still die of its first job."""
 
-_MAX_MESSAGE = 256 * 1024 * 1024
-_KEPT_STDERR_LINES = 5
-_EXIT_GRACE_SEC = 2.0
-_PACKAGE_ROOT = str(Path(__file__).resolve().parent.parent)
+_FREE_STARTS = 3
+_LONGEST_REST_SEC = 60.0
+
+_STEP, _DROP = "step", "drop"
+
+OnStep = Callable[[Payload], None]
+
+
+def _unheard(_step: Payload) -> None:
+    pass
 
 
 class ChildDefect(Exception):
@@ -54,136 +48,18 @@ class ChildDefect(Exception):
         self.trace = trace
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerLimits:
-    """Bounds on a child. ``memory_mb`` is a ceiling on its address space (``None``: no ceiling)."""
-
-    stall_timeout_sec: float = 15.0
-    memory_mb: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Died:
-    reason: str
-
-
-class _Child:
-    """One incarnation: the process, its socket, and a thread that reads what it says."""
-
-    def __init__(self, role: str, limits: WorkerLimits) -> None:
-        try:
-            ours, theirs = socket.socketpair()
-            with theirs, ours:
-                self.process = _started(role, theirs.fileno(), limits)
-                self.connection = Connection(ours.detach())
-        except OSError as exc:
-            raise WorkerDied(f"{role} worker cannot be started ({exc})") from exc
-        self.messages: queue.SimpleQueue[Payload | _Died] = queue.SimpleQueue()
-        self.last_beat = time.monotonic()
-        self.dead = False
-        self._ending = threading.Lock()
-        self._stderr: deque[str] = deque(maxlen=_KEPT_STDERR_LINES)
-        # The reader waits for the other at the child's end, so the other has to be there first.
-        self._errors = _thread(self._read_stderr, f"{role}-stderr")
-        self._reader = _thread(self._read, f"{role}-reader")
-
-    def send(self, message: Payload) -> None:
-        with contextlib.suppress(OSError):  # the reader reports a dead child, with its reason
-            self.connection.send_bytes(json.dumps(message).encode())
-
-    def kill(self) -> None:
-        """End the process; two threads may ask for it at once, and a number is closed once."""
-        with self._ending:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
-            self.process.wait()
-            self._reader.join()
-            self._errors.join()
-            self.connection.close()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                message = json.loads(self.connection.recv_bytes(_MAX_MESSAGE))
-            except (EOFError, OSError, ValueError):
-                break
-            self.last_beat = time.monotonic()
-            if message["event"] != "beat":
-                self.messages.put(message)
-        self.dead = True
-        self.messages.put(_Died(self._last_words()))
-
-    def _last_words(self) -> str:
-        try:
-            code = self.process.wait(_EXIT_GRACE_SEC)
-        except subprocess.TimeoutExpired:
-            self.process.kill()  # it closed the socket and lives on: of no more use
-            code = self.process.wait()
-        self._errors.join(_EXIT_GRACE_SEC)
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        said = "; ".join(self._stderr)
-        return f"{how}: {said}" if said else how
-
-    def _read_stderr(self) -> None:
-        stream = self.process.stderr
-        if stream is None:
-            return
-        logger = get_logger("Worker")
-        with stream:
-            for raw in stream:
-                line = raw.decode("utf-8", "replace").rstrip()
-                self._stderr.append(line)
-                logger.debug("%s", line)
-
-
-def _thread(target: Callable[[], None], name: str) -> threading.Thread:
-    thread = threading.Thread(target=target, name=name, daemon=True)
-    thread.start()
-    return thread
-
-
-def _started(role: str, descriptor: int, limits: WorkerLimits) -> subprocess.Popen[bytes]:
-    return kept(
-        lambda: subprocess.Popen(  # noqa: S603 - our own module, no shell
-            _command(role, descriptor, limits),
-            pass_fds=(descriptor,),
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is the parent's to handle
-        )
-    )
-
-
-def _command(role: str, descriptor: int, limits: WorkerLimits) -> list[str]:
-    return [
-        sys.executable,
-        "-P",  # nothing is imported from the working folder, which may hold uploads
-        "-m",
-        "stt_engine.child",
-        role,
-        str(descriptor),
-        str(limits.memory_mb or 0),
-    ]
-
-
-def _environment() -> dict[str, str]:
-    """Give the parent's environment, with this very package first on the import path."""
-    inherited = os.environ.get("PYTHONPATH")
-    path = os.pathsep.join([_PACKAGE_ROOT, *([inherited] if inherited else [])])
-    # onnxruntime comes with telemetry; nothing about a call leaves the machine.
-    quiet = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
-    return {**os.environ, "PYTHONPATH": path, **quiet}
+class JobLost(Exception):
+    """The child that held this job is gone, through no fault of the job: begin it again."""
 
 
 class Worker:
-    """A killable child that does one operation at a time; started on first use, restarted after.
+    """A killable child that does one step at a time; started on first use, restarted after.
 
     Args:
         role: which operations the child knows (see ``stt_engine.child``).
         limits: its bounds.
         observers: told of starts and deaths (:attr:`Stage.WORKER`).
+        clock: monotonic seconds, for the rests between starts.
     """
 
     def __init__(
@@ -191,13 +67,21 @@ class Worker:
         role: str,
         limits: WorkerLimits | None = None,
         observers: Iterable[Observer] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.role = role
         self.limits = limits or WorkerLimits()
+        self.memory_mb: float | None = None
+        """What the child held after its latest step, in MiB."""
         self._observers = tuple(observers)
-        self._lane = threading.Lock()
-        self._child: _Child | None = None
-        self._busy = False
+        self._clock = clock
+        self._lane = Lane()
+        self._numbers = count(1)
+        self._child: ChildProcess | None = None
+        self._jobs: set[int] = set()
+        self._deaths = 0
+        self._rests_until = 0.0
+        self._unfinished = False
         self._stopped = False
 
     @property
@@ -214,7 +98,7 @@ class Worker:
             return "stopped"
         if self._stalled(child):
             return "stalled"
-        return "busy" if self._busy else "idle"
+        return "busy" if self._jobs else "idle"
 
     def call(
         self,
@@ -222,36 +106,73 @@ class Worker:
         payload: Payload,
         *,
         timeout: float,
-        on_progress: Progress | None = None,
+        ticket: Ticket | None = None,
+        on_step: OnStep = _unheard,
     ) -> Payload:
-        """Have the child do ``operation``, waiting for its turn first; ``timeout`` in seconds.
+        """Have the child do all of ``operation`` and give its result; see :meth:`steps`."""
+        while True:
+            answer: Payload = {}
+            running = self.steps(operation, payload, timeout=timeout, ticket=ticket)
+            with contextlib.suppress(JobLost), contextlib.closing(running):
+                for answer in running:
+                    on_step(answer)
+                return answer
+
+    def steps(
+        self, operation: str, payload: Payload, *, timeout: float, ticket: Ticket | None = None
+    ) -> Generator[Payload, None, None]:
+        """Have the child do ``operation``, and give what each step brings; ``done`` is the last.
+
+        ``timeout`` in seconds is for the steps alone; waiting for turns is bounded by ``ticket``.
+        Close the iterator to have the job dropped.
 
         Raises:
-            WorkerDied: the child ended in the middle.
+            WorkerDied: the child ended in the middle of a step.
+            WorkerCrashLoop: it died too often to be started again already.
             ServerStopping: :meth:`stop` was called, before or in the middle.
             DeadlineExceeded: no answer in time, or no sign of life; the child was ended.
+            CallExpired: the ticket's time was over.
             EngineError: what the child itself raised.
             ChildDefect: the child raised something outside the taxonomy.
+            JobLost: another job's step ended the child.
         """
-        with self._lane:
-            self._refuse_if_stopped()
-            child = self._living()
-            self._busy = True
-            try:
-                child.send({"operation": operation, **payload})
-                return self._answer(child, timeout, on_progress)
-            except BaseException:
-                if self._unfinished:
-                    self._end(child)
-                raise
-            finally:
-                self._busy = False
+        ticket = ticket or Ticket()
+        number = next(self._numbers)
+        message: Payload = {"operation": operation, "job": number, **payload}
+        child, done, left = None, False, timeout
+        self._jobs.add(number)
+        try:
+            while not done:
+                with self._lane.turn(ticket):
+                    child = self._child_for(child)
+                    began = time.monotonic()
+                    answer = self._exchange(child, message, left, timeout)
+                    took = time.monotonic() - began
+                left -= took
+                ticket.spent_sec += took
+                done = bool(answer["done"])
+                if done and operation != LOAD:
+                    self._deaths = 0
+                yield answer
+                message = {"operation": _STEP, "job": number}
+        finally:
+            self._jobs.discard(number)
+            if child is not None and not done:
+                child.send({"operation": _DROP, "job": number})
 
     def close(self) -> None:
         """End the child; a call in hand gets ``WorkerDied``. A later call starts a new one."""
         child, self._child = self._child, None
         if child is not None:
             child.kill()
+
+    def recycle(self) -> None:
+        """Replace the child between two steps; jobs in hand are begun again by their callers."""
+        with self._lane.turn(Ticket()):
+            child = self._child
+            self.close()
+        if child is not None:
+            self._note("recycled", pid=child.process.pid)
 
     def stop(self) -> None:
         """End the child for good; calls in hand and to come get ``ServerStopping``."""
@@ -262,36 +183,56 @@ class Worker:
         if self._stopped:
             raise ServerStopping("the server is stopping")
 
-    _unfinished = False
-
-    def _living(self) -> _Child:
+    def _child_for(self, held_by: ChildProcess | None) -> ChildProcess:
+        """Give the living child: for a job that has begun, the one that it began in."""
+        self._refuse_if_stopped()
         child = self._child
-        if child is not None and not child.dead and not self._stalled(child):
+        lives = child is not None and not child.dead and not self._stalled(child)
+        if held_by is not None and (held_by is not child or not lives):
+            raise JobLost
+        if child is not None and lives:
             return child
         if child is not None:
             self._end(child)
-        child = self._child = _Child(self.role, self.limits)
+        return self._start()
+
+    def _start(self) -> ChildProcess:
+        rest = self._rests_until - self._clock()
+        if rest > 0:
+            raise WorkerCrashLoop(
+                f"{self.role} worker died {self._deaths} times in a row; "
+                f"it is started again in {rest:.0f} s"
+            )
+        child = self._child = ChildProcess(self.role, self.limits)
         self._note("started", pid=child.process.pid)
         return child
 
-    def _answer(self, child: _Child, timeout: float, on_progress: Progress | None) -> Payload:
-        deadline = time.monotonic() + timeout
+    def _exchange(
+        self, child: ChildProcess, message: Payload, left: float, timeout: float
+    ) -> Payload:
         self._unfinished = True
-        while True:
-            message = self._next_message(child, deadline, timeout)
-            if isinstance(message, _Died):
-                self._refuse_if_stopped()
-                raise WorkerDied(f"{self.role} worker died ({message.reason})")
-            if message["event"] == "progress":
-                if on_progress is not None:
-                    on_progress(message)
-                continue
-            self._unfinished = False
-            if message["event"] == "error":
-                raise _rebuilt(message)
-            return message
+        try:
+            child.send(message)
+            answer = self._answer(child, left, timeout)
+        except BaseException:
+            if self._unfinished:
+                self._end(child)
+            raise
+        self.memory_mb = answer["memory_mb"]
+        return answer
 
-    def _next_message(self, child: _Child, deadline: float, timeout: float) -> Payload | _Died:
+    def _answer(self, child: ChildProcess, left: float, timeout: float) -> Payload:
+        message = self._next_message(child, time.monotonic() + left, timeout)
+        if isinstance(message, Died):
+            self._refuse_if_stopped()
+            raise WorkerDied(f"{self.role} worker died ({message.reason})")
+        self._unfinished = False
+        if message["event"] == "error":
+            self._deaths = 0
+            raise _rebuilt(message)
+        return message
+
+    def _next_message(self, child: ChildProcess, deadline: float, timeout: float) -> Payload | Died:
         while True:
             if time.monotonic() >= deadline:
                 raise DeadlineExceeded(f"{self.role} worker gave no answer within {timeout:g} s")
@@ -305,12 +246,17 @@ class Worker:
             with contextlib.suppress(queue.Empty):
                 return child.messages.get(timeout=wait)
 
-    def _stalled(self, child: _Child) -> bool:
+    def _stalled(self, child: ChildProcess) -> bool:
         return time.monotonic() - child.last_beat > self.limits.stall_timeout_sec
 
-    def _end(self, child: _Child) -> None:
+    def _end(self, child: ChildProcess) -> None:
         self._unfinished = False
-        self._child = None
+        if self._child is child:  # else it was closed on purpose: no death
+            self._child = None
+            self._deaths += 1
+            if self._deaths >= _FREE_STARTS:
+                rest = 2.0 ** min(self._deaths - _FREE_STARTS, 10)
+                self._rests_until = self._clock() + min(rest, _LONGEST_REST_SEC)
         child.kill()
         self._note("ended", pid=child.process.pid)
 

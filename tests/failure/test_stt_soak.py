@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from stt_engine import TranscribeResult, WhisperSTT
-from stt_engine.audio import decode
 from stt_engine.outcome import Event
 from stt_engine.speech import SAMPLE_RATE, AudioLimits
 from tests.support import sounds
+from tests.support.decoding import decode
 
 FULL = os.environ.get("STT_SOAK") == "1"
 CALLS = 200 if FULL else 40

@@ -20,7 +20,6 @@ import numpy as np
 import psutil
 import pytest
 
-from stt_engine.audio import decode
 from stt_engine.errors import (
     AudioEmpty,
     AudioNotFound,
@@ -32,9 +31,11 @@ from stt_engine.errors import (
     NotAudio,
     WorkspaceError,
 )
+from stt_engine.process import WorkerLimits
 from stt_engine.speech import SAMPLE_RATE, AudioLimits
-from stt_engine.worker import Worker, WorkerLimits
+from stt_engine.worker import Worker
 from tests.support import sounds
+from tests.support.decoding import decode
 
 SECONDS = 3.0
 TOLERANCE = 0.05

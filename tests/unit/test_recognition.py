@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from stt_engine.backends.recognition import (
     recognise,
 )
 from stt_engine.backends.vad import MAX_SPAN_SEC, Samples, speech_spans
+from stt_engine.collected import Collected
 from stt_engine.errors import (
     DeviceUnavailable,
     EmptyTranscript,
@@ -32,7 +34,7 @@ from stt_engine.errors import (
     OutOfMemory,
     TranscriptionFailed,
 )
-from stt_engine.speech import SAMPLE_RATE
+from stt_engine.speech import SAMPLE_RATE, DecodedAudio, SpeechRequest
 
 LOOP = "감사합니다. " * 40
 
@@ -55,6 +57,13 @@ class FakeModel:
     def hear(self, samples: Samples, language: str, task: str, *, words: bool) -> Iterable[Heard]:
         self.asked.append((len(samples) / SAMPLE_RATE, language, task))
         return self.says[len(self.asked) - 1] if len(self.asked) <= len(self.says) else []
+
+
+class EchoModel(FakeModel):
+    """Says how long what it was given is, and in which task."""
+
+    def hear(self, samples: Samples, language: str, task: str, *, words: bool) -> Iterable[Heard]:
+        return [Heard(0, len(samples) / SAMPLE_RATE, f"{task} {language} {len(samples)}")]
 
 
 @pytest.fixture(autouse=True)
@@ -81,9 +90,35 @@ def _job(*files: str, **changes: object) -> dict[str, Any]:
     return {"files": list(files), **job, **changes}
 
 
+def _steps(model: FakeModel, job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Give each step as the parent gets it: over a pipe, as JSON."""
+    for step in recognise(model, model.facts, job):
+        yield json.loads(json.dumps(step))
+
+
+def _collected(job: dict[str, Any]) -> Collected:
+    files = tuple(Path(name) for name in job["files"])
+    duration = max(file.stat().st_size for file in files) / 2 / SAMPLE_RATE
+    request = SpeechRequest(
+        Path("a"), job["language"], job["translate"], job["words"], job["agent_channel"]
+    )
+    return Collected(request, DecodedAudio(Path("a"), duration, files))
+
+
+def _told(so_far: Collected) -> dict[str, Any]:
+    heard = so_far.transcript()
+    return {
+        **asdict(heard),
+        "rejected": heard.provenance["rejected_segments"],
+        "speech_sec": heard.provenance["speech_sec"],
+    }
+
+
 def _run(model: FakeModel, job: dict[str, Any]) -> dict[str, Any]:
-    found = recognise(model, job, lambda *_args, **_facts: None)
-    return json.loads(json.dumps(found))  # the answer goes over a pipe as JSON
+    so_far = _collected(job)
+    for step in _steps(model, job):
+        so_far.add(step, 0.0)
+    return _told(so_far)
 
 
 # Pieces -----------------------------------------------------------------------------------
@@ -126,16 +161,55 @@ def test_a_long_call_is_heard_piece_by_piece_with_its_own_times(
     monkeypatch.setattr(recognition, "pieces", lambda raw: pieces(raw, 40.0))
     file = _channel(tmp_path / "a", (5, 8), (45, 48), (85, 88), seconds=100)
     model = FakeModel([[Heard(0.5, 2.5, text)] for text in ("하나", "둘", "셋")])
-    told: list[dict[str, Any]] = []
-    found = recognise(model, _job(file), lambda event, **facts: told.append(facts))
+    so_far = _collected(_job(file))
+    done = []
+    for step in _steps(model, _job(file)):
+        so_far.add(step, 1.0)
+        done.append(so_far.done_sec)
+    found = _told(so_far)
     assert [(one["start"], one["end"], one["text"]) for one in found["segments"]] == [
         (5.5, 7.5, "하나"),
         (45.5, 47.5, "둘"),
         (85.5, 87.5, "셋"),
     ]
-    done = [facts["done_sec"] for facts in told]
     assert done == sorted(done)
-    assert done[-1] == 100.0
+    assert done[-1] == so_far.work_sec == 100.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_job_that_goes_on_in_another_process_loses_and_repeats_nothing(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("resume")
+    talks = [[(s, s + 1) for s in range(1, 30, gap)] for gap in data.draw(_GAPS)]
+    files = [
+        _channel(folder / str(number), *spans, seconds=32) for number, spans in enumerate(talks)
+    ]
+    translate, language = data.draw(st.booleans()), data.draw(st.sampled_from(["ko", "auto"]))
+    job = _job(*files, translate=translate, language=language)
+
+    def model() -> FakeModel:
+        return EchoModel()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(recognition, "pieces", lambda raw: pieces(raw, 11.0))
+        whole = _run(model(), job)
+        so_far = _collected(job)
+        while True:
+            lives = data.draw(st.integers(1, 9))
+            steps = list(islice(_steps(model(), so_far.job()), lives + 1))
+            for step in steps[:lives]:
+                so_far.add(step, 0.0)
+            if len(steps) <= lives:
+                break
+            if lives == 1:  # the first step only tells who listens: no progress for ever
+                so_far.add(steps[1], 0.0)
+    assert _told(so_far) == whole
+    assert so_far.done_sec == so_far.work_sec
+
+
+_GAPS = st.lists(st.sampled_from([2, 3, 7]), min_size=1, max_size=2)
 
 
 # Gates ------------------------------------------------------------------------------------
@@ -177,7 +251,7 @@ def test_nothing_but_loops_is_a_failure_and_no_silence(tmp_path: Path) -> None:
 def test_blank_segments_are_no_speech(tmp_path: Path) -> None:
     file = _channel(tmp_path / "a", (1, 4))
     found = _run(FakeModel([[Heard(0, 1, "  "), Heard(1, 2, "")]]), _job(file))
-    assert found["segments"] == []
+    assert found["segments"] == ()
     assert found["text"] == ""
     assert found["rejected"] == []
 
@@ -187,7 +261,7 @@ def test_silence_never_reaches_the_model(tmp_path: Path) -> None:
     found = _run(model, _job(_channel(tmp_path / "a"), language="auto"))
     assert model.asked == []
     assert model.detected == []
-    assert found["segments"] == []
+    assert found["segments"] == ()
     assert found["speech_sec"] == 0
     assert found["language"] == "auto"
 
@@ -250,7 +324,10 @@ def test_word_times_move_with_their_segment(tmp_path: Path) -> None:
     heard = Heard(0, 2, "네 네", 0.9, ((0.0, 0.5, "네", 0.8), (1.0, 1.5, " 네", 0.7)))
     found = _run(FakeModel([[heard]]), _job(_channel(tmp_path / "a", (10, 12)), words=True))
     (segment,) = found["segments"]
-    assert segment["words"] == [[10.0, 10.5, "네", 0.8], [11.0, 11.5, " 네", 0.7]]
+    assert [tuple(word.values()) for word in segment["words"]] == [
+        (10.0, 10.5, "네", 0.8),
+        (11.0, 11.5, " 네", 0.7),
+    ]
     assert segment["confidence"] == 0.9
 
 
@@ -315,10 +392,12 @@ def test_loading_again_replaces_the_model(tmp_path: Path) -> None:
     operations = model_operations(lambda job: models[job["number"]])
     job = _job(_channel(tmp_path / "a", (1, 2)))
     for number, text in enumerate(("old", "new")):
-        facts = operations["load"]({"number": number}, None)["facts"]
-        assert facts["device"] == text
+        operations["load"]({"number": number, "facts": {"model": "here"}})
+        first, second, *_ = operations["transcribe"](job)
+        facts = first["provenance"]
+        assert (facts["device"], facts["model"]) == (text, "here")
         assert facts["engine_version"]
-        assert operations["transcribe"](job, lambda *_a, **_f: None)["text"] == text
+        assert second["segments"][0]["text"] == text
 
 
 @pytest.mark.parametrize(

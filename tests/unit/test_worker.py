@@ -27,7 +27,8 @@ from stt_engine.errors import (
 )
 from stt_engine.isolated import Decoder, Limits
 from stt_engine.outcome import Event
-from stt_engine.worker import ChildDefect, Worker, WorkerLimits
+from stt_engine.process import WorkerLimits
+from stt_engine.worker import ChildDefect, Worker
 from tests.support import sounds
 
 BOUND = 60.0
@@ -416,8 +417,7 @@ def test_restarts_leave_no_process_no_descriptor_and_no_thread(short: Path, tmp_
 
 def _start(worker: Worker) -> None:
     """Start the child without waiting for it to import FFmpeg."""
-    with worker._lane:
-        worker._living()
+    worker._child_for(None)
 
 
 def test_calls_that_failed_leave_no_descriptor_in_the_child(

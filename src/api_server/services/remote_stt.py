@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from api_server.models import ReadyResponse, RecognitionResponse
 from api_server.services.circuit import CircuitBreakers, CircuitPolicy
+from api_server.services.groups import ungrouped
 from api_server.services.http_client import (
     BodyTooLarge,
     distrustful_client,
@@ -32,6 +33,7 @@ from stt_engine.isolated import Limits
 from stt_engine.log import request_id
 from stt_engine.outcome import Attempts, Observer, Stage
 from stt_engine.speech import DecodedAudio, SpeechRequest, Transcript
+from stt_engine.turns import Ticket
 
 REMOTE = "remote"
 """The backend's name in the chain, in ``attempts`` and in the metrics."""
@@ -163,7 +165,7 @@ class RemoteStt:
         error.told = True
         raise error
 
-    def transcribe(self, request: SpeechRequest, audio: DecodedAudio) -> Transcript:
+    def transcribe(self, request: SpeechRequest, audio: DecodedAudio, ticket: Ticket) -> Transcript:
         """Have the recording recognised there.
 
         Raises:
@@ -171,7 +173,7 @@ class RemoteStt:
             CircuitOpen: it has failed lately and was not asked.
         """
         with self.circuits.of(self.url).guard(), self._judged():
-            answer = anyio.run(self._exchange, request, audio)
+            answer = anyio.run(self._exchange, request, audio, ticket)
             return _transcript(answer, audio, self.url)
 
     def close(self) -> None:
@@ -208,17 +210,19 @@ class RemoteStt:
                     raise RemoteSttUnavailable(_not_ready(body))
                 _refuse_unless_ok(found)
 
-    async def _exchange(self, request: SpeechRequest, audio: DecodedAudio) -> RecognitionResponse:
+    async def _exchange(
+        self, request: SpeechRequest, audio: DecodedAudio, ticket: Ticket
+    ) -> RecognitionResponse:
         limit = self._limits.transcribe_timeout(audio.duration, 1 + request.translate)
         answers: list[RecognitionResponse] = []
-        with self._bounded(limit), _ungrouped():
+        with self._bounded(limit), ungrouped():
             async with self._client() as client, anyio.create_task_group() as tasks:
-                tasks.start_soon(self._watch, client)
+                tasks.start_soon(self._watch, client, ticket)
                 answers.append(await _send(client, request))
                 tasks.cancel_scope.cancel()
         return answers[0]
 
-    async def _watch(self, client: httpx2.AsyncClient) -> NoReturn:
+    async def _watch(self, client: httpx2.AsyncClient, ticket: Ticket) -> NoReturn:
         """Ask for signs of life while the answer is awaited; its health never waits for work."""
         limit = self._limits.stall_timeout_sec
         seen = time.monotonic()
@@ -226,6 +230,7 @@ class RemoteStt:
             await anyio.sleep(min(_LOOK_SEC, limit / 5))
             if self._stopping.is_set():
                 raise ServerStopping("the server is stopping")
+            ticket.check()
             with suppress(httpx2.HTTPError), anyio.move_on_after(limit / 5):
                 await client.get("/health/live")
                 seen = time.monotonic()
@@ -253,18 +258,6 @@ class RemoteStt:
         client = distrustful_client(self._connect_timeout_sec, headers={**self._keys, **told})
         client.base_url = self.url
         return client
-
-
-@contextmanager
-def _ungrouped() -> Iterator[None]:
-    """Give the one error of a task group as itself."""
-    error = None
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        error = group.exceptions[0]
-    if error is not None:
-        raise error  # out here it keeps its own cause, which names the system's words
 
 
 @asynccontextmanager

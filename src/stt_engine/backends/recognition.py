@@ -6,10 +6,9 @@ however long the call is; they are cut at the quietest moment near the limit.
 
 from __future__ import annotations
 
-import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,12 +17,12 @@ import numpy.typing as npt
 
 from stt_engine.backends.native import native_errors
 from stt_engine.backends.vad import Samples, speech_spans
-from stt_engine.errors import EmptyTranscript, LanguageNotSupported
+from stt_engine.errors import LanguageNotSupported
 from stt_engine.speech import AUTO, SAMPLE_RATE
 from stt_engine.version import __version__
 
-PIECE_SEC = 600.0
-"""Longest stretch given to a model at once; ten minutes cost about 300 MiB of features."""
+PIECE_SEC = 120.0
+"""Longest stretch in which speech is looked for at once: half a second of work, 8 MB."""
 
 _CUT_WITHIN_SEC = 30.0
 _QUIET_WINDOW_SEC = 0.5
@@ -63,51 +62,49 @@ class Model(Protocol):
         ...
 
 
-Tell = Callable[..., None]
+Facts = dict[str, Any]
+Steps = Generator[Facts, None, Facts]
 
 
-def model_operations(
-    load: Callable[[dict[str, Any]], Model],
-) -> dict[str, Callable[..., dict[str, Any]]]:
+def model_operations(load: Callable[[Facts], Model]) -> dict[str, Callable[[Facts], Facts | Steps]]:
     """Give a backend's operations: ``load`` keeps the model, ``transcribe`` uses it."""
-    kept: list[Model] = []
+    kept: list[tuple[Model, Facts]] = []
 
-    def run_load(job: dict[str, Any], _tell: Tell) -> dict[str, Any]:
-        kept[:] = [load(job)]
-        return {"facts": {**kept[0].facts, "engine_version": __version__}}
+    def run_load(job: Facts) -> Facts:
+        kept.clear()
+        model = load(job)
+        facts = {**job["facts"], **model.facts, "engine_version": __version__}
+        kept.append((model, facts))
+        return {}
 
-    def run_transcribe(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
-        return recognise(kept[0], job, tell)
+    def run_transcribe(job: Facts) -> Steps:
+        return recognise(*kept[0], job)
 
     return {"load": run_load, "transcribe": run_transcribe}
 
 
-def recognise(model: Model, job: dict[str, Any], tell: Tell) -> dict[str, Any]:
-    """Recognise every channel of a decoded recording; JSON in, JSON out."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a job is: everything before ``sample`` of ``channel`` in this ``task`` is done."""
+
+    task: str
+    channel: int
+    sample: int
+
+
+def recognise(model: Model, facts: Facts, job: Facts) -> Steps:
+    """Recognise every channel of a decoded recording, one stretch of speech a step.
+
+    Each step gives what was heard in it and the place (:class:`Place`) that it ends at; a job with
+    ``resume`` goes on from such a place. ``provenance`` in the first step says who listens.
+    """
     _check_language(model, job["language"])
-    began = time.monotonic()
-    run = _Run(model, job, tell)
-    text_segments = run.all_channels("transcribe")
-    timings = {"transcribe_sec": time.monotonic() - began}
-    text_en = ""
-    if job["translate"]:
-        began = time.monotonic()
-        translated = text_segments if run.language == "en" else run.all_channels("translate")
-        text_en = _joined(translated)
-        timings["translate_sec"] = time.monotonic() - began
-    if run.rejected and not text_segments:
-        raise EmptyTranscript(
-            f"{len(run.rejected)} segments were heard and all rejected as repetition loops"
-        )
-    return {
-        "text": _joined(text_segments),
-        "text_en": text_en,
-        "language": run.language or job["language"],
-        "segments": text_segments,
-        "rejected": run.rejected,
-        "speech_sec": run.speech_sec,
-        "timings": timings,
-    }
+    yield {"provenance": facts}
+    run = _Run(model, job)
+    for task in ("transcribe", "translate") if job["translate"] else ("transcribe",):
+        if task == "transcribe" or run.language != "en":  # English needs no translation
+            yield from run.all_channels(task)
+    return {}
 
 
 def _check_language(model: Model, language: str) -> None:
@@ -117,74 +114,85 @@ def _check_language(model: Model, language: str) -> None:
         )
 
 
-def _joined(segments: list[dict[str, Any]]) -> str:
-    return " ".join(segment["text"] for segment in segments)
-
-
 @dataclass
 class _Run:
     """One job on its way through the channels and pieces."""
 
     model: Model
-    job: dict[str, Any]
-    tell: Tell
+    job: Facts
     language: str | None = field(init=False)
-    rejected: list[dict[str, Any]] = field(default_factory=list)
-    speech_sec: float = 0.0
+    resume: Place | None = field(init=False)
 
     def __post_init__(self) -> None:
+        at = self.job.get("resume")
+        self.resume = at and Place(at["task"], at["channel"], at["sample"])
         asked = self.job["language"]
         fixed = asked if self.model.multilingual else "en"
-        self.language = None if asked == AUTO and self.model.multilingual else fixed
+        free = asked == AUTO and self.model.multilingual
+        self.language = (at and at["language"]) if free else fixed
 
-    def all_channels(self, task: str) -> list[dict[str, Any]]:
+    def all_channels(self, task: str) -> Iterator[Facts]:
         files = [Path(name) for name in self.job["files"]]
-        found = [
-            self._described(heard, channel, many=len(files) > 1)
-            for channel, file in enumerate(files)
-            for heard in self._channel(channel, file, task)
-        ]
-        found.sort(key=lambda segment: (segment["start"], segment["channel"]))
-        return [{"id": number, **segment} for number, segment in enumerate(found)]
+        for channel, file in enumerate(files):
+            done = self._done(task, channel)
+            if done is not None:
+                yield from self._channel(file, Place(task, channel, done), many=len(files) > 1)
 
-    def _channel(self, channel: int, file: Path, task: str) -> Iterator[Heard]:
+    def _done(self, task: str, channel: int) -> int | None:
+        """Give the samples of a channel that are done already; ``None``: all of them."""
+        at = self.resume
+        if at is None or (at.task, task) == ("transcribe", "translate"):
+            return 0
+        if at.task != task or channel < at.channel:
+            return None
+        return at.sample if channel == at.channel else 0
+
+    def _channel(self, file: Path, at: Place, *, many: bool) -> Iterator[Facts]:
         raw = np.memmap(file, dtype="<i2", mode="r")
         for start, end in pieces(raw):
+            if end <= at.sample:
+                continue
             samples = raw[start:end].astype(np.float32) / 32768.0
-            for done, heard in self._piece(samples, task):
-                moved = heard.moved(start / SAMPLE_RATE)
-                if self._accepted(moved, channel):
-                    yield moved
-                self.tell("progress", channel=channel, done_sec=(start + done) / SAMPLE_RATE)
-            self.tell("progress", channel=channel, done_sec=end / SAMPLE_RATE)
+            for span_end, span_sec, found in self._piece(samples, at, start):
+                step = {"language": self.language, "speech_sec": span_sec}
+                heard = self._judged(found, at.channel, many=many)
+                yield {**asdict(at), "sample": start + span_end, **step, **heard}
+            yield {**asdict(at), "sample": end, "language": self.language}
 
-    def _piece(self, samples: Samples, task: str) -> Iterator[tuple[int, Heard]]:
-        """Give each segment with the number of samples that are done by then."""
+    def _piece(
+        self, samples: Samples, at: Place, offset: int
+    ) -> Iterator[tuple[int, float, list[Heard]]]:
+        """Give each stretch of speech: the sample it ends at, its seconds, what was heard."""
         with native_errors():
             spans = speech_spans(samples)
-            if task == "transcribe":
-                self.speech_sec += sum(end - start for start, end in spans) / SAMPLE_RATE
             for start, end in spans:
+                if offset + end <= at.sample:
+                    continue
                 language = self.language = self.language or self._detected(samples, spans)
-                speech = samples[start:end]
-                for heard in self.model.hear(speech, language, task, words=self.job["words"]):
-                    yield end, heard.moved(start / SAMPLE_RATE)
+                words = self.job["words"]
+                heard = self.model.hear(samples[start:end], language, at.task, words=words)
+                moved = [one.moved((offset + start) / SAMPLE_RATE) for one in heard]
+                yield end, (end - start) / SAMPLE_RATE, moved
 
     def _detected(self, samples: Samples, spans: list[tuple[int, int]]) -> str:
         """Listen to the longest stretch: a short "yes" tells little about its language."""
         start, end = max(spans, key=lambda span: span[1] - span[0])
         return self.model.detect(samples[start:end])
 
-    def _accepted(self, heard: Heard, channel: int) -> bool:
-        if not heard.text.strip():
-            return False
-        if compression_ratio(heard.text) <= MAX_COMPRESSION_RATIO:
-            return True
-        place = {"start": heard.start, "end": heard.end, "channel": channel}
-        self.rejected.append({**place, "reason": "repetition_loop"})
-        return False
+    def _judged(self, found: list[Heard], channel: int, *, many: bool) -> Facts:
+        """Take what was heard, and name what is rejected and why."""
+        segments, rejected = [], []
+        for heard in found:
+            if not heard.text.strip():
+                continue
+            if compression_ratio(heard.text) <= MAX_COMPRESSION_RATIO:
+                segments.append(self._described(heard, channel, many=many))
+            else:
+                place = {"start": heard.start, "end": heard.end, "channel": channel}
+                rejected.append({**place, "reason": "repetition_loop"})
+        return {"segments": segments, "rejected": rejected}
 
-    def _described(self, heard: Heard, channel: int, *, many: bool) -> dict[str, Any]:
+    def _described(self, heard: Heard, channel: int, *, many: bool) -> Facts:
         agent = channel == self.job["agent_channel"]
         return {
             "start": round(heard.start, 3),
