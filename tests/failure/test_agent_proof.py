@@ -111,7 +111,7 @@ async def test_a_hang_behind_healthy_endpoints() -> None:
         assert (await app.client.get("/health/ready")).json()["degraded"] == {"agent": reason}
         body = (await app.client.get("/health")).json()
         assert (body["status"], body["circuits"]) == ("degraded", [])
-        of_agent = [one for one in body["last_failures"] if one["source"] == "agent"]
+        of_agent = [one for one in body["last_failures"] if one["source"] == "vllm"]
         assert [one["error_type"] for one in of_agent] == ["TimeoutError"]
         llm.script = TOKEN
         await until(app, "ok")
