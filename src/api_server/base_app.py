@@ -67,6 +67,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(service.readiness.watch)
+        if app.state.checks:
+            tasks.start_soon(service.agent_proof.watch, service.agent.probe)
         try:
             yield
         finally:
@@ -100,10 +102,13 @@ async def live() -> dict[str, str]:
 
 @_health.get("/health/ready", responses={503: {"model": ReadyResponse}})
 async def ready(service: Wired, response: Response) -> ReadyResponse:
-    """503 until a real backend has recognised a known clip, and again when it cannot any more."""
+    """503 until a real backend has recognised a known clip, and again when it cannot any more.
+
+    An LLM server that fails is told in ``degraded`` and changes no status.
+    """
     reason = service.readiness.reason
     response.status_code = 200 if reason is None else 503
-    return ReadyResponse(ready=reason is None, reason=reason)
+    return ReadyResponse(ready=reason is None, reason=reason, degraded=service.agent_proof.trouble)
 
 
 @_health.get("/metrics", response_class=PlainTextResponse)

@@ -30,11 +30,10 @@ class CanaryFailed(EngineError):
 
 
 class LastFailures:
-    """An observer that keeps the latest failures, and each agent's latest outcome."""
+    """An observer that keeps the latest failures."""
 
     def __init__(self) -> None:
         self._failures: deque[dict[str, Any]] = deque(maxlen=KEPT_FAILURES)
-        self._agents: dict[str, str] = {}
 
     def __call__(self, event: Event) -> None:
         """Keep what ``/health`` shows."""
@@ -49,17 +48,10 @@ class LastFailures:
                     "message": failure.message,
                 }
             )
-        if event.stage == Stage.AGENT and event.kind == "settled" and event.outcome:
-            state = "failing" if event.outcome.is_dummy else "ok"
-            self._agents[str(event.detail["url"])] = state
 
     def failures(self) -> list[dict[str, Any]]:
         """Give the latest failures, newest first."""
         return list(self._failures)
-
-    def agent(self, url: str) -> str:
-        """``ok``, ``failing`` or ``unknown`` (not called yet)."""
-        return self._agents.get(url, "unknown")
 
 
 class Readiness:

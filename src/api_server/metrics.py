@@ -82,6 +82,12 @@ class FailureMetrics:
         self._ready = Gauge(
             "stt_engine_ready", "1 while a known clip is recognised.", registry=registry
         )
+        self._agent_ready = Gauge(
+            "stt_engine_agent_ready",
+            "1 while the LLM server gives answers; absent while unknown.",
+            ["url"],
+            registry=registry,
+        )
         self._open = Gauge(
             "stt_engine_circuit_open", "1 while not closed.", ["target"], registry=registry
         )
@@ -116,11 +122,19 @@ class FailureMetrics:
                 self._factor.observe(event.elapsed_sec / heard.duration)
 
     def exposition(
-        self, queue: Admission, loaded: dict[str, bool], circuits: dict[str, bool], *, ready: bool
+        self,
+        queue: Admission,
+        loaded: dict[str, bool],
+        circuits: dict[str, bool],
+        agents: dict[str, bool],
+        *,
+        ready: bool,
     ) -> bytes:
         """Give the scrape's text, with the gauges as they are now."""
         self._depth.set(queue.waiting)
         self._work.set(queue.work_waiting_sec)
+        for url, is_ready in agents.items():
+            self._agent_ready.labels(url).set(is_ready)
         self._ready.set(ready)
         for backend, is_loaded in loaded.items():
             self._loaded.labels(backend).set(is_loaded)

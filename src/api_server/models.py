@@ -173,3 +173,4 @@ class ReadyResponse(BaseModel):
 
     ready: bool
     reason: str | None = None
+    degraded: dict[str, str] = {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import anyio.to_thread
 
+from api_server.agent_proof import AgentProof
 from api_server.analysis import CallAnalysis
 from api_server.health import LastFailures, Readiness
 from api_server.log_lines import AGENT_LINES, CIRCUIT_LINES
@@ -59,6 +60,7 @@ class Service:
     metrics: FailureMetrics
     last_failures: LastFailures
     readiness: Readiness
+    agent_proof: AgentProof
 
     @classmethod
     def of(cls, settings: Settings) -> Service:
@@ -76,7 +78,13 @@ class Service:
         )
         remote = _remote(settings, observers)
         stt = _engine(settings, observers, remote)
-        agent = _agent(settings, observers)
+        agent_proof = AgentProof(
+            settings.agent_url,
+            settings.agent_proof_sec,
+            settings.agent_proof_timeout_sec,
+            observers,
+        )
+        agent = _agent(settings, (*observers, agent_proof))
         rubric = load_rubric(settings.rubric_path or DEFAULT_RUBRIC)
         validator = get_incomplete_elements_validator(
             agent, rubric, observers, max_tokens=settings.agent_max_tokens
@@ -99,6 +107,7 @@ class Service:
                 settings.ready_proof_sec,
                 observers,
             ),
+            agent_proof,
         )
 
     def health(self, *, checks: bool = True) -> HealthResponse:
@@ -108,14 +117,13 @@ class Service:
         """
         ready = self.readiness.reason is None
         circuits = self._circuits()
-        agent_state = self.last_failures.agent(self.settings.agent_url)
+        agent = self.agent_proof
         components: list[dict[str, Any]] = [
             {"name": one.name, "state": one.state, "loaded": one.loaded, "pid": one.pid}
             for one in self.stt.components()
         ]
         if checks:
-            url = self.settings.agent_url
-            components.append({"name": "agent", "state": agent_state, "url": url})
+            components.append({"name": "agent", "url": agent.url, **asdict(agent.now)})
         components.append(
             {
                 "name": "queue",
@@ -125,7 +133,7 @@ class Service:
                 "realtime_factor": round(self.admission.factor, 3),
             }
         )
-        checks_fail = checks and agent_state == "failing"
+        checks_fail = checks and agent.now.state == "failing"
         well = ready and not checks_fail and all(one.state == "closed" for one in circuits)
         return HealthResponse(
             status="healthy" if well else "degraded",
@@ -141,8 +149,11 @@ class Service:
         """Give the Prometheus text."""
         loaded = {one.name: one.loaded for one in self.stt.components() if one.name != "audio"}
         circuits = {one.target: one.state != "closed" for one in self._circuits()}
+        agent = self.agent_proof
+        known = agent.now.state != "unknown"
+        agents = {agent.url: agent.now.state == "ok"} if known else {}
         ready = self.readiness.reason is None
-        return self.metrics.exposition(self.admission, loaded, circuits, ready=ready)
+        return self.metrics.exposition(self.admission, loaded, circuits, agents, ready=ready)
 
     def _circuits(self) -> tuple[CircuitSnapshot, ...]:
         remote = self.remote.circuits.snapshots() if self.remote else ()

@@ -136,6 +136,13 @@ class Settings(BaseSettings):
     agent_connect_timeout_sec: float = Field(3.0, gt=0)
     """Time for one connection attempt to an LLM server, or to STT_REMOTE_URL."""
 
+    agent_proof_sec: float = Field(60.0, ge=0, allow_inf_nan=False)
+    """How long an answer of the LLM server proves that it works; after that, and while it fails, it
+    is asked for one token this often. 0: never."""
+
+    agent_proof_timeout_sec: float = Field(20.0, gt=0, allow_inf_nan=False)
+    """Time for that token."""
+
     circuit_failure_threshold: int = Field(5, ge=1)
     """Consecutive failures of an LLM server that open its circuit."""
 

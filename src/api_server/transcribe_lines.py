@@ -68,25 +68,34 @@ TRANSCRIBE_LINES: Table = {
 CANARY = "canary"
 """``source`` of the events of recognising the built-in clip."""
 
+AGENT_PROOF = "agent"
+"""``source`` of the events of asking the LLM server for one token."""
+
 
 def _ready(event: Event) -> str:
     return f"준비 완료 (확인 음성 인식 성공, {event.elapsed_sec:.1f}초)"
 
 
+def _agent_failing(event: Event) -> str:
+    return f"LLM 확인 실패 ({event.detail['url']}): {cause_of(event)}"
+
+
+def _agent_well(event: Event) -> str:
+    return f"LLM 정상 복구 ({event.detail['url']}, {event.elapsed_sec:.1f}초)"
+
+
+def _health(level: int, source: str, words: Callable[[Event], str]) -> Line:
+    return Line("HealthCheck", level, _at(source, words))
+
+
 HEALTH_LINES: Table = {
     (Stage.HEALTH, "settled"): (
-        Line(
-            "HealthCheck",
-            logging.INFO,
-            lambda event: _ready(event) if event.source == CANARY else None,
-        ),
+        _health(logging.INFO, CANARY, _ready),
+        _health(logging.INFO, AGENT_PROOF, _agent_well),
     ),
     (Stage.HEALTH, "failed"): (
-        Line(
-            "HealthCheck",
-            logging.ERROR,
-            lambda event: f"준비 안 됨: {cause_of(event)}" if event.source == CANARY else None,
-        ),
+        _health(logging.ERROR, CANARY, lambda event: f"준비 안 됨: {cause_of(event)}"),
+        _health(logging.ERROR, AGENT_PROOF, _agent_failing),
     ),
 }
 """``[HealthCheck]``."""

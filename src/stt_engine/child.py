@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from stt_engine.backends.native import native_errors
+from stt_engine.guardian import die_with_parent
 from stt_engine.outcome import Attempts, Stage
 
 Facts = dict[str, Any]
@@ -141,6 +142,7 @@ def _memory_mb() -> float | None:
 def main() -> None:
     """Serve the parent until it hangs up."""
     role, descriptor, memory_mb = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    die_with_parent()
     _bounded(memory_mb)
     pipe = _Pipe(Connection(descriptor))
     threading.Thread(target=pipe.beat, daemon=True).start()

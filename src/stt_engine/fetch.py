@@ -24,6 +24,7 @@ from typing import Protocol
 from stt_engine.catalogue import CatalogueEntry, Manifest, Package, PinnedFile, sha256_of, size_of
 from stt_engine.errors import ModelFetchFailed, NotApplicable
 from stt_engine.fetch_child import LISTING
+from stt_engine.guardian import kept
 
 Progress = Callable[[int, int], None]
 """Told ``(done, of)`` in bytes while files arrive."""
@@ -246,12 +247,14 @@ def run_child(command: list[str], environment: dict[str, str], watch: Watch) -> 
     log = watch.job.partial / "log"
     with (
         log.open("wb") as out,
-        subprocess.Popen(  # noqa: S603 - our own file, no shell
-            [sys.executable, "-P", str(_CHILD), *command],
-            stdin=subprocess.PIPE,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
+        kept(
+            lambda: subprocess.Popen(  # noqa: S603 - our own file, no shell
+                [sys.executable, "-P", str(_CHILD), *command],
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+            )
         ) as child,
     ):
         try:

@@ -1,7 +1,8 @@
 """The process that downloads: ``hub REQUEST`` or ``pip ARGUMENTS``. Run by ``fetch``, by its path.
 
 It is a process so that a source that hangs can be ended. It ends itself as soon as its standard
-input closes, that is, when its parent is gone, so that no two of them ever write one file.
+input closes, that is, when its parent is gone, so that no two of them ever write one file; the
+kernel ends it where it cannot (see ``guardian``).
 
 Unlike ``snapshot_download``, which since huggingface_hub 2 starts an unfinished file over in each
 process, it appends to what an earlier process left. A failure is one line on standard error and
@@ -34,6 +35,7 @@ _RANGE_NOT_SATISFIABLE = 416
 def main() -> None:
     """Do what the command line says."""
     sys.excepthook = _one_line
+    _guarded()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     kind, *arguments = sys.argv[1:]
     if kind == "pip":
@@ -41,6 +43,13 @@ def main() -> None:
         runpy.run_module("pip", run_name="__main__", alter_sys=True)
     else:
         fetch_from_hub(json.loads(arguments[0]))
+
+
+def _guarded() -> None:
+    sys.path.append(str(Path(__file__).resolve().parents[1]))  # started by its path
+    from stt_engine.guardian import die_with_parent  # noqa: PLC0415 - see above
+
+    die_with_parent()
 
 
 def _end_with_parent() -> None:

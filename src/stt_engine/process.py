@@ -3,7 +3,7 @@
 The parent talks to it in length-prefixed JSON over a socket pair (no pickle: the child reads
 hostile files). The child sends a heartbeat every second from a thread of its own; silence longer
 than ``stall_timeout_sec`` means that it is stopped or wedged, and it is ended. Should the parent
-die, the next heartbeat fails and the child ends itself.
+die, the next heartbeat fails and the child ends itself (see :mod:`stt_engine.guardian`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from stt_engine.errors import WorkerDied
+from stt_engine.guardian import kept
 from stt_engine.log import get_logger
 
 Payload = Mapping[str, Any]
@@ -134,14 +135,16 @@ def _thread(target: Callable[[], None], name: str) -> threading.Thread:
 
 
 def _started(role: str, descriptor: int, limits: WorkerLimits) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - our own module, no shell
-        _command(role, descriptor, limits),
-        pass_fds=(descriptor,),
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is the parent's to handle
+    return kept(
+        lambda: subprocess.Popen(  # noqa: S603 - our own module, no shell
+            _command(role, descriptor, limits),
+            pass_fds=(descriptor,),
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is the parent's to handle
+        )
     )
 
 

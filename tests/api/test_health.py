@@ -67,6 +67,7 @@ async def test_missing_model(tmp_path: Path) -> None:
         assert response.json() == {
             "ready": False,
             "reason": "no backend could load a model (see the log)",
+            "degraded": {},
         }
         assert (await app.client.get("/health/live")).json() == {"status": "alive"}
         health = await app.client.get("/health")
@@ -231,6 +232,7 @@ NAMES = (
     "stt_engine_queue_wait_seconds",
     "stt_engine_refusals_total",
     "stt_engine_ready",
+    "stt_engine_agent_ready",
     "stt_engine_model_loaded",
     "stt_engine_circuit_open",
 )

@@ -31,6 +31,7 @@ from tests.support.containers import (
     wait_healthy,
 )
 
+READY = {"ready": True, "reason": None, "degraded": {}}
 HEALTHY_CALL = [
     "INFO - [Transcribe] STT 처리 시작",
     "INFO - [Transcribe] 음성 파일 로드 시작 (/app/audio/test.wav)",
@@ -108,8 +109,11 @@ def test_its_log_lines_in_their_order(local: Stack) -> None:
 def test_health_of_each(local: Stack) -> None:
     assert get(LLM, "/health").status_code == 200
     for container in (API, STT):
-        assert get(container, "/health").json()["status"] == "healthy"
-        assert get(container, "/health/ready").json() == {"ready": True, "reason": None}
+        awaited(  # the LLM server may have come up after the API server asked it
+            lambda name=container: get(name, "/health").json()["status"] == "healthy",
+            f"{container} is healthy",
+        )
+        assert get(container, "/health/ready").json() == READY
 
 
 def test_the_model_is_loaded_by_hand_in_the_container(local: Stack) -> None:

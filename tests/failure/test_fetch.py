@@ -411,8 +411,9 @@ def test_ten_processes_fetch_once(hub: Hub, tmp_path: Path) -> None:
     assert any(["noted", LOCK] in seen for seen in waited)
 
 
+@pytest.mark.parametrize("stopped", [False, sys.platform == "linux"])
 def test_a_killed_fetch_leaves_no_process_and_is_taken_up_again(
-    hub: Hub, events: list[Event], tmp_path: Path
+    hub: Hub, events: list[Event], tmp_path: Path, *, stopped: bool
 ) -> None:
     hub.block_sec = 0.1
     process = start(tmp_path)
@@ -420,6 +421,8 @@ def test_a_killed_fetch_leaves_no_process_and_is_taken_up_again(
     wait_until(lambda: part.exists() and part.stat().st_size > 300_000)
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
+    for child in children if stopped else ():
+        child.suspend()
     process.send_signal(signal.SIGKILL)
     process.communicate()
     psutil.wait_procs(children, timeout=5)

@@ -26,6 +26,7 @@ from api_server.metrics import FailureMetrics
 from api_server.models import (
     AnalyzeResponse,
     HealthResponse,
+    ReadyResponse,
     RecognitionResponse,
     TranscribeResponse,
 )
@@ -44,7 +45,7 @@ from tests.support.sounds import first_seconds
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "models/Systran_faster-whisper-base"
-PAIRS = ("README", "docs/local-development", "docs/fallback", "docs/logging")
+PAIRS = ("README", "docs/local-development", "docs/fallback", "docs/logging", "docs/operations")
 """Documents that are there in English (``.md``) and in Korean (``.ko.md``)."""
 
 LINE_MODULES = (log, stt_lines, fetch_lines, log_lines, transcribe_lines, validation_lines)
@@ -153,7 +154,13 @@ def _flat(routes: object) -> Iterator[Route | APIRoute]:
 
 
 def test_every_field_is_told() -> None:
-    models = (TranscribeResponse, AnalyzeResponse, HealthResponse, RecognitionResponse)
+    models = (
+        TranscribeResponse,
+        AnalyzeResponse,
+        HealthResponse,
+        ReadyResponse,
+        RecognitionResponse,
+    )
     fields = {name for model in models for name in model.model_fields}
     found = {*validator.ValidationResult.__annotations__, *validator.ElementDict.__annotations__}
     for app in (create_app(Settings(_env_file=None)), create_stt_app(Settings(_env_file=None))):

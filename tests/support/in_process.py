@@ -114,6 +114,7 @@ async def running(
         "stt_model_path": whisper_base(),
         "agent_allowed_hosts": ["127.0.0.1"],
         "ready_interval_sec": 0.05,
+        "agent_proof_sec": 0,
         "log_file": None,
         **settings,
     }

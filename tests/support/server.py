@@ -55,6 +55,7 @@ def environment(folder: Path, **settings: object) -> dict[str, str]:
         "LOG_FILE": folder / "api-server.log",
         "AGENT_ALLOWED_HOSTS": "127.0.0.1",
         "READY_INTERVAL_SEC": 0.2,
+        "AGENT_PROOF_SEC": 0,
         "COLUMNS": 200,
         "NO_COLOR": 1,
         "TERM": "dumb",

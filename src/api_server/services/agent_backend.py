@@ -173,24 +173,17 @@ class AgentBackend:
     ) -> Readiness:
         """Find out whether an agent can answer: one token of a real completion, under a deadline.
 
-        A health endpoint proves nothing: vLLM's stays 200 while its engine hangs. The circuits
-        neither see nor stop a probe.
+        A health endpoint proves nothing: vLLM's stays 200 while its engine hangs. A probe is not a
+        call: no observer is told of it, and the circuits neither see nor stop it.
         """
         request = AgentRequest("ping", url, request_format, timeout_sec, max_tokens=1)
         source = _TYPES.get(request_format, "external")
-        attempts = Attempts(Stage.HEALTH, self._observers, detail=_facts(request))
+        attempts = Attempts(Stage.HEALTH)
         with attempts.of(source), self._within(timeout_sec):
             reply = await self._exchange(address_of(url, request_format), request, _read_probe)
-            outcome = attempts.settle(reply.model, source)
-            return Readiness(ready=True, elapsed_sec=outcome.elapsed_sec, model=reply.model)
+            return Readiness(attempts.settle(reply, source).elapsed_sec, reply.model)
         failed = attempts.settle(None, DUMMY)
-        cause = failed.failures[0]
-        return Readiness(
-            ready=False,
-            elapsed_sec=failed.elapsed_sec,
-            error=cause.message,
-            error_type=cause.error_type,
-        )
+        return Readiness(failed.elapsed_sec, failure=failed.cause)
 
     async def _answer(self, request: AgentRequest, attempts: Attempts) -> AgentAnswer:
         address = address_of(request.url, request.request_format)

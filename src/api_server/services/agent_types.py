@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
-from stt_engine.outcome import Outcome
+from stt_engine.outcome import Failure, Outcome
 
 RequestFormat = Literal["prompt_based", "text_only"]
 
@@ -55,11 +55,24 @@ class AgentAnswer:
 class Readiness:
     """Whether an agent could answer one short question just now, and if not, why."""
 
-    ready: bool
     elapsed_sec: float
     model: str | None = None
-    error: str | None = None
-    error_type: str | None = None
+    failure: Failure | None = None
+
+    @property
+    def ready(self) -> bool:
+        """True where it answered."""
+        return self.failure is None
+
+    @property
+    def error(self) -> str | None:
+        """What went wrong, in words."""
+        return self.failure.message if self.failure else None
+
+    @property
+    def error_type(self) -> str | None:
+        """What went wrong, by its name in the taxonomy."""
+        return self.failure.error_type if self.failure else None
 
 
 class AgentBackendResponse(TypedDict):
