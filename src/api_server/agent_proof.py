@@ -45,10 +45,18 @@ class AgentProof:
             0: nothing is asked, and the last call tells the state.
         timeout_sec: bound of one question.
         observers: told when the agent begins to fail, and when it is well again.
+        wanted: ask from the start; else only after the first call, since a server that nobody
+            has named and no call has asked may not be there at all.
     """
 
     def __init__(
-        self, url: str, interval_sec: float, timeout_sec: float, observers: Iterable[Observer]
+        self,
+        url: str,
+        interval_sec: float,
+        timeout_sec: float,
+        observers: Iterable[Observer],
+        *,
+        wanted: bool = True,
     ) -> None:
         self.url = safe_url(url)
         self.now = AgentState()
@@ -57,6 +65,9 @@ class AgentProof:
         self._timeout_sec = timeout_sec
         self._observers = tuple(observers)
         self._answered_at = -math.inf
+        self._wanted = anyio.Event()
+        if wanted:
+            self._wanted.set()
 
     @property
     def trouble(self) -> dict[str, str]:
@@ -70,6 +81,7 @@ class AgentProof:
         cause = event.outcome.cause if event.outcome.is_dummy else None
         if event.detail["url"] != self.url:
             return
+        self._wanted.set()
         if cause is None:
             self._well(event.elapsed_sec)
         elif not self._interval_sec:
@@ -78,6 +90,7 @@ class AgentProof:
     async def watch(self, probe: Probe) -> None:
         """Ask for ever, but not while calls are answered."""
         asked = -math.inf
+        await self._wanted.wait()
         while self._interval_sec:
             rest = self._due(asked) - time.monotonic()
             if rest > 0:

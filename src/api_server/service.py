@@ -83,6 +83,7 @@ class Service:
             settings.agent_proof_sec,
             settings.agent_proof_timeout_sec,
             observers,
+            wanted="vllm_api_url" in settings.model_fields_set,
         )
         agent = _agent(settings, (*observers, agent_proof))
         rubric = load_rubric(settings.rubric_path or DEFAULT_RUBRIC)

@@ -138,7 +138,8 @@ class Settings(BaseSettings):
 
     agent_proof_sec: float = Field(60.0, ge=0, allow_inf_nan=False)
     """How long an answer of the LLM server proves that it works; after that, and while it fails, it
-    is asked for one token this often. 0: never."""
+    is asked for one token this often. 0: never. Where VLLM_API_URL is not set, nothing is asked
+    before the first check of a call."""
 
     agent_proof_timeout_sec: float = Field(20.0, gt=0, allow_inf_nan=False)
     """Time for that token."""

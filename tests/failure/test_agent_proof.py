@@ -16,6 +16,9 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from api_server.agent_proof import AgentProof
+from api_server.services.agent_types import Readiness
+from stt_engine.outcome import DUMMY, Event, Failure, Outcome, Stage
 from tests.support import fault_server as fault
 from tests.support.fault_server import Exchange, FaultServer, Script, answer, completion
 from tests.support.in_process import NEVER, Running, running
@@ -95,6 +98,29 @@ async def test_an_answer_is_a_proof_and_not_a_call() -> None:
         assert body["metrics"]["agent_total_count"] == 0
         assert body["circuits"] == []
         assert (await app.client.get("/health/ready")).json()["degraded"] == {}
+
+
+async def test_an_agent_that_nobody_named_is_not_asked_before_the_first_call() -> None:
+    """A server without any LLM is healthy; the first check shows that one is wanted."""
+    asked: list[str] = []
+
+    async def probe(url: str, _timeout_sec: float) -> Readiness:
+        asked.append(url)
+        return Readiness(0.01)
+
+    url = "http://llm/v1/chat/completions"
+    proof = AgentProof(url, PROOF_SEC, 1.0, (), wanted=False)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(proof.watch, probe)
+        await anyio.wait_all_tasks_blocked()
+        assert (asked, proof.now.state) == ([], "unknown")
+        dummy = Outcome(None, DUMMY, (Failure(Stage.AGENT, "vllm", "ConnectionError", "x", 0.0),))
+        proof(Event(Stage.AGENT, "settled", DUMMY, outcome=dummy, detail={"url": url}))
+        with anyio.fail_after(30):
+            while proof.now.state != "ok":  # noqa: ASYNC110 - it has no event
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+    assert asked[0] == url
 
 
 async def test_a_hang_behind_healthy_endpoints() -> None:
