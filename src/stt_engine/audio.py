@@ -53,6 +53,12 @@ _UNKNOWN_LENGTH = 0x7FFFF000
 _RATES = range(1_000, 768_001)
 """Sample rates of real recorders; a damaged one makes FFmpeg's resampler run for ever."""
 
+_MAX_CHUNKS = 1_000
+"""Chunks before the samples of a WAV file; recorders write a handful, a hostile file millions."""
+
+_FMT_BYTES = 40
+"""The longest ``fmt`` chunk there is; one that says more would have us take gigabytes."""
+
 _TOLERATED_SEC = 0.5
 _TOLERATED_SHARE = 0.02
 
@@ -274,7 +280,10 @@ def _declared_wav_seconds(file: BinaryIO) -> float | None:
     byte_rate = 0
     found = None
     if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-        while len(chunk := file.read(8)) == 8:  # noqa: PLR2004 - a chunk header
+        for _ in range(_MAX_CHUNKS):
+            chunk = file.read(8)
+            if len(chunk) < 8:  # noqa: PLR2004 - a chunk header
+                break
             name, length = struct.unpack("<4sI", chunk)
             if name == b"data":
                 present = size - file.tell()
@@ -282,11 +291,13 @@ def _declared_wav_seconds(file: BinaryIO) -> float | None:
                 cut = byte_rate and 0 <= present < length < _UNKNOWN_LENGTH
                 found = length / byte_rate if cut else None
                 break
+            after = file.tell() + length + length % 2
             if name == b"fmt ":
-                body = file.read(length + length % 2)
+                body = file.read(min(length, _FMT_BYTES))
                 byte_rate = struct.unpack_from("<I", body, 8)[0] if len(body) >= 16 else 0  # noqa: PLR2004
-            else:
-                file.seek(length + length % 2, os.SEEK_CUR)
+            file.seek(after)
+        else:
+            raise NotAudio(f"a WAV file with more than {_MAX_CHUNKS} chunks before its samples")
     file.seek(0)
     return found
 
