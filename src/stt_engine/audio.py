@@ -11,7 +11,7 @@ import os
 import stat
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +20,7 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.codec.codec import Codec, UnknownCodecError
 from av.container import InputContainer
 
 from stt_engine.errors import (
@@ -39,6 +40,17 @@ DEMUXERS = (
     "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,tta,voc,w64,wav,wv"
 )
 """FFmpeg demuxers that hold their own samples; none of them follows a reference elsewhere."""
+
+
+def _sound_decoders() -> Iterator[str]:
+    for name in sorted(av.codecs_available):
+        with suppress(UnknownCodecError):  # an encoder only
+            if Codec(name, "r").type == "audio":
+                yield name
+
+
+DECODERS = ",".join(_sound_decoders())
+"""No other is opened while FFmpeg looks around: a small cover picture unpacks to gigabytes."""
 
 _SAME_CHANNELS = 1e-3
 """Two channels whose difference has less than this share of their energy (-30 dB) are one."""
@@ -131,7 +143,11 @@ def _container(file: BinaryIO) -> Iterator[InputContainer]:
                 av.open(
                     file,
                     mode="r",
-                    options={"format_whitelist": DEMUXERS, "protocol_whitelist": ""},
+                    options={
+                        "format_whitelist": DEMUXERS,
+                        "protocol_whitelist": "",
+                        "codec_whitelist": DECODERS,
+                    },
                     metadata_errors="ignore",
                 )
             )
