@@ -95,6 +95,7 @@ def decode(path: Path, folder: Path, limits: AudioLimits) -> Decoded:
         declared = _declared_wav_seconds(file)
         with _container(file) as container:
             stream = _audio_stream(container)
+            _check_length(_declared_seconds(container, stream, file), limits)
             writer = _write(stream, container, folder, limits)
             declared = declared or _declared_seconds(container, stream, file)
             _check_whole(writer, declared)
@@ -277,6 +278,7 @@ def _declared_seconds(
 
 def _has_frame_count(file: BinaryIO) -> bool:
     """Tell whether an mp3 has a Xing, Info or VBRI header; without one its length is a guess."""
+    place = file.tell()  # FFmpeg reads on from here
     file.seek(0)
     head = file.read(10)
     if head[:3] == b"ID3":
@@ -286,6 +288,7 @@ def _has_frame_count(file: BinaryIO) -> bool:
         file.seek(10 + size)
         head = b""
     head += file.read(4096)
+    file.seek(place)
     return any(tag in head for tag in (b"Xing", b"Info", b"VBRI"))
 
 
@@ -318,11 +321,24 @@ def _declared_wav_seconds(file: BinaryIO) -> float | None:
     return found
 
 
+def _tolerated(declared: float) -> float:
+    return max(_TOLERATED_SEC, declared * _TOLERATED_SHARE)
+
+
+def _check_length(declared: float | None, limits: AudioLimits) -> None:
+    """Refuse at once what after hours of decoding would be either too long or cut."""
+    if declared is not None and declared - _tolerated(declared) > limits.max_duration_sec:
+        raise AudioTooLong(
+            f"{declared:.0f} s by its header, longer than {limits.max_duration_sec:g} s, "
+            "which is the limit"
+        )
+
+
 def _check_whole(writer: _Writer, declared: float | None) -> None:
     if declared is None:
         return
     missing = declared - writer.duration
-    if missing > max(_TOLERATED_SEC, declared * _TOLERATED_SHARE):
+    if missing > _tolerated(declared):
         raise AudioTruncated(
             f"the file ends after {writer.duration:.1f} s of the {declared:.1f} s that its header "
             "declares; send the whole recording"
