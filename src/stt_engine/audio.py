@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.codec.codec import Codec, UnknownCodecError
@@ -51,6 +52,9 @@ def _sound_decoders() -> Iterator[str]:
 
 DECODERS = ",".join(_sound_decoders())
 """No other is opened while FFmpeg looks around: a small cover picture unpacks to gigabytes."""
+
+_BETTER_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
+"""FFmpeg's own drop the pauses of a recorder that sends none (DTX), and every time after them."""
 
 _SAME_CHANNELS = 1e-3
 """Two channels whose difference has less than this share of their energy (-30 dB) are one."""
@@ -170,9 +174,20 @@ def _audio_stream(container: InputContainer) -> AudioStream:
     return stream
 
 
+def _decoder(stream: AudioStream) -> AudioCodecContext:
+    """Give the decoder of ``stream``, or a better one where this build has it."""
+    own = stream.codec_context
+    better = _BETTER_DECODERS.get(own.codec.name, "")
+    if better not in av.codecs_available:
+        return own
+    chosen = AudioCodecContext.create(better, "r")
+    chosen.sample_rate, chosen.layout = own.sample_rate, own.layout
+    return chosen
+
+
 def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
     """Decode packet by packet; a damaged packet is passed over, as every player does."""
-    packets = container.demux(stream)
+    packets, decoder = container.demux(stream), _decoder(stream)
     while True:
         try:
             packet = next(packets, None)
@@ -181,7 +196,7 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFra
         if packet is None:
             return
         try:
-            yield from packet.decode()
+            yield from decoder.decode(packet)
         except av.FFmpegError:
             continue
 
