@@ -75,6 +75,9 @@ _MAX_CHUNKS = 1_000
 _FMT_BYTES = 40
 """The longest ``fmt`` chunk there is; one that says more would have us take gigabytes."""
 
+_MAX_DAMAGED = 10_000
+"""Packets of which not one can be decoded: there is no sound to come, however many follow."""
+
 _TOLERATED_SEC = 0.5
 _TOLERATED_SHARE = 0.02
 
@@ -188,7 +191,8 @@ def _decoder(stream: AudioStream) -> AudioCodecContext:
 def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
     """Decode packet by packet; a damaged packet is passed over, as every player does."""
     packets, decoder = container.demux(stream), _decoder(stream)
-    while True:
+    damaged, heard = 0, False
+    while heard or damaged < _MAX_DAMAGED:
         try:
             packet = next(packets, None)
         except av.FFmpegError:
@@ -196,9 +200,12 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFra
         if packet is None:
             return
         try:
-            yield from decoder.decode(packet)
+            frames = decoder.decode(packet)
         except av.FFmpegError:
+            damaged += 1
             continue
+        heard = heard or bool(frames)
+        yield from frames
 
 
 class _Writer:
