@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import av
 import numpy as np
@@ -22,6 +22,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.codec.codec import Codec, UnknownCodecError
+from av.codec.context import CodecContext
 from av.container import InputContainer
 
 from stt_engine.errors import (
@@ -174,7 +175,14 @@ def _audio_stream(container: InputContainer) -> AudioStream:
     stream = container.streams.audio[0]
     if stream.codec_context is None:
         raise NotAudio(f"a {container.format.name} file with an unknown audio codec")
+    if stream.codec_context.sample_rate:  # where the header tells
+        _check_rate(stream.codec_context.sample_rate)
     return stream
+
+
+def _check_rate(rate: int) -> None:
+    if rate not in _RATES:
+        raise NotAudio(f"a sample rate of {rate} Hz")
 
 
 def _decoder(stream: AudioStream) -> AudioCodecContext:
@@ -183,7 +191,7 @@ def _decoder(stream: AudioStream) -> AudioCodecContext:
     better = _BETTER_DECODERS.get(own.codec.name, "")
     if better not in av.codecs_available:
         return own
-    chosen = AudioCodecContext.create(better, "r")
+    chosen = cast("AudioCodecContext", CodecContext.create(better, "r"))
     chosen.sample_rate, chosen.layout = own.sample_rate, own.layout
     return chosen
 
@@ -276,8 +284,7 @@ def _resampled(frames: Iterator[AudioFrame], channels: int) -> Iterator[AudioFra
         if resampler is None or found != shape:
             if resampler is not None:
                 yield from resampler.resample(None)
-            if frame.sample_rate not in _RATES:
-                raise NotAudio(f"a sample rate of {frame.sample_rate} Hz")
+            _check_rate(frame.sample_rate)
             resampler, shape = av.AudioResampler("s16p", layout, SAMPLE_RATE), found
         yield from resampler.resample(frame)
     if resampler is not None:
