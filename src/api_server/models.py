@@ -100,6 +100,8 @@ def _encodable(value: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_encodable)]
+"""What UTF-8 can write, as every answer and log line is; JSON and odd charsets can say more."""
+
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_number)]
 TimeLimit = Annotated[float, Field(ge=1, allow_inf_nan=False), BeforeValidator(_number)]
 
