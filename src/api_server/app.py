@@ -10,9 +10,10 @@ from fastapi.responses import JSONResponse
 from api_server import render
 from api_server.analysis import AgentConfig, Analysis, Call
 from api_server.base_app import REFUSALS, Wired, analysed, base_app
-from api_server.models import AnalyzeRequest, AnalyzeResponse, TranscribeResponse
+from api_server.description import PROBLEM
+from api_server.models import AnalyzeRequest, AnalyzeResponse, Text, TranscribeResponse
 from api_server.problems import Problem
-from api_server.recording import recording
+from api_server.recording import FilePath, Language, recording
 from api_server.settings import Settings
 from stt_engine.log import request_id
 from stt_engine.speech import SpeechRequest
@@ -37,18 +38,18 @@ AgentFormat = Literal["prompt_based", "text_only"]
 @router.post(
     "/transcribe",
     response_model=TranscribeResponse,
-    responses={**REFUSALS, 503: {"model": TranscribeResponse}},
+    responses={**REFUSALS, 503: {"model": TranscribeResponse, "content": PROBLEM}},
 )
 async def transcribe_v2(
     service: Wired,
     request: Request,
-    file_path: Annotated[str | None, Form(description="Path on the server")] = None,
+    file_path: FilePath = None,
     file: Annotated[UploadFile | None, "upload"] = None,
-    language: Annotated[str, Form(description="Whisper code, or 'auto'")] = "ko",
+    language: Language = "ko",
     incomplete_elements_check: Annotated[bool, Form()] = False,
-    agent_url: Annotated[str | None, Form()] = None,
+    agent_url: Annotated[Text | None, Form()] = None,
     agent_request_format: Annotated[AgentFormat, Form()] = "prompt_based",
-    chat_thread_id: Annotated[str | None, Form()] = None,
+    chat_thread_id: Annotated[Text | None, Form()] = None,
     timeout: Annotated[float | None, Form(ge=1, allow_inf_nan=False)] = None,  # noqa: ASYNC109
     strict: Annotated[bool | None, Form()] = None,
 ) -> Response:

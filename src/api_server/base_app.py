@@ -14,8 +14,9 @@ from fastapi.responses import PlainTextResponse
 from api_server import problems
 from api_server.analysis import Analysis, Call
 from api_server.caller import CLIENT_CLOSED_REQUEST, CallerGone, while_waited_for
+from api_server.description import PROBLEM, DescribedApp
 from api_server.middleware import ApiKey, BodyLimit, RequestId
-from api_server.models import HealthResponse, ProblemDocument, ReadyResponse
+from api_server.models import HealthResponse, ReadyResponse
 from api_server.problems import Problem
 from api_server.service import Service
 from api_server.services.admission import QueueFull
@@ -24,7 +25,7 @@ from stt_engine.errors import AudioRejected, InvalidRequest
 from stt_engine.version import __version__
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemDocument, "content": {problems.MEDIA_TYPE: {}}}
+    status: {"description": problems.TITLES[status], "content": PROBLEM}
     for status in (400, 401, 403, 404, 413, 415, 422, 429)
 }
 """The problem documents of an endpoint that takes a recording or a transcript."""
@@ -39,7 +40,7 @@ def base_app(settings: Settings, routers: tuple[APIRouter, ...], *, checks: bool
         RubricInvalid: the rubric file is wrong.
         ValueError: a backend's name is wrong.
     """
-    app = FastAPI(
+    app = DescribedApp(
         title="stt-engine",
         version=__version__,
         description="Speech to text for calls that says what failed instead of inventing.",

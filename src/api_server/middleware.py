@@ -15,9 +15,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api_server.problems import Problem
 from stt_engine.log import request_id
 
-_GIVEN_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+GIVEN_ID = "[A-Za-z0-9_.-]{1,64}"
+"""What an id may be made of, as a regular expression."""
+
+_GIVEN_ID = re.compile(GIVEN_ID)
 _FORM_OVERHEAD = 1024 * 1024
-_OPEN_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
+OPEN_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
+"""Asked without a key."""
 
 
 class RequestId:
@@ -119,7 +123,7 @@ class ApiKey:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through if it may."""
-        closed = scope["type"] == "http" and self._keys and scope["path"] not in _OPEN_PATHS
+        closed = scope["type"] == "http" and self._keys and scope["path"] not in OPEN_PATHS
         if closed and not self._known(Headers(scope=scope)):
             problem = Problem(
                 401,

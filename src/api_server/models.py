@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from stt_engine.speech import Segment
 
@@ -84,29 +84,59 @@ class RecognitionResponse(BaseModel):
     processing_time_sec: float = 0.0
 
 
+def _number(value: object) -> object:
+    if isinstance(value, bool | str):
+        raise ValueError("give a number")  # noqa: TRY004 - pydantic reports no TypeError
+    return value
+
+
+def _encodable(value: str) -> str:
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as exc:
+            raise ValueError("half of a surrogate pair is no character") from exc
+    return value
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+"""What UTF-8 can write, as every answer and log line is; JSON and odd charsets can say more."""
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_number)]
+TimeLimit = Annotated[float, Field(ge=1, allow_inf_nan=False), BeforeValidator(_number)]
+
+
 class AnalyzeSegment(BaseModel):
     """One turn of a transcript."""
 
     model_config = ConfigDict(extra="forbid")
 
     speaker: Literal["agent", "customer"] | None = None
-    text: str
-    start: float = Field(0.0, ge=0)
-    end: float = Field(0.0, ge=0)
-    channel: int | None = Field(None, ge=0)
+    text: Text
+    start: Seconds = 0.0
+    end: Seconds = 0.0
+    channel: Annotated[int, Field(ge=0), BeforeValidator(_number)] | None = None
 
 
 class AnalyzeRequest(BaseModel):
     """The body of ``POST /analyze``: exactly one of ``text`` and ``segments``."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["text"], "properties": {"text": {"type": "string"}}},
+                {"required": ["segments"], "properties": {"segments": {"type": "array"}}},
+            ]
+        },
+    )
 
-    text: str | None = None
+    text: Text | None = None
     segments: list[AnalyzeSegment] | None = None
-    agent_url: str | None = None
+    agent_url: Text | None = None
     agent_request_format: Literal["prompt_based", "text_only"] = "prompt_based"
-    chat_thread_id: str | None = None
-    timeout: float | None = Field(None, ge=1, allow_inf_nan=False)
+    chat_thread_id: Text | None = None
+    timeout: TimeLimit | None = None
 
     @model_validator(mode="after")
     def _one_of(self) -> AnalyzeRequest:

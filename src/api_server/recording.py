@@ -6,15 +6,35 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
 import anyio.to_thread
-from fastapi import UploadFile
+from fastapi import Form, UploadFile
+from pydantic import Field
 
 from api_server import paths
+from api_server.models import Text
 from api_server.problems import Problem
 from api_server.settings import Settings
 from stt_engine.errors import WorkspaceError
 from stt_engine.scratch import scratch_folder
+from stt_engine.speech import AUTO, LANGUAGES
+
+FilePath = Annotated[
+    Annotated[Text, Field(json_schema_extra={"minLength": 1, "pattern": r"^(?!.*://)[^\u0000]+$"})]
+    | None,
+    Form(description="Path on the server"),
+]
+"""The form field of a path; empty is none. What is wrong with one is told by :mod:`paths`."""
+
+Language = Annotated[
+    Text,
+    Form(
+        description="Whisper code, or 'auto'",
+        json_schema_extra={"enum": [AUTO, *sorted(LANGUAGES)]},
+    ),
+]
+"""The form field of a language; the engine refuses what it does not know."""
 
 
 @asynccontextmanager
@@ -31,9 +51,14 @@ async def recording(
             with scratch_folder() as folder:
                 stored = folder / "upload"
                 await anyio.to_thread.run_sync(_store, file, stored)
-                yield stored, file.filename or "upload"
+                yield stored, _shown(file.filename or "upload")
         except WorkspaceError as exc:
             raise _no_room(str(exc)) from exc
+
+
+def _shown(name: str) -> str:
+    """Replace what UTF-8 cannot write: the name is for answers and the log only."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _store(file: UploadFile, target: Path) -> None:

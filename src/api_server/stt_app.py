@@ -10,8 +10,9 @@ from fastapi.responses import JSONResponse
 from api_server import render
 from api_server.analysis import Call
 from api_server.base_app import REFUSALS, Wired, analysed, base_app
+from api_server.description import PROBLEM
 from api_server.models import RecognitionResponse
-from api_server.recording import recording
+from api_server.recording import FilePath, Language, recording
 from api_server.settings import Settings
 from stt_engine.log import request_id
 from stt_engine.speech import SpeechRequest
@@ -33,14 +34,14 @@ def create_stt_app(settings: Settings | None = None) -> FastAPI:
 @router.post(
     "/transcribe",
     response_model=RecognitionResponse,
-    responses={**REFUSALS, 503: {"model": RecognitionResponse}},
+    responses={**REFUSALS, 503: {"model": RecognitionResponse, "content": PROBLEM}},
 )
 async def recognise(
     service: Wired,
     request: Request,
-    file_path: Annotated[str | None, Form(description="Path on the server")] = None,
+    file_path: FilePath = None,
     file: Annotated[UploadFile | None, "upload"] = None,
-    language: Annotated[str, Form(description="Whisper code, or 'auto'")] = "ko",
+    language: Language = "ko",
     translate: Annotated[bool, Form(description="English in text_en too")] = False,
     word_timestamps: Annotated[bool, Form()] = False,
     agent_channel: Annotated[int | None, Form(ge=0, le=1)] = None,

@@ -12,15 +12,18 @@ import stat
 import struct
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.codec.codec import Codec, UnknownCodecError
+from av.codec.context import CodecContext
 from av.container import InputContainer
 
 from stt_engine.errors import (
@@ -41,6 +44,20 @@ DEMUXERS = (
 )
 """FFmpeg demuxers that hold their own samples; none of them follows a reference elsewhere."""
 
+
+def _sound_decoders() -> Iterator[str]:
+    for name in sorted(av.codecs_available):
+        with suppress(UnknownCodecError):  # an encoder only
+            if Codec(name, "r").type == "audio":
+                yield name
+
+
+DECODERS = ",".join(_sound_decoders())
+"""No other is opened while FFmpeg looks around: a small cover picture unpacks to gigabytes."""
+
+_BETTER_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
+"""FFmpeg's own drop the pauses of a recorder that sends none (DTX), and every time after them."""
+
 _SAME_CHANNELS = 1e-3
 """Two channels whose difference has less than this share of their energy (-30 dB) are one."""
 
@@ -56,6 +73,15 @@ _RATES = range(1_000, 768_001)
 
 _STEP_SEC = 0.2
 """How long decoding goes on before another recording may have its turn."""
+
+_MAX_CHUNKS = 1_000
+"""Chunks before the samples of a WAV file; recorders write a handful, a hostile file millions."""
+
+_FMT_BYTES = 40
+"""The longest ``fmt`` chunk there is; one that says more would have us take gigabytes."""
+
+_MAX_DAMAGED = 10_000
+"""Packets of which not one can be decoded: there is no sound to come, however many follow."""
 
 _TOLERATED_SEC = 0.5
 _TOLERATED_SHARE = 0.02
@@ -86,6 +112,7 @@ def decode(
         declared = _declared_wav_seconds(file)
         with _container(file) as container:
             stream = _audio_stream(container)
+            _check_length(_declared_seconds(container, stream, file), limits)
             yield {"estimate_sec": _estimate(container, stream), "channels": _channels(stream)}
             writer = yield from _write(stream, container, folder, limits)
             declared = declared or _declared_seconds(container, stream, file)
@@ -142,7 +169,11 @@ def _container(file: BinaryIO) -> Iterator[InputContainer]:
                 av.open(
                     file,
                     mode="r",
-                    options={"format_whitelist": DEMUXERS, "protocol_whitelist": ""},
+                    options={
+                        "format_whitelist": DEMUXERS,
+                        "protocol_whitelist": "",
+                        "codec_whitelist": DECODERS,
+                    },
                     metadata_errors="ignore",
                 )
             )
@@ -161,13 +192,32 @@ def _audio_stream(container: InputContainer) -> AudioStream:
     stream = container.streams.audio[0]
     if stream.codec_context is None:
         raise NotAudio(f"a {container.format.name} file with an unknown audio codec")
+    if stream.codec_context.sample_rate:  # where the header tells
+        _check_rate(stream.codec_context.sample_rate)
     return stream
+
+
+def _check_rate(rate: int) -> None:
+    if rate not in _RATES:
+        raise NotAudio(f"a sample rate of {rate} Hz")
+
+
+def _decoder(stream: AudioStream) -> AudioCodecContext:
+    """Give the decoder of ``stream``, or a better one where this build has it."""
+    own = stream.codec_context
+    better = _BETTER_DECODERS.get(own.codec.name, "")
+    if better not in av.codecs_available:
+        return own
+    chosen = cast("AudioCodecContext", CodecContext.create(better, "r"))
+    chosen.sample_rate, chosen.layout = own.sample_rate, own.layout
+    return chosen
 
 
 def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
     """Decode packet by packet; a damaged packet is passed over, as every player does."""
-    packets = container.demux(stream)
-    while True:
+    packets, decoder = container.demux(stream), _decoder(stream)
+    damaged, heard = 0, False
+    while heard or damaged < _MAX_DAMAGED:
         try:
             packet = next(packets, None)
         except av.FFmpegError:
@@ -175,9 +225,12 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFra
         if packet is None:
             return
         try:
-            yield from packet.decode()
+            frames = decoder.decode(packet)
         except av.FFmpegError:
+            damaged += 1
             continue
+        heard = heard or bool(frames)
+        yield from frames
 
 
 class _Writer:
@@ -256,8 +309,7 @@ def _resampled(frames: Iterator[AudioFrame], channels: int) -> Iterator[AudioFra
         if resampler is None or found != shape:
             if resampler is not None:
                 yield from resampler.resample(None)
-            if frame.sample_rate not in _RATES:
-                raise NotAudio(f"a sample rate of {frame.sample_rate} Hz")
+            _check_rate(frame.sample_rate)
             resampler, shape = av.AudioResampler("s16p", layout, SAMPLE_RATE), found
         yield from resampler.resample(frame)
     if resampler is not None:
@@ -280,6 +332,7 @@ def _declared_seconds(
 
 def _has_frame_count(file: BinaryIO) -> bool:
     """Tell whether an mp3 has a Xing, Info or VBRI header; without one its length is a guess."""
+    place = file.tell()  # FFmpeg reads on from here
     file.seek(0)
     head = file.read(10)
     if head[:3] == b"ID3":
@@ -289,6 +342,7 @@ def _has_frame_count(file: BinaryIO) -> bool:
         file.seek(10 + size)
         head = b""
     head += file.read(4096)
+    file.seek(place)
     return any(tag in head for tag in (b"Xing", b"Info", b"VBRI"))
 
 
@@ -299,7 +353,10 @@ def _declared_wav_seconds(file: BinaryIO) -> float | None:
     byte_rate = 0
     found = None
     if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-        while len(chunk := file.read(8)) == 8:  # noqa: PLR2004 - a chunk header
+        for _ in range(_MAX_CHUNKS):
+            chunk = file.read(8)
+            if len(chunk) < 8:  # noqa: PLR2004 - a chunk header
+                break
             name, length = struct.unpack("<4sI", chunk)
             if name == b"data":
                 present = size - file.tell()
@@ -307,20 +364,35 @@ def _declared_wav_seconds(file: BinaryIO) -> float | None:
                 cut = byte_rate and 0 <= present < length < _UNKNOWN_LENGTH
                 found = length / byte_rate if cut else None
                 break
+            after = file.tell() + length + length % 2
             if name == b"fmt ":
-                body = file.read(length + length % 2)
+                body = file.read(min(length, _FMT_BYTES))
                 byte_rate = struct.unpack_from("<I", body, 8)[0] if len(body) >= 16 else 0  # noqa: PLR2004
-            else:
-                file.seek(length + length % 2, os.SEEK_CUR)
+            file.seek(after)
+        else:
+            raise NotAudio(f"a WAV file with more than {_MAX_CHUNKS} chunks before its samples")
     file.seek(0)
     return found
+
+
+def _tolerated(declared: float) -> float:
+    return max(_TOLERATED_SEC, declared * _TOLERATED_SHARE)
+
+
+def _check_length(declared: float | None, limits: AudioLimits) -> None:
+    """Refuse at once what after hours of decoding would be either too long or cut."""
+    if declared is not None and declared - _tolerated(declared) > limits.max_duration_sec:
+        raise AudioTooLong(
+            f"{declared:.0f} s by its header, longer than {limits.max_duration_sec:g} s, "
+            "which is the limit"
+        )
 
 
 def _check_whole(writer: _Writer, declared: float | None) -> None:
     if declared is None:
         return
     missing = declared - writer.duration
-    if missing > max(_TOLERATED_SEC, declared * _TOLERATED_SHARE):
+    if missing > _tolerated(declared):
         raise AudioTruncated(
             f"the file ends after {writer.duration:.1f} s of the {declared:.1f} s that its header "
             "declares; send the whole recording"

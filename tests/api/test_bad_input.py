@@ -413,6 +413,27 @@ async def test_analyze_body_too_large(client: httpx2.AsyncClient) -> None:
     assert_problem(declared, 413, "larger than")
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"segments": [{"text": "x", "end": 1e999}]}', "finite"),
+        ('{"segments": [{"text": "x", "end": NaN}]}', "finite"),
+        ('{"segments": [{"text": "x", "start": "1"}]}', "give a number"),
+        ('{"segments": [{"text": "x", "channel": false}]}', "give a number"),
+        ('{"text": "x", "timeout": true}', "give a number"),
+        (r'{"segments": [{"text": "\ud800"}]}', "surrogate"),
+        (r'{"text": "x\ud800"}', "surrogate"),
+        (r'{"text": "x", "chat_thread_id": "\udfff"}', "surrogate"),
+    ],
+)
+async def test_what_no_answer_could_give_back(
+    body: str, words: str, client: httpx2.AsyncClient
+) -> None:
+    """JSON can say infinity and half a character; evidence quotes both, and then no answer can."""
+    headers = {"Content-Type": "application/json"}
+    assert_problem(await client.post("/analyze", content=body, headers=headers), 400, words)
+
+
 async def test_recording_too_long(tmp_path: Path) -> None:
     path = sounds.sine(tmp_path / "long.wav", 3.0)
     settings = {"stt_model_path": tmp_path / "missing", "audio_max_duration_sec": 2.0}
