@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from stt_engine.speech import Segment
 
@@ -79,9 +79,22 @@ class RecognitionResponse(BaseModel):
     segments: list[Segment] = []
     attempts: list[dict[str, Any]] = []
     provenance: dict[str, Any] = {}
-    timings: dict[str, float] = {}
+    timings: dict[str, FiniteFloat] = {}
     request_id: str | None = None
     processing_time_sec: float = 0.0
+
+
+def _whole(text: str) -> str:
+    """Refuse half a character (a surrogate that stands alone): no answer could repeat it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise ValueError("half a character (a lone surrogate); send valid Unicode") from exc
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole)]
+"""Text that can be sent on and answered with."""
 
 
 class AnalyzeSegment(BaseModel):
@@ -90,9 +103,9 @@ class AnalyzeSegment(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     speaker: Literal["agent", "customer"] | None = None
-    text: str
-    start: float = Field(0.0, ge=0)
-    end: float = Field(0.0, ge=0)
+    text: Text
+    start: FiniteFloat = Field(0.0, ge=0)
+    end: FiniteFloat = Field(0.0, ge=0)
     channel: int | None = Field(None, ge=0)
 
 
@@ -101,11 +114,11 @@ class AnalyzeRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    text: str | None = None
+    text: Text | None = None
     segments: list[AnalyzeSegment] | None = None
     agent_url: str | None = None
     agent_request_format: Literal["prompt_based", "text_only"] = "prompt_based"
-    chat_thread_id: str | None = None
+    chat_thread_id: Text | None = None
     timeout: float | None = Field(None, ge=1, allow_inf_nan=False)
 
     @model_validator(mode="after")
