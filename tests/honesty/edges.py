@@ -13,7 +13,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from stt_engine import errors
-from stt_engine.speech import DecodedAudio, Segment, SpeechRequest, Transcript
+from stt_engine.speech import (
+    DecodedAudio,
+    Segment,
+    SpeechOutcome,
+    SpeechRequest,
+    Transcript,
+)
 from tests.honesty.calls import Call, Failed, Heard, Line
 
 NAMED_BY_THE_REQUEST = {
@@ -46,6 +52,13 @@ UNFORESEEN: dict[str, type[Exception]] = {
 TAXONOMY = {
     name: cls for name, cls in errors.all_errors().items() if cls.__module__ == errors.__name__
 }
+CONTRADICTIONS: dict[str, tuple[str, SpeechOutcome]] = {
+    "hollow": ("", "speech"),
+    "blank": (" \n", "speech"),
+    "mute": ("아무도 하지 않은 말", "no_speech"),
+}
+"""Transcripts that cannot be: a recogniser that gives one has failed."""
+
 FAULTS = sorted({**TAXONOMY, **UNFORESEEN})
 TAGS = {"remote": "r", "faster-whisper": "f", "transformers": "t", "openai-whisper": "o"}
 GATE_SEC = 5.0
@@ -79,6 +92,12 @@ class Edges:
 
     def recogniser(self, name: str, *_args: object, **_options: object) -> FakeRecogniser:
         return FakeRecogniser(name, self)
+
+    def pass_gate(self) -> None:
+        """Wait while recognition is held up; nobody ending it is a failure of the test."""
+        held = not self.gate.wait(GATE_SEC)
+        self.gate.set()
+        assert not held, "nobody opened the gate"
 
     def behave(self, mode: str, source: str, call: Call) -> None:
         if mode in {"ok", "silence"}:
@@ -124,9 +143,11 @@ class FakeRecogniser:
     def stop(self) -> None: ...
 
     def transcribe(self, request: SpeechRequest, audio: DecodedAudio) -> Transcript:
-        assert self._edges.gate.wait(GATE_SEC), "nobody opened the gate"
+        self._edges.pass_gate()
         call = self._edges.call_of(int(audio.files[0].read_bytes()))
         mode = call.recognisers.get(self.name, "ok")
+        if mode in CONTRADICTIONS:
+            return self._contradiction(call, mode, audio)
         self._edges.behave(mode, self.name, call)
         silent = mode == "silence" or not call.lines
         call.heard = Heard(
@@ -136,6 +157,12 @@ class FakeRecogniser:
             call.rejected,
         )
         return self._transcript(call.heard, request, audio)
+
+    def _contradiction(self, call: Call, mode: str, audio: DecodedAudio) -> Transcript:
+        text, outcome = CONTRADICTIONS[mode]
+        words = f"outcome {outcome} with {len(text)} characters"
+        call.failed.append(Failed(self.name, "TranscriptionFailed", words))
+        return Transcript(text, "ko", audio.duration, outcome)
 
     def _transcript(self, heard: Heard, request: SpeechRequest, audio: DecodedAudio) -> Transcript:
         return Transcript(

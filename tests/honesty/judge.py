@@ -54,6 +54,7 @@ class Judge:
 
     def pronounce(self) -> None:
         """Assert that the answer is true."""
+        assert self.response.status_code != 500, "no answer at all: the call is lost"
         if self.call.analyze is None and self.refusal:
             self._refused(self.refusal)
             return

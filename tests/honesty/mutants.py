@@ -95,6 +95,12 @@ RECOGNITION = (
         "the caller's mistake becomes a dummy",
     ),
     Mutant(
+        "stt_engine/speech.py",
+        'if (self.outcome == "speech") != bool(self.text.strip()):',
+        'if self.outcome == "failed" and self.text:',
+        "speech without a word is a success",
+    ),
+    Mutant(
         _ADMISSION,
         "if self.inside >= self._slots + self._max_waiting:",
         "if self.inside < 0:",
@@ -200,6 +206,12 @@ AGENT = (
         'if finish != "stop":',
         'if finish == "content_filter":',
         "an answer that was cut is an answer",
+    ),
+    Mutant(
+        _PROMPTS,
+        "        refuse_half_characters(found)\n",
+        "",
+        "half a character in the LLM's words takes the whole answer with it",
     ),
     Mutant(
         _FORMATS,

@@ -23,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 import api_server
 from tests.honesty.calls import UTTERANCES, Call, Heard, Line
-from tests.honesty.edges import FAULTS, TAGS
+from tests.honesty.edges import CONTRADICTIONS, FAULTS, TAGS
 from tests.honesty.llm import MODES, MOVES, READS
 from tests.honesty.world import LONGEST_REST_SEC, RECOVERY_SEC, WAITING, World
 
@@ -31,7 +31,7 @@ EXPLORED = int(os.environ.get("HONESTY_EXAMPLES", "0"))
 MUTANT = os.environ.get("HONESTY_SOURCES")
 """Folder of the sources that are to be judged, where they are not this checkout's."""
 
-HEARING = st.one_of(st.just("ok"), st.just("silence"), st.sampled_from(FAULTS))
+HEARING = st.one_of(st.just("ok"), st.just("silence"), st.sampled_from([*FAULTS, *CONTRADICTIONS]))
 DECODING = st.one_of(st.just("ok"), st.just("ok"), st.sampled_from(FAULTS))
 SAYING = st.one_of(st.just("answers"), st.sampled_from(MODES))
 

@@ -73,9 +73,8 @@ class World:
         self._stack = ExitStack()
         self._stack.enter_context(stamina.set_testing(True, attempts=3, cap=True))
         self.app = self._made(remote=remote)
-        self.client = httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=self.app), base_url="http://test", timeout=None
-        )
+        transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
+        self.client = httpx2.AsyncClient(transport=transport, base_url="http://test", timeout=None)
 
     def _made(self, *, remote: bool) -> Any:
         agent = partial(
