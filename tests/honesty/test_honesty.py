@@ -23,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 import api_server
 from tests.honesty.calls import UTTERANCES, Call, Heard, Line
-from tests.honesty.edges import CONTRADICTIONS, FAULTS, TAGS
+from tests.honesty.edges import CONTRADICTIONS, FAULTS, SKIPPED, TAGS
 from tests.honesty.llm import MODES, MOVES, READS
 from tests.honesty.world import LONGEST_REST_SEC, RECOVERY_SEC, WAITING, World
 
@@ -31,7 +31,12 @@ EXPLORED = int(os.environ.get("HONESTY_EXAMPLES", "0"))
 MUTANT = os.environ.get("HONESTY_SOURCES")
 """Folder of the sources that are to be judged, where they are not this checkout's."""
 
-HEARING = st.one_of(st.just("ok"), st.just("silence"), st.sampled_from([*FAULTS, *CONTRADICTIONS]))
+BREAKING = st.one_of(
+    st.sampled_from(sorted(CONTRADICTIONS)),
+    st.sampled_from(sorted(SKIPPED)),
+    st.sampled_from(FAULTS),
+)
+HEARING = st.one_of(st.just("ok"), st.just("silence"), BREAKING)
 DECODING = st.one_of(st.just("ok"), st.just("ok"), st.sampled_from(FAULTS))
 SAYING = st.one_of(st.just("answers"), st.sampled_from(MODES))
 
@@ -115,11 +120,11 @@ class Honesty(RuleBasedStateMachine):
     ) -> None:
         self.world.send(self._call(spoken, asked, decoder=decoder, recognisers=modes, check=check))
 
-    @rule(spoken=SPOKEN, asked=ASKED, fault=st.sampled_from(FAULTS), llm=SAYING)
+    @rule(spoken=SPOKEN, asked=ASKED, faults=st.lists(BREAKING, min_size=4, max_size=4), llm=SAYING)
     def a_call_finds_nobody_to_hear_it(
-        self, spoken: dict[str, Any], asked: dict[str, Any], fault: str, llm: str
+        self, spoken: dict[str, Any], asked: dict[str, Any], faults: list[str], llm: str
     ) -> None:
-        broken = dict.fromkeys(TAGS, fault)
+        broken = dict(zip(TAGS, faults, strict=True))
         self.world.send(self._call(spoken, asked, recognisers=broken, llm=llm))
 
     @rule(spoken=SPOKEN, asked=ASKED, llm=SAYING, plain=st.booleans())
