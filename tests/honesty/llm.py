@@ -172,15 +172,16 @@ CHOICES: dict[str, tuple[dict[str, object], str, str]] = {
     "cut": ({"finish_reason": "length"}, "TruncatedAnswer", "finish_reason=length"),
     "filtered": ({"finish_reason": "content_filter"}, "TruncatedAnswer", "content_filter"),
     "unfinished": ({"finish_reason": None}, "TruncatedAnswer", "finish_reason"),
-    "refusal": ({"message": {"content": "{}", "refusal": "no"}}, "InvalidAnswer", "refusal"),
-    "no words": ({"message": {"content": None}}, "EmptyAnswer", "비어 있음"),
-    "blank": ({"message": {"content": " \n"}}, "EmptyAnswer", "비어 있음"),
-    "not text": ({"message": {"content": {"a": 1}}}, "InvalidAnswer", "글이 아님"),
+    "refusal": ({"refusal": "no"}, "InvalidAnswer", "refusal"),
+    "no words": ({"content": None}, "EmptyAnswer", "비어 있음"),
+    "blank": ({"content": " \n"}, "EmptyAnswer", "비어 있음"),
+    "not text": ({"content": {"a": 1}}, "InvalidAnswer", "글이 아님"),
 }
 """Chat completions that are well-formed and hold no whole answer (``prompt_based`` only)."""
 
 OTHERS = ("answers", "hangs", "dies", "packed", "no model")
-MODES = (*OTHERS, *UNUSABLE, *HTTP, *RAISED, *BODIES, *CHOICES)
+KINDS = (OTHERS, CHOICES, UNUSABLE, HTTP, RAISED, BODIES)
+"""Every way of answering, by kind."""
 
 
 class FakeLlm:
@@ -261,11 +262,12 @@ class FakeLlm:
         return self._completion(call, text)
 
     def _completion(self, call: Call, text: str) -> httpx2.Response:
-        choice: dict[str, object] = {"message": {"content": text}, "finish_reason": "stop"}
+        whole: dict[str, object] = {"content": text, "refusal": None, "finish_reason": "stop"}
         if call.llm in CHOICES:
             changed, error_type, words = CHOICES[call.llm]
-            choice |= changed
+            whole |= changed
             call.said = Said(error_type=error_type, words=words)
+        choice = {"finish_reason": whole.pop("finish_reason"), "message": whole}
         return httpx2.Response(200, json={"model": f"said-{call.marker}", "choices": [choice]})
 
 

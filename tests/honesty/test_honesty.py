@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -24,8 +25,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 import api_server
 from tests.honesty.calls import UTTERANCES, Call, Heard, Line
 from tests.honesty.edges import CONTRADICTIONS, FAULTS, SKIPPED, TAGS
-from tests.honesty.llm import MODES, MOVES, READS
-from tests.honesty.world import LONGEST_REST_SEC, RECOVERY_SEC, WAITING, World
+from tests.honesty.llm import KINDS, MOVES, READS
+from tests.honesty.world import LONGEST_REST_SEC, RECOVERY_SEC, THRESHOLD, WAITING, World
+
+pytestmark = pytest.mark.timeout(900)  # half a minute, but on a machine that is busy elsewhere
 
 EXPLORED = int(os.environ.get("HONESTY_EXAMPLES", "0"))
 MUTANT = os.environ.get("HONESTY_SOURCES")
@@ -38,7 +41,7 @@ BREAKING = st.one_of(
 )
 HEARING = st.one_of(st.just("ok"), st.just("silence"), BREAKING)
 DECODING = st.one_of(st.just("ok"), st.just("ok"), st.sampled_from(FAULTS))
-SAYING = st.one_of(st.just("answers"), st.sampled_from(MODES))
+SAYING = st.just("answers") | st.one_of(*(st.sampled_from(sorted(kind)) for kind in KINDS))
 
 SPOKEN = st.fixed_dictionaries(
     {
@@ -138,6 +141,15 @@ class Honesty(RuleBasedStateMachine):
         call.heard = Heard(lines, "speech", "caller")
         self.world.send(call)
 
+    @rule(spoken=SPOKEN, asked=ASKED, mode=st.sampled_from(["500", "reset", "not JSON", "hangs"]))
+    def an_agent_fails_and_recovers(
+        self, spoken: dict[str, Any], asked: dict[str, Any], mode: str
+    ) -> None:
+        for _ in range(THRESHOLD + 1):
+            self.world.send(self._call(spoken, asked, llm=mode))
+        self.world.rest(LONGEST_REST_SEC)
+        self.world.send(self._call(spoken, asked, llm="answers"))
+
     @rule(many=st.lists(st.tuples(SPOKEN, ASKED, SAYING), min_size=2, max_size=3))
     def calls_come_together(self, many: list[Any]) -> None:
         self.world.send(*(self._call(spoken, asked, llm=llm) for spoken, asked, llm in many))
@@ -155,7 +167,7 @@ def _untimed(line: Line) -> Line:
 
 TestHonesty = Honesty.TestCase
 TestHonesty.settings = settings(
-    max_examples=EXPLORED or 80,
+    max_examples=EXPLORED or 60,
     stateful_step_count=25,
     deadline=None,
     derandomize=not EXPLORED,

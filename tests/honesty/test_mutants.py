@@ -26,7 +26,7 @@ _BROKEN = re.compile(
 
 Run = tuple[int, str]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def _judged(sources: Path) -> Run:
@@ -46,7 +46,7 @@ def _judged(sources: Path) -> Run:
         },
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=850,
         check=False,
     )
     return done.returncode, done.stdout + done.stderr
