@@ -36,8 +36,9 @@ demo: models ## a tour of the promises: healthy, LLM killed, model gone, both
 test: models ## the tests
 	@$(BIN)/pytest
 
-test-e2e: models ## the slower tests: whole programs, 200 calls in a row, a real LLM
+test-e2e: models ## the slower tests: whole programs, 200 calls in a row, a real LLM, kept defects
 	@STT_SOAK=1 $(BIN)/pytest -m "slow or not slow" tests/e2e tests/failure/test_stt_soak.py
+	@$(BIN)/pytest -m slow tests/honesty
 	@$(BIN)/pytest -m slow tests/api tests/failure --ignore tests/failure/test_stt_soak.py
 
 test-torch: models ## the tests of the torch backends, where a CPU build of torch can be had

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    model_validator,
+)
 
 from stt_engine.speech import Segment
 
@@ -79,7 +87,7 @@ class RecognitionResponse(BaseModel):
     segments: list[Segment] = []
     attempts: list[dict[str, Any]] = []
     provenance: dict[str, Any] = {}
-    timings: dict[str, float] = {}
+    timings: dict[str, FiniteFloat] = {}
     request_id: str | None = None
     processing_time_sec: float = 0.0
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from stt_engine.errors import TranscriptionFailed
 from stt_engine.turns import Ticket
 
 SpeechOutcome = Literal["speech", "no_speech", "failed"]
@@ -108,6 +109,15 @@ class Transcript:
     provenance: dict[str, object] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     backend: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself: a speech without words would be an empty success.
+
+        Raises:
+            TranscriptionFailed: ``text`` and ``outcome`` do not agree.
+        """
+        if (self.outcome == "speech") != bool(self.text.strip()):
+            raise TranscriptionFailed(f"outcome {self.outcome} with {len(self.text)} characters")
 
 
 def silence(request: SpeechRequest, duration: float = 0.0) -> Transcript:

@@ -173,6 +173,25 @@ async def test_bad_bodies(given: dict[str, Any], words: str, client: httpx2.Asyn
     assert re.search(words, response.json()["detail"]), response.text
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"text": "\\ud83d"}',
+        b'{"text": "x", "chat_thread_id": "\\ud83d"}',
+        b'{"segments": [{"text": "\\ud83d"}]}',
+        b'{"segments": [{"text": "x", "start": 1e999}]}',
+        b'{"segments": [{"text": "x", "end": NaN}]}',
+    ],
+)
+async def test_what_no_answer_could_repeat(raw: bytes, client: httpx2.AsyncClient) -> None:
+    """Half a character, or no finite time: refused at the door, not met while answering."""
+    response = await client.post(
+        "/analyze", content=raw, headers={"Content-Type": "application/json"}
+    )
+    assert response.status_code == 400
+    assert response.json()["type"] == "urn:stt-engine:problem:bad-field"
+
+
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe"])
 async def test_not_json(raw: bytes, client: httpx2.AsyncClient) -> None:
     response = await client.post(

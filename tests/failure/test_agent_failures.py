@@ -93,6 +93,11 @@ ANSWERS = {
     "blank text": (answer(200, completion(" \n")), "EmptyAnswer", "비어 있음"),
     "not text": (answer(200, completion(7)), "InvalidAnswer", "int"),  # type: ignore[arg-type]
     "surrogate": (answer(200, completion("\ud800")), "InvalidAnswer", "surrogate"),
+    "surrogate in a name": (
+        answer(200, {**completion("{}"), "model": "\ud800"}),
+        "InvalidAnswer",
+        "surrogate",
+    ),
     "cut": (answer(200, completion("반만", "length")), "TruncatedAnswer", "finish_reason=length"),
     "no finish": (answer(200, completion("반만", None)), "TruncatedAnswer", "finish_reason=없음"),
     "zipped": (

@@ -7,6 +7,7 @@ answers that no version of ours gives come from a socket server of the tests.
 from __future__ import annotations
 
 import io
+import math
 import os
 import signal
 import wave
@@ -204,6 +205,11 @@ BAD = {
     "cut JSON": (answer(200, b'{"success": true, "te'), "RemoteSttInvalid"),
     "another shape": (answer(200, {"transcript": "hello"}), "RemoteSttInvalid"),
     "speech without words": (answer(200, {**GOOD, "text": ""}), "RemoteSttInvalid"),
+    "speech without a letter": (answer(200, {**GOOD, "text": " \n"}), "RemoteSttInvalid"),
+    "time that is no number": (
+        answer(200, {**GOOD, "timings": {"total_sec": math.nan}}),
+        "RemoteSttInvalid",
+    ),
     "words without speech": (answer(200, {**GOOD, "outcome": "no_speech"}), "RemoteSttInvalid"),
     "success that failed": (answer(200, {**GOOD, "outcome": "failed"}), "RemoteSttInvalid"),
     "half the recording": (answer(200, {**GOOD, "duration": 0.9}), "RemoteSttInvalid"),

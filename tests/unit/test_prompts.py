@@ -212,6 +212,7 @@ BAD = {
     "not asked": answer([*ASKED, "advertising.content"]),
     "duplicate": WHOLE[:-1] + f', "{ASKED[0]}": {json.dumps(claim())}}}',
     "duplicate inside": WHOLE.replace('"status"', '"status": "violated", "status"', 1),
+    "half a character": WHOLE.replace('"reason": ""', '"reason": "\\ud83d"', 1),
     "another schema": json.dumps({"violations": [], "summary": "문제 없음"}),
     "verdicts only": json.dumps(dict.fromkeys(ASKED, "N")),
     "status outside": answer(notice__recording=claim("N")),

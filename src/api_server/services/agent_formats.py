@@ -134,11 +134,24 @@ def decode(data: bytes) -> Mapping[str, object]:
         raise EmptyAnswer("Agent 응답 본문이 비어 있음")
     try:
         body = json.loads(data)
+        refuse_half_characters(body)
     except (ValueError, RecursionError) as exc:
         raise InvalidAnswer(f"Agent 응답이 JSON이 아님 ({len(data)} bytes)") from exc
     if not isinstance(body, dict):
         raise InvalidAnswer(f"Agent 응답이 JSON 객체가 아님 ({type(body).__name__})")
     return body
+
+
+def refuse_half_characters(body: object) -> None:
+    """Refuse JSON with half a character anywhere: no answer that repeats it could be sent.
+
+    Raises:
+        InvalidAnswer: an escaped surrogate stands alone, as where a bound on a text cut a pair.
+    """
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError as exc:
+        raise InvalidAnswer("Agent 응답에 깨진 문자(surrogate)가 있음") from exc
 
 
 def read_prompt(body: Mapping[str, object]) -> Reply:
@@ -239,10 +252,6 @@ def _text_of(value: object) -> str:
         raise InvalidAnswer(f"Agent 응답의 본문이 글이 아님 ({type(value).__name__})")
     if value is None or not value.strip():
         raise EmptyAnswer("Agent 응답이 비어 있음")
-    try:
-        value.encode()
-    except UnicodeEncodeError as exc:
-        raise InvalidAnswer("Agent 응답에 깨진 문자(surrogate)가 있음") from exc
     return value
 
 

@@ -22,6 +22,7 @@ from functools import cached_property, lru_cache
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api_server.services.agent_errors import InvalidAnswer
+from api_server.services.agent_formats import refuse_half_characters
 from api_server.services.findings import PRESENT, Claim, Review, Status
 from api_server.services.rubric import Element, Kind, Language, Rubric
 from stt_engine.speech import Segment
@@ -307,9 +308,11 @@ def _unfenced(text: str) -> str:
 
 def _json(text: str) -> object:
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        found = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        refuse_half_characters(found)
     except (ValueError, RecursionError):
         raise InvalidAnswer(f"JSON이 아님 ({len(text)}자)") from None
+    return found
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -327,7 +327,7 @@ def _transcript(answer: RecognitionResponse, audio: DecodedAudio, url: str) -> T
     """Take an answer that is one, whole, and about this recording."""
     if not answer.success or answer.is_dummy:
         raise RemoteSttFailed(answer)
-    if (answer.outcome == "speech") != bool(answer.text) or answer.outcome == "failed":
+    if (answer.outcome == "speech") != bool(answer.text.strip()) or answer.outcome == "failed":
         raise RemoteSttInvalid(f"outcome {answer.outcome} with {len(answer.text)} characters")
     slack = max(_SLACK_SEC, audio.duration * _SLACK_SHARE)
     if abs(answer.duration - audio.duration) > slack:

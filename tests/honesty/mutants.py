@@ -1,0 +1,363 @@
+"""Small deliberate defects, as data: each is a way of lying that the honesty machine must see.
+
+``old`` stands exactly once in ``file`` (below ``src``); where it does not any more, the run fails,
+so that no mutant rots unseen. Add one for every new promise.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """One defect; ``breaks`` says which promise."""
+
+    file: str
+    old: str
+    new: str
+    breaks: str
+
+
+_ENGINE, _OUTCOME = "stt_engine/engine.py", "stt_engine/outcome.py"
+_APP, _RENDER, _ANALYSIS = "api_server/app.py", "api_server/render.py", "api_server/analysis.py"
+_METRICS = "api_server/metrics.py"
+_SERVICES = "api_server/services"
+_ADMISSION, _CIRCUIT = f"{_SERVICES}/admission.py", f"{_SERVICES}/circuit.py"
+_BACKEND, _FORMATS = f"{_SERVICES}/agent_backend.py", f"{_SERVICES}/agent_formats.py"
+_PROMPTS, _VALIDATOR = f"{_SERVICES}/prompts.py", f"{_SERVICES}/validator.py"
+_FINDINGS, _EVIDENCE = f"{_SERVICES}/findings.py", f"{_SERVICES}/evidence.py"
+
+RECOGNITION = (
+    Mutant(
+        _ENGINE,
+        '"success": not outcome.is_dummy,',
+        '"success": True,',
+        "a recognition that failed is a success",
+    ),
+    Mutant(
+        _ENGINE,
+        '"is_dummy": outcome.is_dummy,',
+        '"is_dummy": False,',
+        "a dummy does not say that it is one",
+    ),
+    Mutant(
+        _ENGINE,
+        '"error_type": cause.error_type if cause else None,',
+        '"error_type": "DummyFallback" if cause else None,',
+        "the dummy destroys the type of the real error",
+    ),
+    Mutant(
+        _ENGINE,
+        '"error": cause.message if cause else None,',
+        '"error": None,',
+        "the real error is swallowed",
+    ),
+    Mutant(
+        _ENGINE,
+        "heard = backend.transcribe(request, audio)",
+        'heard = vars(self).setdefault("_kept", backend.transcribe(request, audio))',
+        "a call is answered with the transcript of an earlier one",
+    ),
+    Mutant(
+        _ENGINE,
+        "return attempts.settle(silence(request, duration), DUMMY)",
+        'return attempts.settle(Transcript("네", "ko", duration, "speech"), "faster-whisper")',
+        "words are invented where nobody could recognise any",
+    ),
+    Mutant(
+        _ENGINE,
+        '"backend": heard.backend or outcome.source,',
+        '"backend": outcome.source,',
+        "a remote engine's recogniser is not named",
+    ),
+    Mutant(
+        _OUTCOME,
+        "return next(iter(real or self.failures), None)",
+        "return next(reversed(real or self.failures), None)",
+        "not the real cause is named, but the last one",
+    ),
+    Mutant(
+        _OUTCOME,
+        "if not failure.skipped]",
+        "]",
+        "a library that is not installed hides the real cause",
+    ),
+    Mutant(
+        _OUTCOME,
+        "            self.failures.append(failure)",
+        "            self.failures[:] = [failure]",
+        "earlier attempts are forgotten",
+    ),
+    Mutant(
+        _ANALYSIS,
+        "return self._stt.recognise(speech, (AudioRejected, InvalidRequest))",
+        "return self._stt.recognise(speech, (InvalidRequest,))",
+        "the caller's mistake becomes a dummy",
+    ),
+    Mutant(
+        "stt_engine/speech.py",
+        'if (self.outcome == "speech") != bool(self.text.strip()):',
+        'if self.outcome == "failed" and self.text:',
+        "speech without a word is a success",
+    ),
+    Mutant(
+        _ADMISSION,
+        "if self.inside >= self._slots + self._max_waiting:",
+        "if self.inside < 0:",
+        "a full queue refuses nobody",
+    ),
+)
+ANSWER = (
+    Mutant(
+        _APP,
+        'headers = {"X-STT-Degraded": degraded} if degraded else {}',
+        "headers: dict[str, str] = {}",
+        "a degraded answer does not say so",
+    ),
+    Mutant(
+        _APP,
+        "if checked.value.agent.is_dummy:",
+        "if False:",
+        "a degraded analysis does not say so",
+    ),
+    Mutant(
+        _APP,
+        "status = 503 if degraded and strict else 200",
+        "status = 200",
+        "strict is forgotten",
+    ),
+    Mutant(
+        _APP,
+        "strict = service.settings.strict if strict is None else strict",
+        "strict = bool(strict)",
+        "the server's strictness is forgotten",
+    ),
+    Mutant(
+        _RENDER,
+        '("stt", analysis.heard.is_dummy),',
+        '("stt", False),',
+        "failed recognition is not told as degraded",
+    ),
+    Mutant(
+        _RENDER,
+        'partial = analysis.check_degraded and heard["success"]',
+        "partial = False",
+        "a partial failure does not say so",
+    ),
+    Mutant(
+        _RENDER,
+        'told = f"{cause.error_type}: {cause.message}" if cause else "원인 미상"',
+        'told = "원인 미상"',
+        "the cause of a partial failure is missing",
+    ),
+    Mutant(
+        _RENDER,
+        'return {"missing": missing.split(","), "revision": 1} if missing else None',
+        "return None",
+        "nothing says what has to be completed",
+    ),
+    Mutant(
+        _ANALYSIS,
+        "return self.checked is not None and self.checked.value.agent.is_dummy",
+        "return False",
+        "a check that failed is a check that was made",
+    ),
+    Mutant(
+        _ANALYSIS,
+        'return heard.outcome == "speech" and not heard.provenance.get("rejected_segments")',
+        "return True",
+        "absence is stated though a part of the call was not heard",
+    ),
+    Mutant(
+        _METRICS,
+        'sample.labels["source"] == "dummy"',
+        'sample.labels["source"] == "failed"',
+        "dummies are counted as successes",
+    ),
+)
+AGENT = (
+    Mutant(
+        _BACKEND,
+        "return attempts.settle(dummy, DUMMY)",
+        "return attempts.settle(dummy, source)",
+        "the dummy's words are an agent's answer",
+    ),
+    Mutant(
+        _BACKEND,
+        "if not response.is_success:",
+        "if response.is_redirect:",
+        "an error page is read as an answer",
+    ),
+    Mutant(
+        _BACKEND,
+        "reply = await _RETRYING(rule, self._exchange, address, request, read_prompt)",
+        "reply = vars(self).setdefault("
+        '"_kept", await _RETRYING(rule, self._exchange, address, request, read_prompt))',
+        "a call is checked with the answer to an earlier one",
+    ),
+    Mutant(
+        _BACKEND,
+        "with anyio.fail_after(limit) as scope:",
+        "with anyio.CancelScope() as scope:",
+        "a call has no deadline",
+    ),
+    Mutant(
+        _FORMATS,
+        'if finish != "stop":',
+        'if finish == "content_filter":',
+        "an answer that was cut is an answer",
+    ),
+    Mutant(
+        _PROMPTS,
+        "        refuse_half_characters(found)\n",
+        "",
+        "half a character in the LLM's words takes the whole answer with it",
+    ),
+    Mutant(
+        _FORMATS,
+        'if message.get("refusal"):',
+        "if False:",
+        "a refusal is an answer",
+    ),
+    Mutant(
+        _CIRCUIT,
+        "if self._state is CircuitState.OPEN and self._clock() >= self._until:",
+        "if self._state is CircuitState.OPEN and self._clock() < 0:",
+        "an agent that recovered is called unreachable for ever",
+    ),
+    Mutant(
+        _CIRCUIT,
+        "            permit.success()",
+        "            permit.failure()",
+        "a healthy agent is called unreachable",
+    ),
+    Mutant(
+        _PROMPTS,
+        "if missing or unknown:",
+        "if unknown:",
+        "an answer that leaves elements out is whole",
+    ),
+    Mutant(
+        _PROMPTS,
+        "if len(found) != len(pairs):",
+        "if not pairs:",
+        "of two answers to one question one is taken",
+    ),
+    Mutant(
+        _PROMPTS,
+        'return fenced["body"] if fenced else text',
+        'return fenced["body"] if fenced else text[text.find("{") : text.rfind("}") + 1]',
+        "JSON is fished out of any prose",
+    ),
+)
+FINDINGS = (
+    Mutant(
+        _VALIDATOR,
+        'return None if result["is_agent_dummy"] and not result["established"] else result',
+        "return result",
+        "a list of nothing looks like an analysis",
+    ),
+    Mutant(
+        _VALIDATOR,
+        "return self.has_transcript and not self.agent.is_dummy",
+        "return not self.agent.is_dummy",
+        "an analysis of nothing is a success",
+    ),
+    Mutant(
+        _VALIDATOR,
+        'reason = (cause.message if cause else "Agent 응답 없음") if agent.is_dummy else None',
+        'reason = "Agent 응답 없음" if agent.is_dummy else None',
+        "the agent's dummy does not name its cause",
+    ),
+    Mutant(
+        _VALIDATOR,
+        '"agent_analysis": None if agent.is_dummy else agent.value.text,',
+        '"agent_analysis": agent.value.text,',
+        "the dummy's words are the agent's analysis",
+    ),
+    Mutant(
+        _VALIDATOR,
+        "text=self.prompt.call_text(segments),",
+        'text=vars(self).setdefault("_kept", self.prompt.call_text(segments)),',
+        "the agent is shown an earlier call",
+    ),
+    Mutant(
+        _VALIDATOR,
+        "return tuple(s for s in call_transcript if any(char.isalnum() for char in s.text))",
+        "return tuple(s for s in call_transcript if any(char.isalnum() for char in s.text))[:4]",
+        "the agent is shown a part of the call",
+    ),
+    Mutant(
+        _FINDINGS,
+        'return Finding(element, "undetermined", Reason.AGENT_FAILED)',
+        'return Finding(element, "not_found", Reason.NOT_SAID, "llm")',
+        "a failed analysis finds nothing wrong",
+    ),
+    Mutant(
+        _FINDINGS,
+        "if not call.covers_call:",
+        "if not call.segments:",
+        "absence is stated of a call that was not heard whole",
+    ),
+    Mutant(
+        _FINDINGS,
+        'if read != "proved":',
+        'if read == "not_asked":',
+        "absence is believed of an agent that did not read",
+    ),
+    Mutant(
+        _FINDINGS,
+        "read = all(_read(",
+        "read = any(_read(",
+        "half a call is read to the end",
+    ),
+    Mutant(
+        _FINDINGS,
+        "    if evidence:\n",
+        "    if evidence or quotes:\n",
+        "a quote is trusted without looking it up",
+    ),
+    Mutant(
+        _FINDINGS,
+        "or Reason.DENIAL",
+        "or tuple(part for hit in hits for part in hit.parts)",
+        "a denial proves the statement",
+    ),
+    Mutant(
+        _FINDINGS,
+        "if claim.status != PRESENT[element.kind]:",
+        "if claim.status not in PRESENT.values():",
+        "a verdict of the other kind is turned into its opposite",
+    ),
+    Mutant(
+        _FINDINGS,
+        "if not element.applies_if:",
+        "if element.kind is None:",
+        "an agent waves a duty away",
+    ),
+    Mutant(
+        _EVIDENCE,
+        'if not (without_customer and r.speaker == "customer")',
+        'if r.speaker != "nobody"',
+        "a customer's question is the agent's promise",
+    ),
+    Mutant(
+        _EVIDENCE,
+        'return gap.strip()[:1] or " "',
+        'return ""',
+        "1.5 % is 15 %",
+    ),
+    Mutant(
+        _EVIDENCE,
+        "MIN_QUOTE_CHARS = 3",
+        "MIN_QUOTE_CHARS = 1",
+        "a syllable is evidence",
+    ),
+    Mutant(
+        _EVIDENCE,
+        'yield from self._hits(offsets[start], self._after(end), "normalised")',
+        'yield from self._hits(offsets[start], self._after(end), "exact")',
+        "a quote that was changed is called exact",
+    ),
+)
+MUTANTS = (*RECOGNITION, *ANSWER, *AGENT, *FINDINGS)

@@ -1,0 +1,184 @@
+"""The honesty invariant: whatever breaks and whoever lies, no answer says what is not so.
+
+A state machine makes calls of the real application (:mod:`tests.honesty.world` says what is real
+and what is faked) while recognisers, recordings and LLM servers fail, lie, and recover; after every
+answer an independent judge (:mod:`tests.honesty.judge`) compares it with what really happened.
+
+A later behaviour (findings of the rule tier, masking) is one more field of ``Call``, what the edge
+then does, and what the judge expects of it.
+
+``HONESTY_EXAMPLES=2000`` looks for new ways, at random; without it the same examples run each time.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+import api_server
+from tests.honesty.calls import UTTERANCES, Call, Heard, Line
+from tests.honesty.edges import CONTRADICTIONS, FAULTS, SKIPPED, TAGS
+from tests.honesty.llm import KINDS, MOVES, READS
+from tests.honesty.world import LONGEST_REST_SEC, RECOVERY_SEC, THRESHOLD, WAITING, World
+
+pytestmark = pytest.mark.timeout(900)  # half a minute, but on a machine that is busy elsewhere
+
+EXPLORED = int(os.environ.get("HONESTY_EXAMPLES", "0"))
+MUTANT = os.environ.get("HONESTY_SOURCES")
+"""Folder of the sources that are to be judged, where they are not this checkout's."""
+
+BREAKING = st.one_of(
+    st.sampled_from(sorted(CONTRADICTIONS)),
+    st.sampled_from(sorted(SKIPPED)),
+    st.sampled_from(FAULTS),
+)
+HEARING = st.one_of(st.just("ok"), st.just("silence"), BREAKING)
+DECODING = st.one_of(st.just("ok"), st.just("ok"), st.sampled_from(FAULTS))
+SAYING = st.just("answers") | st.one_of(*(st.sampled_from(sorted(kind)) for kind in KINDS))
+
+SPOKEN = st.fixed_dictionaries(
+    {
+        "lines": st.lists(st.sampled_from(sorted(UTTERANCES)), unique=True, max_size=9).map(tuple),
+        "stereo": st.booleans(),
+    }
+)
+ASKED = st.fixed_dictionaries(
+    {
+        "upload": st.booleans(),
+        "strict": st.sampled_from([None, True, False]),
+        "text_only": st.booleans(),
+        "rejected": st.sampled_from([0, 0, 0, 2]),
+        "early": st.booleans(),
+        "moves": st.lists(st.sampled_from(MOVES), min_size=1, max_size=5).map(tuple),
+        "read": st.one_of(st.just("both"), st.sampled_from(READS)),
+        "fenced": st.booleans(),
+        "pace": st.integers(0, 3),
+    }
+)
+HEARERS = st.dictionaries(st.sampled_from(sorted(TAGS)), HEARING, max_size=4)
+
+
+class Honesty(RuleBasedStateMachine):
+    """The rules: the edges change, time passes, calls are made."""
+
+    @initialize(strict=st.booleans(), remote=st.booleans())
+    def start(self, *, strict: bool, remote: bool) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self.world = World(Path(self._folder.name), strict=strict, remote=remote)
+        self.llm = "answers"
+        self.hearing: dict[str, str] = {}
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.world.close()
+            self._folder.cleanup()
+
+    def _call(self, spoken: dict[str, Any], asked: dict[str, Any], **more: Any) -> Call:
+        edges = {"llm": self.llm, "recognisers": dict(self.hearing)}
+        call = Call(len(self.world.calls), **{**spoken, **asked, **edges, **more})
+        call.unnamed = call.unnamed and not call.text_only
+        self.world.calls.append(call)
+        return call
+
+    @rule(llm=SAYING, modes=HEARERS)
+    def the_edges_become(self, llm: str, modes: dict[str, str]) -> None:
+        self.llm, self.hearing = llm, modes
+
+    @rule(seconds=st.sampled_from([1.0, RECOVERY_SEC, LONGEST_REST_SEC]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.rest(seconds)
+
+    @rule()
+    def the_books_are_compared(self) -> None:
+        self.world.loop.run_until_complete(self.world.compare_books())
+
+    @rule(spoken=SPOKEN, asked=ASKED, unnamed=st.booleans())
+    def a_call_is_checked(
+        self, spoken: dict[str, Any], asked: dict[str, Any], *, unnamed: bool
+    ) -> None:
+        self.world.send(self._call(spoken, asked, unnamed=unnamed))
+
+    @rule(spoken=SPOKEN, asked=ASKED, llm=SAYING)
+    def a_call_meets_another_llm(
+        self, spoken: dict[str, Any], asked: dict[str, Any], llm: str
+    ) -> None:
+        self.world.send(self._call(spoken, asked, llm=llm))
+
+    @rule(spoken=SPOKEN, asked=ASKED, decoder=DECODING, modes=HEARERS, check=st.booleans())
+    def a_call_breaks_recognition(
+        self,
+        spoken: dict[str, Any],
+        asked: dict[str, Any],
+        decoder: str,
+        modes: dict[str, str],
+        *,
+        check: bool,
+    ) -> None:
+        self.world.send(self._call(spoken, asked, decoder=decoder, recognisers=modes, check=check))
+
+    @rule(spoken=SPOKEN, asked=ASKED, faults=st.lists(BREAKING, min_size=4, max_size=4), llm=SAYING)
+    def a_call_finds_nobody_to_hear_it(
+        self, spoken: dict[str, Any], asked: dict[str, Any], faults: list[str], llm: str
+    ) -> None:
+        broken = dict(zip(TAGS, faults, strict=True))
+        self.world.send(self._call(spoken, asked, recognisers=broken, llm=llm))
+
+    @rule(spoken=SPOKEN, asked=ASKED, llm=SAYING, plain=st.booleans())
+    def a_transcript_is_analysed(
+        self, spoken: dict[str, Any], asked: dict[str, Any], llm: str, *, plain: bool
+    ) -> None:
+        told = {**asked, "rejected": 0, "strict": None}
+        call = self._call(spoken, told, llm=llm, analyze="text" if plain else "segments")
+        call.stereo = call.stereo and not plain
+        lines = tuple(_untimed(line) if plain else line for line in call.spoken("a"))
+        call.heard = Heard(lines, "speech", "caller")
+        self.world.send(call)
+
+    @rule(spoken=SPOKEN, asked=ASKED, mode=st.sampled_from(["500", "reset", "not JSON", "hangs"]))
+    def an_agent_fails_and_recovers(
+        self, spoken: dict[str, Any], asked: dict[str, Any], mode: str
+    ) -> None:
+        for _ in range(THRESHOLD + 1):
+            self.world.send(self._call(spoken, asked, llm=mode))
+        self.world.rest(LONGEST_REST_SEC)
+        self.world.send(self._call(spoken, asked, llm="answers"))
+
+    @rule(many=st.lists(st.tuples(SPOKEN, ASKED, SAYING), min_size=2, max_size=3))
+    def calls_come_together(self, many: list[Any]) -> None:
+        self.world.send(*(self._call(spoken, asked, llm=llm) for spoken, asked, llm in many))
+
+    @rule(spoken=SPOKEN, asked=ASKED, more=st.integers(1, 2))
+    def the_queue_is_full(self, spoken: dict[str, Any], asked: dict[str, Any], more: int) -> None:
+        quiet = {"check": False, "recognisers": {}}
+        calls = [self._call(spoken, asked, **quiet) for _ in range(2 + WAITING + more)]
+        self.world.loop.run_until_complete(self.world.crowd(calls))
+
+
+def _untimed(line: Line) -> Line:
+    return Line(line.what, line.text, None, None, line.channel, line.speaker)
+
+
+TestHonesty = Honesty.TestCase
+TestHonesty.settings = settings(
+    max_examples=EXPLORED or 60,
+    stateful_step_count=25,
+    deadline=None,
+    derandomize=not EXPLORED,
+    database=None,
+    print_blob=True,
+    report_multiple_bugs=False,
+    phases=[Phase.generate] if MUTANT else [Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def test_the_sources_judged_are_the_ones_meant() -> None:
+    meant = Path(MUTANT) if MUTANT else Path(__file__).resolve().parents[2] / "src"
+    assert Path(api_server.__file__).resolve().is_relative_to(meant)
