@@ -166,8 +166,8 @@ class WhisperSTT:
                     heard = silence(request, audio.duration)
                     for backend in self._backends:
                         with attempts.of(backend.name):
-                            heard = backend.transcribe(request, audio, ticket)
-                            source = backend.name
+                            found = backend.transcribe(request, audio, ticket)
+                            heard, source = found, backend.name
                             self._release_after(backend)
                             break
                 self._quarantine.learn(request.path, attempts.failures, heard=source != DUMMY)

@@ -20,6 +20,7 @@ from stt_engine.speech import (
     SpeechRequest,
     Transcript,
 )
+from stt_engine.turns import Ticket
 from tests.honesty.calls import Call, Failed, Heard, Line
 
 NAMED_BY_THE_REQUEST = {
@@ -117,8 +118,15 @@ class FakeDecoder:
         self.worker = SimpleNamespace(state="idle", pid=None, stop=nothing, close=nothing)
 
     @contextmanager
-    def opened(self, path: Path) -> Iterator[DecodedAudio]:
+    def opened(
+        self,
+        path: Path,
+        ticket: Ticket,
+        on_estimate: Callable[[float | None, int], None],
+    ) -> Iterator[DecodedAudio]:
         call = self._edges.call_of(int(path.read_bytes()))
+        ticket.check()
+        on_estimate(call.duration, 1)
         self._edges.behave(call.decoder, "audio", call)
         yield DecodedAudio(path, call.duration, (path,), "fake")
 
@@ -142,7 +150,8 @@ class FakeRecogniser:
 
     def stop(self) -> None: ...
 
-    def transcribe(self, request: SpeechRequest, audio: DecodedAudio) -> Transcript:
+    def transcribe(self, request: SpeechRequest, audio: DecodedAudio, ticket: Ticket) -> Transcript:
+        ticket.check()
         self._edges.pass_gate()
         call = self._edges.call_of(int(audio.files[0].read_bytes()))
         mode = call.recognisers.get(self.name, "ok")

@@ -54,14 +54,16 @@ RECOGNITION = (
     ),
     Mutant(
         _ENGINE,
-        "heard = backend.transcribe(request, audio)",
-        'heard = vars(self).setdefault("_kept", backend.transcribe(request, audio))',
+        "found = backend.transcribe(request, audio, ticket)",
+        'found = vars(self).setdefault("_kept", backend.transcribe(request, audio, ticket))',
         "a call is answered with the transcript of an earlier one",
     ),
     Mutant(
         _ENGINE,
-        "return attempts.settle(silence(request, duration), DUMMY)",
-        'return attempts.settle(Transcript("네", "ko", duration, "speech"), "faster-whisper")',
+        "        return attempts.settle(heard, source)",
+        "        if source == DUMMY:\n"
+        '            heard, source = Transcript("네", "ko", 1.0, "speech"), "faster-whisper"\n'
+        "        return attempts.settle(heard, source)",
         "words are invented where nobody could recognise any",
     ),
     Mutant(
@@ -90,8 +92,8 @@ RECOGNITION = (
     ),
     Mutant(
         _ANALYSIS,
-        "return self._stt.recognise(speech, (AudioRejected, InvalidRequest))",
-        "return self._stt.recognise(speech, (InvalidRequest,))",
+        "passes = (AudioRejected, InvalidRequest, QueueFull)\n        heard",
+        "passes = (InvalidRequest, QueueFull)\n        heard",
         "the caller's mistake becomes a dummy",
     ),
     Mutant(
@@ -102,8 +104,8 @@ RECOGNITION = (
     ),
     Mutant(
         _ADMISSION,
-        "if self.inside >= self._slots + self._max_waiting:",
-        "if self.inside < 0:",
+        "if len(self._inside) >= AT_WORK + self._max_waiting:",
+        "if len(self._inside) < 0:",
         "a full queue refuses nobody",
     ),
 )
