@@ -11,7 +11,7 @@ import anyio.to_thread
 from fastapi import UploadFile
 
 from api_server import paths
-from api_server.problems import Problem
+from api_server.problems import Problem, no_room
 from api_server.settings import Settings
 from stt_engine.errors import WorkspaceError
 from stt_engine.scratch import scratch_folder
@@ -33,7 +33,7 @@ async def recording(
                 await anyio.to_thread.run_sync(_store, file, stored)
                 yield stored, file.filename or "upload"
         except WorkspaceError as exc:
-            raise _no_room(str(exc)) from exc
+            raise no_room(str(exc)) from exc
 
 
 def _store(file: UploadFile, target: Path) -> None:
@@ -42,9 +42,4 @@ def _store(file: UploadFile, target: Path) -> None:
         with target.open("wb") as stored:
             shutil.copyfileobj(file.file, stored)
     except OSError as exc:
-        raise _no_room(str(exc.strerror)) from exc
-
-
-def _no_room(why: str) -> Problem:
-    words = f"The upload could not be stored ({why}); try again later."
-    return Problem(503, "no-room", words, {"Retry-After": "30"})
+        raise no_room(str(exc.strerror)) from exc
