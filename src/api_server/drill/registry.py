@@ -1,0 +1,35 @@
+"""Which drills there are, and what no drill can make happen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from api_server.drill import (
+    agent_drills,
+    audio_drills,
+    limit_drills,
+    model_drills,
+    remote_drills,
+    worker_drills,
+)
+from api_server.drill.bench import Drill
+
+EXEMPT: Mapping[str, str] = MappingProxyType({})
+"""Error classes that cannot be made to happen here, each with the reason."""
+
+
+def drills() -> tuple[Drill, ...]:
+    """Give every drill, those of one bench together."""
+    found = (
+        *agent_drills.HEALTHY,
+        *audio_drills.DRILLS,
+        *agent_drills.DRILLS,
+        *model_drills.DRILLS,
+        *worker_drills.DRILLS,
+        *limit_drills.DRILLS,
+        *remote_drills.DRILLS,
+        *worker_drills.LAST,
+    )
+    benches = list(dict.fromkeys(one.bench.name for one in found))
+    return tuple(sorted(found, key=lambda one: benches.index(one.bench.name)))
