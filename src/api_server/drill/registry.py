@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from types import MappingProxyType
 
 from api_server.drill import (
@@ -14,6 +15,7 @@ from api_server.drill import (
     worker_drills,
 )
 from api_server.drill.bench import Drill
+from stt_engine.errors import EngineError, all_errors
 
 EXEMPT: Mapping[str, str] = MappingProxyType({})
 """Error classes that cannot be made to happen here, each with the reason."""
@@ -33,3 +35,9 @@ def drills() -> tuple[Drill, ...]:
     )
     benches = list(dict.fromkeys(one.bench.name for one in found))
     return tuple(sorted(found, key=lambda one: benches.index(one.bench.name)))
+
+
+def taxonomy() -> Mapping[str, type[EngineError]]:
+    """Give every error class of the product: those of the server too, once it is imported."""
+    import_module("api_server.service")
+    return all_errors()

@@ -14,13 +14,14 @@ from api_server.drill.bench import OVER_THERE, Bench, Drill
 from api_server.drill.fault_server import FaultServer, served
 from api_server.drill.llm import honest
 from api_server.drill.outside import agent_host, why_no_agent
+from api_server.drill.registry import taxonomy
 from api_server.drill.remote_drills import READY
 from api_server.drill.sandbox import OVERRIDES, Sandbox, Server
 from api_server.drill.scene import Bounds, Scene
 from api_server.drill.scorecard import Result
 from api_server.problems import slug_of
 from api_server.settings import Settings
-from stt_engine.errors import AudioRejected, EngineError, all_errors
+from stt_engine.errors import AudioRejected, EngineError
 
 Show = Callable[[Result], None]
 
@@ -127,7 +128,7 @@ def with_evidence(results: list[Result], missing: Sequence[str]) -> list[Result]
 
 def unseen(covers: Iterable[str], seen: set[str]) -> list[str]:
     """Give the error classes that left no trace."""
-    known = all_errors()
+    known = taxonomy()
     return [name for name in covers if not _traces(name, known) & seen]
 
 
