@@ -23,7 +23,7 @@ class DrillError(Exception):
     """The drill itself could not go on."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Target:
     """A server: where it is, and the key that it asks for."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -64,6 +65,7 @@ def _opened(bench: Bench, box: Sandbox) -> Iterator[tuple[Server, FaultServer | 
             settings["STT_REMOTE_URL"] = recogniser.base
         server = Server(box, settings)
         stack.callback(server.close)
+        server.listen()
         if bench.ready:
             server.wait_ready()
         yield server, recogniser
@@ -109,7 +111,7 @@ def _performed(one: Drill, scene: Scene, show: Show) -> list[Result]:
         return _shown([scorecard.skipped(one.name, one.promised, why)], show)
     try:
         one.run(scene)
-    except (DrillError, OSError) as exc:
+    except (DrillError, OSError, subprocess.SubprocessError) as exc:
         words = f"the drill could not go on: {exc}"
         scene.results.append(scorecard.broken(one.name, one.promised, words))
     settings = {**OVERRIDES, **one.bench.settings} if scene.sandbox else {}

@@ -50,8 +50,7 @@ _WEIGHTS = ("model.bin", "*.safetensors", "*.pt", "*.bin")
 class Sandbox:
     """A folder with everything that a server under drill reads and writes.
 
-    The model folder is a copy (hard links where the file system has them): files are replaced
-    and never written to.
+    The model folder is one of links to the real files: they are replaced and never written to.
     """
 
     def __init__(self, folder: Path, settings: Settings, llm_url: str) -> None:
@@ -65,7 +64,7 @@ class Sandbox:
         self.put_model(self.model)
 
     def put_model(self, target: Path) -> Path:
-        """Copy this deployment's model."""
+        """Put links to this deployment's model into a folder."""
         source = self.settings.stt_model_path.resolve()
         if not source.is_dir():
             raise DrillError(f"{self.settings.stt_model_path} is no model folder: fetch one first")
@@ -97,10 +96,11 @@ class Sandbox:
 
 
 def _linked(source: str, target: str) -> str:
+    real = Path(source).resolve()
     try:
-        os.link(source, target)
-    except OSError:  # another file system, or none that knows links
-        shutil.copy2(source, target)
+        os.link(real, target)
+    except OSError:  # another file system; the weights may be larger than what is free here
+        Path(target).symlink_to(real)
     return target
 
 
@@ -132,8 +132,11 @@ class Server(Target):
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         keys = sandbox.settings.api_keys
-        found = self.line(_BOUND.search, START_SEC)
-        super().__init__(found.group(1), keys[0].get_secret_value() if keys else None)
+        super().__init__("", keys[0].get_secret_value() if keys else None)
+
+    def listen(self) -> None:
+        """Wait until the server says where it listens."""
+        self.base = self.line(_BOUND.search, START_SEC).group(1)
 
     def _read(self) -> None:
         if self.process.stdout is None:
