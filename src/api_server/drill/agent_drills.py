@@ -12,6 +12,7 @@ from api_server.drill.llm import honest, lying
 from api_server.drill.processes import awaited
 from api_server.drill.promises import COMPLETE, PARTIAL, of
 from api_server.drill.scene import Scene
+from api_server.drill.scorecard import Result
 
 GRACE_SEC = 15.0
 """What finding out that an LLM server is of no use may take, besides its own time-out."""
@@ -75,13 +76,20 @@ def _circuit(scene: Scene) -> None:
     script = fault.in_turn(*[answer(500, _OUT_OF_MEMORY)] * _THRESHOLD, honest)
     with scene.agent(script) as agent:
         calls = [scene.call(quiet, agent.url, timeout="10") for _ in range(_THRESHOLD)]
-        scene.judge("five failures open it", PARTIAL, calls[-1], _bound(scene), truth)
+        opening = scene.judge("five failures open it", PARTIAL, calls[-1], _bound(scene), truth)
+        scene.check("open", _counted(opening, "opened"), "no circuit has opened")
         refused = scene.call(quiet, agent.url, timeout="10")
         scene.judge("refused at once", PARTIAL, refused, _bound(scene), truth)
         scene.check("not asked", len(agent.posts) == _THRESHOLD, "the server was asked again")
         awaited("a probe is let through", lambda: _is_due(scene, agent.base), _PROBE_SEC)
         probe = scene.call(quiet, agent.url, timeout="10")
-        scene.judge("a probe closes it", COMPLETE, probe, _bound(scene), truth)
+        closing = scene.judge("a probe closes it", COMPLETE, probe, _bound(scene), truth)
+        well = _counted(closing, "half_open") and _counted(closing, "closed")
+        scene.check("half-open, then closed", well, "no circuit was half-open and then closed")
+
+
+def _counted(result: Result, what: str) -> bool:
+    return any(f'what="{what}"' in name for name in result.metrics)
 
 
 def _is_due(scene: Scene, target: str) -> bool:

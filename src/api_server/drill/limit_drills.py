@@ -61,7 +61,11 @@ def _no_room_for_samples(scene: Scene) -> None:
 
 def _no_room_for_the_log(scene: Scene) -> None:
     """Make a call whose every line cannot be written: the log file is /dev/full."""
-    scene.judge("", RECOGNISED, scene.call())
+    answer = scene.call()
+    scene.judge("", RECOGNISED, answer)
+    told = [one for one in scene.server.records(0) if one["request_id"] == answer.request_id]
+    done = any(one["component"] == "Transcribe" for one in told)
+    scene.check("stdout has every line", done, "the call is not on stdout")
 
 
 def _queue(scene: Scene) -> None:
