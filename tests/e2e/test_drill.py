@@ -167,3 +167,15 @@ def test_list(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     assert len(ran.stdout.splitlines()) == len(drills())
+
+
+def test_a_server_that_knows_its_model(tmp_path: Path) -> None:
+    """What shows itself to be impossible there is skipped, and not taken for a failure."""
+    (tmp_path / "there").mkdir()
+    settings = {"agent_allowed_hosts": "127.0.0.1", "agent_model": "its-own"}
+    with api_server(tmp_path / "there", **settings) as server:
+        names = only("LLM names no model", "LLM answers nothing")
+        ran, results = run(tmp_path, "--url", server.base, *names)
+    assert [one["verdict"] for one in results] == ["pass", "skipped"], ran.stdout
+    assert "in its settings" in results[1]["got"]
+    assert ran.returncode == PASSED

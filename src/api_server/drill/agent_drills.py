@@ -60,6 +60,15 @@ def _redirected(scene: Scene) -> None:
         scene.check("not followed", not elsewhere.requests, "the address it names was asked")
 
 
+def _no_model(scene: Scene) -> None:
+    with scene.agent(answer(500), answer(200, {"data": []})) as agent:
+        found = scene.call(agent=agent.url, timeout="10")
+        if scene.sandbox is None and agent.posts:
+            scene.skip(PARTIAL, "that server has a model's name in its settings", "ModelUnknown")
+            return
+        scene.judge("", PARTIAL, found, _bound(scene), scene.truth(checked=True))
+
+
 def _lying(scene: Scene) -> None:
     """Honesty is the promise: the judge looks every quote up."""
     with scene.agent(lying) as agent:
@@ -144,7 +153,7 @@ DRILLS = (
     _drill("answers another schema", "InvalidAnswer", answer(200, completion('{"ok": true}'))),
     _drill("answers nothing", "EmptyAnswer", answer(200, completion(" "))),
     _drill("answers without end", "AnswerTooLarge", fault.endless),
-    _drill("names no model", "ModelUnknown", answer(500), answer(200, {"data": []})),
+    _of("LLM names no model", _no_model, ("ModelUnknown",)),
     _of("LLM redirects", _redirected, ("RedirectRefused",)),
     _of("LLM address is none", _no_address, ("AddressInvalid",)),
     _of("LLM invents a proof", _lying, promised="the invented proof is rejected"),

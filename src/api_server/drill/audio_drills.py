@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from api_server.drill import recordings
 from api_server.drill.bench import PLAIN, Drill
 from api_server.drill.fault_server import answer
-from api_server.drill.processes import stopped
+from api_server.drill.processes import send
 from api_server.drill.promises import RECOGNISED, Promise, refused
 from api_server.drill.scene import Scene
 
@@ -43,16 +44,16 @@ def _at(make: Callable[[Path], object], promise: Promise) -> Callable[[Scene], N
 def _deleted(scene: Scene) -> None:
     """Take the recording away once it was found, and before it is decoded."""
     path = recordings.spoken(scene.box.audio / "deleted.wav")
-    since = len(scene.server.lines)
-    with scene.calling(file_path=str(path)) as call, stopped(_decoder(scene)):
-        scene.server.line(lambda raw: "deleted.wav" in raw, REFUSED_SEC, since)
-        path.unlink()
+    since, decoder = len(scene.server.lines), int(scene.server.component("audio")["pid"])
+    send(decoder, signal.SIGSTOP)
+    with scene.calling(file_path=str(path)) as call:
+        try:
+            scene.server.line(lambda raw: "deleted.wav" in raw, REFUSED_SEC, since)
+            path.unlink()
+        finally:
+            send(decoder, signal.SIGCONT)
     found = call.result()
     scene.judge("", refused(404, "audio-not-found"), found, REFUSED_SEC, scene.truth(heard=False))
-
-
-def _decoder(scene: Scene) -> int:
-    return int(scene.server.component("audio")["pid"])
 
 
 def _cut(path: Path) -> Path:

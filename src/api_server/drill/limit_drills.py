@@ -6,7 +6,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from api_server.drill import recordings, scorecard
+from api_server.drill import recordings
 from api_server.drill.bench import (
     HURRIED,
     LITTLE_MEMORY,
@@ -76,9 +76,7 @@ def _queue(scene: Scene) -> None:
     refused = [one for one in answers if one.status == _BUSY]
     let_in = [one for one in answers if one.status != _BUSY]
     if not refused and scene.sandbox is None:
-        words = f"{many} calls at once did not fill its queue"
-        scene.results.append(scorecard.skipped(scene.fault, BUSY.words, words))
-        scene.seen.add("QueueFull")
+        scene.skip(BUSY, f"{many} calls at once did not fill its queue", "QueueFull")
         return
     _judge_worst(scene, "refused", BUSY, refused, _REFUSED_SEC)
     _judge_worst(scene, "let in", RECOGNISED, let_in, scene.bounds.recognition * many)

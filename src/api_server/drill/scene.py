@@ -146,6 +146,11 @@ class Scene:
             return self.add(scorecard.kept(fault, step, 0.0, 0.0))
         return self.add(scorecard.broken(fault, step, otherwise))
 
+    def skip(self, promise: Promise, why: str, cover: str) -> None:
+        """Leave out what shows itself to be impossible on a server of somebody else's."""
+        self.results.append(scorecard.skipped(self.fault, promise.words, why))
+        self.seen.add(cover)
+
     def begin(self, line: int, counted: Mapping[str, float]) -> None:
         """Take up where the drill before ended."""
         self._line, self._counted = line, counted
