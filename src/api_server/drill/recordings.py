@@ -29,12 +29,12 @@ def language() -> str:
     return str(json.loads((_ASSETS / "canary.json").read_text(encoding="utf-8"))["language"])
 
 
-def spoken(path: Path, pause_ms: int = 0) -> Path:
-    """Write the clip, with a pause at its end: another recording for whoever remembers them."""
+def spoken(path: Path, pause_ms: int = 0, times: int = 1) -> Path:
+    """Write the clip some times over, and a pause: another one for whoever remembers them."""
     raw = io.BytesIO()
     with wave.open(io.BytesIO(clip())) as source, wave.open(raw, "wb") as out:
         out.setparams(source.getparams())
-        out.writeframes(source.readframes(source.getnframes()))
+        out.writeframes(source.readframes(source.getnframes()) * times)
         out.writeframes(bytes(source.getframerate() * pause_ms // 1000 * source.getsampwidth()))
     path.write_bytes(raw.getvalue())
     return path

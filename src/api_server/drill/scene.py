@@ -80,9 +80,9 @@ class Scene:
             raise DrillError("this needs a server that asks the drill's recogniser")
         return self.recogniser
 
-    def clip(self, name: str = "clip.wav", pause_ms: int = 0) -> Path:
+    def clip(self, name: str = "clip.wav", pause_ms: int = 0, times: int = 1) -> Path:
         """Give a well recording; another ``pause_ms`` makes it another one."""
-        return recordings.spoken(self.folder / name, pause_ms)
+        return recordings.spoken(self.folder / name, pause_ms, times)
 
     def call(self, upload: Path | None = None, agent: str | None = None, **form: str) -> Answer:
         """Send a recording (the built-in clip unless told), with a check where ``agent`` is."""

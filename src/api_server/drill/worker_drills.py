@@ -44,8 +44,9 @@ def _killed(scene: Scene) -> None:
 def _hung(scene: Scene) -> None:
     recording = scene.clip(pause_ms=_PAUSE_MS["stopped"])
     pid = _recogniser(scene)
+    send(pid, signal.SIGSTOP)  # and never continued: the server has to end it
     with scene.calling(upload=recording) as call:
-        send(_at_work(scene), signal.SIGSTOP)
+        _at_work(scene)
     bound = scene.bounds.stall + scene.bounds.recognition + SLACK_SEC
     scene.judge("", HONEST, call.result(), bound)
     scene.judge("the next call", RECOGNISED, scene.call())
@@ -78,7 +79,7 @@ def _told_to_stop(scene: Scene) -> None:
 
 def _server_killed(scene: Scene) -> None:
     """Kill the server: its caller gets no answer, and nothing may be left behind."""
-    recording = scene.clip(pause_ms=_PAUSE_MS["server"])
+    recording = scene.clip(pause_ms=_PAUSE_MS["server"], times=5)
     children = descendants(scene.server.process.pid)
     with scene.calling(upload=recording) as call:
         _at_work(scene)
