@@ -8,7 +8,7 @@ TORCH  := .venv-torch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test check test-torch test-e2e serve doctor cer docs lock clean \
+.PHONY: help setup models demo test check test-torch test-e2e serve doctor drill cer docs lock clean \
 	docker-build docker-up docker-down docker-drill docker-test docker-base docker-bundle
 
 help: ## list the targets
@@ -58,6 +58,9 @@ serve: models ## the server on port 8003
 doctor: setup ## what works on this machine
 	@$(BIN)/stt-engine doctor
 
+drill: models ## break every fallback of a server of its own, for real; each answer is held to its promise
+	@$(BIN)/stt-engine drill $(DRILL)
+
 cer: models ## error rate against faster-whisper called directly (AUDIO=folder with manifest.tsv)
 	@$(BIN)/python benchmarks/error_rate.py $(AUDIO)
 
@@ -82,8 +85,8 @@ docker-up: ## build and start the containers, wait until they work (SERVICES="ap
 docker-down: ## stop and remove the containers
 	@docker/compose down
 
-docker-drill: ## break the running containers one by one; each answer is held to its promise
-	@$(PYTHON) docker/drill.py $(DRILL)
+docker-drill: setup ## break the running containers one by one; each answer is held to its promise
+	@$(BIN)/stt-engine drill --docker $(DRILL)
 
 docker-test: models ## build the images without a network, run them, break them (needs a Docker engine)
 	@if docker info >/dev/null 2>&1; then $(BIN)/pytest tests/docker; else \

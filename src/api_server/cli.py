@@ -1,4 +1,4 @@
-"""``stt-engine``: serve, transcribe, analyze, model, doctor.
+"""``stt-engine``: serve, transcribe, analyze, model, doctor, drill.
 
 Exit codes: 0 done; 1 degraded (a dummy, a failed check, nothing fetched); 2 wrong usage or input.
 """
@@ -21,6 +21,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from api_server import doctor, render, serving
 from api_server.app import create_app
+from api_server.drill.command import drill
 from api_server.models import AnalyzeRequest, AnalyzeResponse
 from api_server.service import Service
 from api_server.settings import LOOPBACK, Settings
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 models = typer.Typer(help="Fetch, verify and list models.", no_args_is_help=True)
 app.add_typer(models, name="model")
+app.command()(drill)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")]
 Cache = Annotated[Path, typer.Option("--models-dir", help="Folder that holds the models.")]
@@ -235,7 +237,9 @@ def _refusing() -> Iterator[None]:
     """Turn a setting that only its use shows to be wrong (a rubric file) into a refusal."""
     try:
         yield
-    except (ValueError, EngineError) as exc:
+    except EngineError as exc:
+        _refuse(f"{exc.error_type}: {exc}")
+    except ValueError as exc:
         _refuse(str(exc))
 
 

@@ -87,6 +87,12 @@ def of_audio(error: errors.AudioRejected, shown_path: str, real_path: str) -> Pr
     return Problem(status, slug_of(type(error)), f"{words}.{advice}")
 
 
+def no_room(why: str) -> Problem:
+    """Describe an upload that the disk cannot take."""
+    words = f"The upload could not be stored ({why}); try again later."
+    return Problem(503, "no-room", words, {"Retry-After": "30"})
+
+
 def slug_of(error: type[errors.AudioRejected]) -> str:
     """Give the end of the problem's type: ``AudioTooLong`` is ``audio-too-long``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", error.__name__).lower()
@@ -107,6 +113,8 @@ def _http(_request: Request, exc: Exception) -> JSONResponse:
     error = cast("HTTPException", exc)
     if isinstance(error.__cause__, Problem):  # a limit, met while the framework read the body
         return error.__cause__.response()
+    if isinstance(error.__cause__, OSError):  # its temporary file: no fault of the caller's
+        return no_room(str(error.__cause__.strerror)).response()
     headers = dict(error.headers or {})
     advice = HTTP_ADVICE.get(error.status_code, "").format(allow=headers.get("Allow", "another"))
     told = f"{str(error.detail).rstrip('.')}. {advice}".rstrip()

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from api_server import paths
 from api_server.models import Text
-from api_server.problems import Problem
+from api_server.problems import Problem, no_room
 from api_server.settings import Settings
 from stt_engine.errors import WorkspaceError
 from stt_engine.scratch import scratch_folder
@@ -53,7 +53,7 @@ async def recording(
                 await anyio.to_thread.run_sync(_store, file, stored)
                 yield stored, _shown(file.filename or "upload")
         except WorkspaceError as exc:
-            raise _no_room(str(exc)) from exc
+            raise no_room(str(exc)) from exc
 
 
 def _shown(name: str) -> str:
@@ -67,9 +67,4 @@ def _store(file: UploadFile, target: Path) -> None:
         with target.open("wb") as stored:
             shutil.copyfileobj(file.file, stored)
     except OSError as exc:
-        raise _no_room(str(exc.strerror)) from exc
-
-
-def _no_room(why: str) -> Problem:
-    words = f"The upload could not be stored ({why}); try again later."
-    return Problem(503, "no-room", words, {"Retry-After": "30"})
+        raise no_room(str(exc.strerror)) from exc

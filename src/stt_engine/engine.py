@@ -183,6 +183,7 @@ class WhisperSTT:
             allowed = self.limits.call_timeout(seconds, passes, len(self._backends))
             ticket.measured(seconds * channels * passes, allowed)
 
+        ticket.deadline = ticket.since + self.limits.max_wait_sec + self.limits.decode_timeout_sec
         with self._decoder.opened(request.path, ticket, measure) as audio:
             measure(audio.duration, len(audio.files))
             yield audio

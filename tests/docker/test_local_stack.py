@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -157,12 +158,14 @@ def test_the_drill(local: Stack) -> None:
     """Every fault of the walk-through, against the running containers."""
     ran = subprocess.run(
         [
-            sys.executable, ROOT / "docker" / "drill.py", "--json",
+            sys.executable, "-m", "api_server", "drill", "--docker", "--json",
             "--audio", "/app/audio/test.wav", "--timeout", "240",
         ],
         check=False,
         capture_output=True,
         text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )  # fmt: skip
     results = json.loads(ran.stdout)["results"]
     assert ran.returncode == 0, ran.stderr

@@ -1,204 +1,43 @@
-"""A raw socket server that misbehaves on demand, as no real LLM server will.
-
-A ``Script`` gets one request and its connection, and does what it likes with it.
-"""
+"""The drill's misbehaving server, as the tests use it."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import socket
-import struct
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Self
+from api_server.drill.fault_server import (
+    MODELS,
+    Exchange,
+    FaultServer,
+    Script,
+    answer,
+    completion,
+    die_mid_body,
+    endless,
+    hang,
+    http,
+    in_turn,
+    not_http,
+    refused_port,
+    reset_at_once,
+    reset_mid_body,
+    slow_headers,
+    trickle,
+)
 
-TLS_HANDSHAKE = b"\x16"
-MODELS = {"object": "list", "data": [{"id": "fault-model", "object": "model"}]}
-
-
-@dataclass
-class Exchange:
-    """One request, and the connection to answer (or not) on."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    closing: asyncio.Event
-    """Set when the server is about to end: whoever hangs has to stop then."""
-
-    @property
-    def json(self) -> dict[str, object]:
-        found = json.loads(self.body)
-        assert isinstance(found, dict)
-        return found
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    def reset(self) -> None:
-        """Close with RST instead of FIN."""
-        raw = self.writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.transport.abort()
-
-
-Script = Callable[[Exchange], Awaitable[None]]
-
-
-def http(status: int, body: bytes, **headers: str) -> bytes:
-    fields = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    fields |= {key.replace("_", "-"): value for key, value in headers.items()}
-    lines = "".join(f"{key}: {value}\r\n" for key, value in fields.items())
-    return f"HTTP/1.1 {status} Whatever\r\n{lines}\r\n".encode() + body
-
-
-def answer(status: int, body: object = b"", **headers: str) -> Script:
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-
-    async def script(exchange: Exchange) -> None:
-        await exchange.send(http(status, data, **headers))
-
-    return script
-
-
-def completion(text: str | None = "좋습니다", finish: str | None = "stop") -> dict[str, object]:
-    message = {"role": "assistant", "content": text}
-    return {"model": "fault-model", "choices": [{"message": message, "finish_reason": finish}]}
-
-
-def in_turn(*scripts: Script) -> Script:
-    """Run one script a request, the last one for all that follow."""
-    todo = list(scripts)
-
-    async def script(exchange: Exchange) -> None:
-        await (todo.pop(0) if len(todo) > 1 else todo[0])(exchange)
-
-    return script
-
-
-async def hang(exchange: Exchange) -> None:
-    """Send nothing at all."""
-    await exchange.closing.wait()
-
-
-async def slow_headers(exchange: Exchange) -> None:
-    """Begin the header and never end it."""
-    await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Slow: ")
-    await exchange.closing.wait()
-
-
-async def trickle(exchange: Exchange) -> None:
-    """Send one byte after the other, so that no read ever times out."""
-    body = json.dumps(completion("느리게 " * 10_000)).encode()
-    head, _, rest = http(200, body).partition(b"\r\n\r\n")
-    await exchange.send(head + b"\r\n\r\n")
-    for byte in rest:
-        await exchange.send(bytes([byte]))
-        await asyncio.sleep(0.01)
-
-
-async def reset_at_once(exchange: Exchange) -> None:
-    exchange.reset()
-
-
-async def reset_mid_body(exchange: Exchange) -> None:
-    await exchange.send(http(200, json.dumps(completion("가" * 1000)).encode())[:300])
-    exchange.reset()
-
-
-async def die_mid_body(exchange: Exchange) -> None:
-    """End the connection politely, in the middle of the body."""
-    await exchange.send(http(200, json.dumps(completion("가" * 1000)).encode())[:300])
-
-
-async def endless(exchange: Exchange) -> None:
-    """Send a body that never ends."""
-    await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
-    while not exchange.closing.is_set():
-        await exchange.send(b" " * 65536)
-
-
-async def not_http(exchange: Exchange) -> None:
-    await exchange.send(b"SSH-2.0-OpenSSH_9.2p1\r\n")
-
-
-@dataclass
-class FaultServer:
-    """Listens on a free loopback port while its block runs."""
-
-    script: Script
-    models: Script = field(default_factory=lambda: answer(200, MODELS))
-    requests: list[Exchange] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._closing = asyncio.Event()
-        self._asked = asyncio.Condition()
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        self._closing.set()
-        self._server.close()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
-
-    @property
-    def base(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def url(self) -> str:
-        return f"{self.base}/v1/chat/completions"
-
-    @property
-    def posts(self) -> list[Exchange]:
-        return [request for request in self.requests if request.method == "POST"]
-
-    async def asked(self, count: int = 1) -> None:
-        """Wait until ``count`` questions (not counting look-ups of the model) have come."""
-        async with self._asked:
-            await self._asked.wait_for(lambda: len(self.posts) >= count)
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            exchange = await self._read(reader, writer)
-            async with self._asked:
-                self.requests.append(exchange)
-                self._asked.notify_all()
-            await (self.models if exchange.method == "GET" else self.script)(exchange)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client has gone
-        finally:
-            self._tasks.discard(task)
-            writer.close()
-
-    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange:
-        first = await reader.readexactly(1)
-        if first == TLS_HANDSHAKE:
-            writer.write(http(400, b""))
-            raise ConnectionError("TLS was asked of a plain server")
-        head = (first + await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        method, path, _ = head[0].split(" ")
-        headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
-        body = await reader.readexactly(int(headers.get("content-length", "0")))
-        return Exchange(method, path, headers, body, reader, writer, self._closing)
-
-
-def refused_port() -> int:
-    """Give a loopback port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+__all__ = [
+    "MODELS",
+    "Exchange",
+    "FaultServer",
+    "Script",
+    "answer",
+    "completion",
+    "die_mid_body",
+    "endless",
+    "hang",
+    "http",
+    "in_turn",
+    "not_http",
+    "refused_port",
+    "reset_at_once",
+    "reset_mid_body",
+    "slow_headers",
+    "trickle",
+]

@@ -1,28 +1,31 @@
 """Breaks the running local containers one after the other, and holds each answer to its promise.
 
-``python docker/drill.py`` (or ``make docker-drill``) needs the three containers of
+``stt-engine drill --docker`` (or ``make docker-drill``) needs the three containers of
 ``docker-compose.local.yml`` up and healthy. It uses nothing but ``docker`` and the servers' own
-APIs, restores what it breaks (also on Ctrl-C), and exits with 1 if one promise was not kept.
+APIs, and restores what it breaks (also on Ctrl-C).
 """
 
 from __future__ import annotations
 
-import argparse
-import http.client
-import json
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from urllib.parse import urlencode
+from dataclasses import dataclass
 
-from promises import COMPLETE, DUMMY, HONEST, PARTIAL, RECOGNISED, Answer, Promise, told
+from api_server.drill import scorecard
+from api_server.drill.asking import DrillError, Target
+from api_server.drill.honesty import Truth
+from api_server.drill.processes import awaited
+from api_server.drill.promises import COMPLETE, DUMMY, HONEST, PARTIAL, RECOGNISED, Answer, Promise
+from api_server.drill.scorecard import Result
 
 API, STT, LLM = "api-server-local", "stt-model", "vllm-local"
 PORTS = {API: 8003, STT: 8001, LLM: 8000}
+AUDIO = "/app/audio/sample_call.wav"
+"""The sample's path in the containers."""
+
 RECOGNITION = "stt_engine.child faster-whisper"
 """The command line of the process that holds the model."""
 
@@ -32,6 +35,7 @@ REFUSED_SEC = 15.0
 """Bound on finding that an LLM server is not there."""
 HUNG_SEC = 10.0
 """What a drill gives an LLM that hangs."""
+_OK = 200
 RESTART_SEC = 180.0
 """Bound on a container's restart, with its model."""
 
@@ -54,22 +58,6 @@ sys.exit(f"no process with {words!r}")
 """
 
 
-class DrillError(Exception):
-    """The drill itself could not go on."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """One fault and what came of it."""
-
-    fault: str
-    promised: str
-    got: str
-    verdict: str
-    bound_sec: float
-    took_sec: float
-
-
 @dataclass(frozen=True)
 class Options:
     """What is asked of the servers."""
@@ -88,12 +76,16 @@ class Options:
                 "agent_request_format": "prompt_based",
                 "timeout": str(timeout_sec or self.timeout_sec),
             }
-        return ask(API, "POST", "/transcribe", form, STT_SEC + self.timeout_sec + 30)
+        return target(API).transcribe(form)
 
     def recognise(self) -> Answer:
         """Send the sample to stt-model."""
-        form = {"file_path": self.audio, "language": self.language}
-        return ask(STT, "POST", "/transcribe", form, STT_SEC + 30)
+        return target(STT).transcribe({"file_path": self.audio, "language": self.language})
+
+
+def target(container: str) -> Target:
+    """Give a container's published port."""
+    return Target(f"http://127.0.0.1:{PORTS[container]}")
 
 
 def docker(*arguments: str) -> str:
@@ -114,46 +106,6 @@ def send_signal(container: str, number: int, words: str) -> None:
     docker("exec", container, "python", "-c", _SIGNAL, str(number), words)
 
 
-def ask(
-    container: str,
-    method: str,
-    path: str,
-    form: dict[str, str] | None = None,
-    timeout_sec: float = 10.0,
-) -> Answer:
-    """Ask a container's published port; raises ``OSError`` where nobody answers."""
-    began = time.monotonic()
-    connection = http.client.HTTPConnection("127.0.0.1", PORTS[container], timeout=timeout_sec)
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    try:
-        connection.request(method, path, urlencode(form or {}), headers)
-        response = connection.getresponse()
-        raw = response.read()
-    except http.client.HTTPException as exc:
-        raise OSError(f"{type(exc).__name__}: {exc}") from exc
-    finally:
-        connection.close()
-    try:
-        body = json.loads(raw or b"{}")
-    except ValueError:
-        body = {"not JSON": raw[:200].decode(errors="replace")}
-    degraded = response.getheader("X-STT-Degraded")
-    return Answer(response.status, body, degraded, time.monotonic() - began)
-
-
-def awaited(what: str, fact: Callable[[], bool], bound_sec: float) -> float:
-    """Wait until ``fact`` is true; give the seconds it took."""
-    began = time.monotonic()
-    while time.monotonic() - began < bound_sec:
-        try:
-            if fact():
-                return time.monotonic() - began
-        except OSError:
-            pass  # nobody answers yet: that is what is awaited
-        time.sleep(0.2)
-    raise DrillError(f"waited {bound_sec:g} s in vain: {what}")
-
-
 def restarts(container: str) -> int:
     """Count how often Docker has started a container again by itself."""
     return int(docker("inspect", "-f", "{{.RestartCount}}", container))
@@ -161,9 +113,8 @@ def restarts(container: str) -> int:
 
 def is_ready(container: str) -> bool:
     """Tell whether a server says that it can do its work."""
-    if container == LLM:
-        return ask(LLM, "GET", "/v1/models").status == http.client.OK
-    return ask(container, "GET", "/health/ready").status == http.client.OK
+    path = "/v1/models" if container == LLM else "/health/ready"
+    return target(container).get(path).status == _OK
 
 
 class Drill:
@@ -175,14 +126,9 @@ class Drill:
         self._show = show
 
     def judge(self, fault: str, promise: Promise, bound_sec: float, answer: Answer) -> None:
-        """Hold one answer to one promise."""
-        missing = promise.missing(answer)
-        if answer.took_sec > bound_sec:
-            missing.append(f"within {bound_sec:g} s")
-        got = told(answer) + (f" | NOT: {', '.join(missing)}" if missing else "")
-        verdict = "fail" if missing else "pass"
-        took = round(answer.took_sec, 2)
-        self.add(Result(fault, promise.words, got, verdict, bound_sec, took))
+        """Hold one answer to one promise, and to honesty: the sample's words are not known."""
+        truth = Truth(checked=bool(answer.body.get("agent_type")))
+        self.add(scorecard.judged(fault, promise, bound_sec, answer, truth))
 
     def add(self, result: Result) -> None:
         """Keep and show a result."""
@@ -238,8 +184,7 @@ class Drill:
         took = awaited(
             "api-server is back", lambda: restarts(API) > before and is_ready(API), RESTART_SEC
         )
-        result = Result("api-server killed (-9)", "restarted", "ready", "pass", RESTART_SEC, took)
-        self.add(result)
+        self.add(scorecard.kept("api-server killed (-9)", "started again", took, RESTART_SEC))
         answer = self.options.call(check=True)
         self.judge("the call after the restart", COMPLETE, whole, answer)
 
@@ -247,16 +192,12 @@ class Drill:
         self, reached: Callable[[float], bool], fault: Callable[[], object], *, check: bool
     ) -> Answer:
         """Make a call, and the fault once it has come as far as ``reached``."""
-        answers: list[Answer] = []
-        caller = threading.Thread(target=lambda: answers.append(self.options.call(check=check)))
-        began = time.time()
-        caller.start()
-        awaited("the call is under way", lambda: reached(began), STT_SEC)
-        fault()
-        caller.join()
-        if not answers:
-            raise DrillError("the call got no answer at all")
-        return answers[0]
+        with ThreadPoolExecutor(1) as pool:
+            began = time.time()
+            call = pool.submit(self.options.call, check=check)
+            awaited("the call is under way", lambda: reached(began), STT_SEC)
+            fault()
+            return call.result()
 
 
 @contextmanager
@@ -279,7 +220,7 @@ def _start_llm() -> None:
 
 
 def _recognising(_began: float) -> bool:
-    components = ask(API, "GET", "/health").body["components"]
+    components = target(API).get("/health").body.get("components", [])
     return any(one["name"] == "faster-whisper" and one["state"] == "busy" for one in components)
 
 
@@ -295,53 +236,28 @@ def restore() -> None:
     docker("start", LLM)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n", maxsplit=1)[0] if __doc__ else ""
-    )
-    parser.add_argument(
-        "--audio", default="/app/audio/sample_call.wav", help="path in the containers"
-    )
-    parser.add_argument("--language", default="en", help="its language (default: %(default)s)")
-    parser.add_argument(
-        "--timeout", type=float, default=120.0, help="seconds for the LLM (default: %(default)s)"
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON on stdout, and only that")
-    return parser
+def run(options: Options, show: Callable[[Result], None]) -> list[Result]:
+    """Run every fault on the containers; give what came of them.
 
-
-def main() -> int:
-    """Run the drill; give the exit code."""
-    parts = _parser()
-    arguments = parts.parse_args()
-    out = sys.stderr if arguments.json else sys.stdout
-
-    def show(one: Result) -> None:
-        times = f"{one.took_sec:6.1f} s of {one.bound_sec:g}"
-        out.write(f"{one.verdict:4}  {one.fault:34} {times:>15}  {one.got}\n")
-        out.flush()
-
-    options = Options(arguments.audio, arguments.language, arguments.timeout)
-    drill = Drill(options, show)
+    Raises:
+        DrillError: the containers are not there.
+    """
     for container in PORTS:
         try:
             docker("inspect", container)
         except DrillError as exc:
-            parts.error(f"{exc}: start the containers first (make docker-up)")
+            raise DrillError(f"{exc}: start the containers first (make docker-up)") from exc
+    drill = Drill(options, show)
     try:
         for container in PORTS:
-            awaited(f"{container} is ready", lambda name=container: is_ready(name), RESTART_SEC)  # type: ignore[misc]
+            _await_ready(container)
         drill.run()
     except (DrillError, OSError) as exc:
-        drill.add(Result("the drill", "runs to its end", str(exc), "fail", 0.0, 0.0))
+        drill.add(scorecard.broken("the drill", "runs to its end", str(exc)))
     finally:
         restore()
-    failed = [one for one in drill.results if one.verdict != "pass"]
-    if arguments.json:
-        sys.stdout.write(json.dumps({"results": [asdict(one) for one in drill.results]}, indent=1))
-    out.write(f"\n{len(drill.results) - len(failed)} kept, {len(failed)} broken\n")
-    return 1 if failed else 0
+    return drill.results
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _await_ready(container: str) -> None:
+    awaited(f"{container} is ready", lambda: is_ready(container), RESTART_SEC)

@@ -1,0 +1,1 @@
+"""``stt-engine drill``: every declared fallback, by making the real fault happen."""
