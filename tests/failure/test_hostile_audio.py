@@ -271,7 +271,7 @@ def test_hours_in_kilobytes(name: str, tmp_path: Path) -> None:
     path, out = LONG[name](tmp_path), tmp_path / "out"
     out.mkdir()
     worker = Worker("audio", WorkerLimits(memory_mb=CEILING_MB))
-    limits = AudioLimits()
+    limits = AudioLimits(max_duration_sec=2 * 3600.0)
     job = {"path": str(path), "folder": str(out), "max_bytes": limits.max_bytes}
     try:
         worker.call("decode", {**job, "max_duration_sec": limits.max_duration_sec}, timeout=300)
