@@ -8,7 +8,7 @@ TORCH  := .venv-torch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test check test-torch test-e2e serve doctor drill cer docs lock clean \
+.PHONY: help setup models demo test check test-torch test-e2e serve doctor drill soak overload cer docs lock clean \
 	docker-build docker-up docker-down docker-drill docker-test docker-base docker-bundle
 
 help: ## list the targets
@@ -36,10 +36,9 @@ demo: models ## a tour of the promises: healthy, LLM killed, model gone, both
 test: models ## the tests
 	@$(BIN)/pytest
 
-test-e2e: models ## the slower tests: whole programs, 200 calls in a row, a real LLM, kept defects
-	@STT_SOAK=1 $(BIN)/pytest -m "slow or not slow" tests/e2e tests/failure/test_stt_soak.py
-	@$(BIN)/pytest -m slow tests/honesty
-	@$(BIN)/pytest -m slow tests/api tests/failure --ignore tests/failure/test_stt_soak.py
+test-e2e: models ## the slower tests: whole programs, calls in a row, a real LLM, kept defects
+	@$(BIN)/pytest -m "slow or not slow" tests/e2e
+	@$(BIN)/pytest -m slow tests/api tests/failure tests/honesty
 
 test-torch: models ## the tests of the torch backends, where a CPU build of torch can be had
 	@$(PYTHON) requirements/torch_build.py $(BIN) $(TORCH)
@@ -60,6 +59,12 @@ doctor: setup ## what works on this machine
 
 drill: models ## break every fallback of a server of its own, for real; each answer is held to its promise
 	@$(BIN)/stt-engine drill $(DRILL)
+
+soak: models ## 1,000 calls of every kind while processes are killed (about 25 minutes; SOAK="--calls 100")
+	@$(BIN)/python benchmarks/soak.py $(SOAK)
+
+overload: models ## ten times the calls that this machine can take, for a minute
+	@$(BIN)/python benchmarks/overload.py $(OVERLOAD)
 
 cer: models ## error rate against faster-whisper called directly (AUDIO=folder with manifest.tsv)
 	@$(BIN)/python benchmarks/error_rate.py $(AUDIO)

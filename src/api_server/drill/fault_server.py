@@ -67,6 +67,7 @@ def answer(status: int, body: object = b"", **headers: str) -> Script:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
 
     async def script(exchange: Exchange) -> None:
+        """Send it."""
         await exchange.send(http(status, data, **headers))
 
     return script
@@ -83,6 +84,7 @@ def in_turn(*scripts: Script) -> Script:
     todo = list(scripts)
 
     async def script(exchange: Exchange) -> None:
+        """Run the next one."""
         await (todo.pop(0) if len(todo) > 1 else todo[0])(exchange)
 
     return script

@@ -30,6 +30,7 @@ def reviews(quote: Callable[[list[str]], str]) -> Script:
     """Answer every element of the schema; ``quote`` picks the proof of the violated one."""
 
     async def script(exchange: Exchange) -> None:
+        """Answer one request."""
         asked = exchange.json["response_format"]["json_schema"]["schema"]["required"]
         lines = said(exchange)
         told: dict[str, object] = {name: {"status": "not_found"} for name in asked}
