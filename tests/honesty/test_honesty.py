@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 import api_server
 from tests.honesty.calls import UTTERANCES, Call, Heard, Line
 from tests.honesty.edges import CONTRADICTIONS, FAULTS, SKIPPED, TAGS
-from tests.honesty.llm import KINDS, MOVES, READS
+from tests.honesty.llm import CHOICES, KINDS, MOVES, READS, UNUSABLE
 from tests.honesty.world import LONGEST_REST_SEC, RECOVERY_SEC, THRESHOLD, WAITING, World
 
 pytestmark = pytest.mark.timeout(900)  # half a minute, but on a machine that is busy elsewhere
@@ -149,6 +149,13 @@ class Honesty(RuleBasedStateMachine):
             self.world.send(self._call(spoken, asked, llm=mode))
         self.world.rest(LONGEST_REST_SEC)
         self.world.send(self._call(spoken, asked, llm="answers"))
+
+    @rule(spoken=SPOKEN, asked=ASKED, mode=st.sampled_from(sorted({**UNUSABLE, **CHOICES})))
+    def an_answer_is_no_answer(
+        self, spoken: dict[str, Any], asked: dict[str, Any], mode: str
+    ) -> None:
+        self.world.rest(LONGEST_REST_SEC)
+        self.world.send(self._call(spoken, asked, llm=mode, recognisers={}))
 
     @rule(many=st.lists(st.tuples(SPOKEN, ASKED, SAYING), min_size=2, max_size=3))
     def calls_come_together(self, many: list[Any]) -> None:
