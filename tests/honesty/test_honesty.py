@@ -56,7 +56,8 @@ ASKED = st.fixed_dictionaries(
         "text_only": st.booleans(),
         "rejected": st.sampled_from([0, 0, 0, 2]),
         "early": st.booleans(),
-        "moves": st.lists(st.sampled_from(MOVES), min_size=1, max_size=5).map(tuple),
+        "moves": st.lists(st.sampled_from(MOVES), min_size=1, max_size=5).map(tuple)
+        | st.sampled_from([(move,) for move in MOVES]),
         "read": st.one_of(st.just("both"), st.sampled_from(READS)),
         "fenced": st.booleans(),
         "pace": st.integers(0, 3),
@@ -170,6 +171,52 @@ class Honesty(RuleBasedStateMachine):
 
 def _untimed(line: Line) -> Line:
     return Line(line.what, line.text, None, None, line.channel, line.speaker)
+
+
+EVERYTHING = tuple(UTTERANCES)
+SAYINGS = [{"llm": mode, "text_only": way} for kind in KINDS for mode in kind for way in (0, 1)]
+CLAIMS = [
+    {"moves": (move,), "stereo": way, "lines": EVERYTHING} for move in MOVES for way in (0, 1)
+]
+READINGS = [{"read": read, "rejected": lost} for read in READS for lost in (0, 2)]
+BREAKS = [*FAULTS, *CONTRADICTIONS, "silence"]
+HEARINGS = [
+    {"recognisers": {"faster-whisper": mode, **others}}
+    for mode in BREAKS
+    for others in ({}, {"transformers": "WorkerDied", "openai-whisper": "OutOfMemory"})
+]
+DECODINGS = [{"decoder": mode, "check": way} for mode in FAULTS for way in (False, True)]
+SHAPES = [
+    {"strict": strict, "llm": llm, "recognisers": dict.fromkeys(TAGS, hearing)}
+    for strict in (None, True, False)
+    for llm in ("answers", "500")
+    for hearing in ("ok", "silence", "WorkerDied")
+]
+SWEEPS = {
+    "sayings": SAYINGS,
+    "claims": CLAIMS,
+    "readings": READINGS,
+    "hearings": HEARINGS,
+    "decodings": DECODINGS,
+    "shapes": SHAPES,
+}
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("sweep", SWEEPS.values(), ids=SWEEPS)
+def test_every_behaviour_by_itself(
+    sweep: list[dict[str, Any]], strict: bool, tmp_path: Path
+) -> None:
+    """The machine draws; this leaves none of them to chance."""
+    world = World(tmp_path, strict=strict, remote=strict)
+    for more in sweep:
+        for lines in (("greeting", "denial", "goodbye"), ()):
+            world.rest(LONGEST_REST_SEC)
+            call = Call(len(world.calls), **{"lines": lines, **more})
+            world.calls.append(call)
+            world.send(call)
+    world.loop.run_until_complete(world.compare_books())
+    world.close()
 
 
 TestHonesty = Honesty.TestCase
