@@ -19,10 +19,11 @@ INVENTED = "저는 이 통화에서 아무도 하지 않은 말입니다"
 
 QUOTING: dict[str, Callable[[str], str]] = {
     "verbatim": lambda text: text,
+    "trap": lambda text: text,
     "half": lambda text: " ".join(text.split()[: max(2, len(text.split()) // 2)]),
     "reshaped": lambda text: unicodedata.normalize("NFKC", text).replace(" ", "  ") + "!",
 }
-"""Ways to copy a line that leave its words as they are."""
+"""Ways to copy a line that leave its words as they are; ``trap`` looks for one that misleads."""
 
 LYING: dict[str, Callable[[Line, Call, str], str]] = {
     "invented": lambda _line, _call, _other: INVENTED,
@@ -90,11 +91,21 @@ def _lie(made: Claim, move: str, line: Line) -> Claim:
     return Claim("undetermined", "", why="agent_undetermined") if unchanged else made
 
 
+def _line(call: Call, name: str, at: int) -> Line:
+    """Give the line for an element: one of them in turn, or the one that misleads most."""
+    lines = call.transcript
+    if call.moves[at % len(call.moves)] != "trap":
+        return lines[at % len(lines)]
+    denials = [line for line in lines if line.what == DENIAL and ELEMENTS[name].get("denials")]
+    questions = [line for line in lines if line.speaker == "customer"]
+    return [*denials, *questions, lines[at % len(lines)]][0]
+
+
 def review(call: Call, other: str) -> tuple[dict[str, object], dict[str, Claim], bool]:
     """Give an answer in the agreed form, its claims, and whether its reading is proved."""
     lines = call.transcript
     claims = {
-        name: claim(call.moves[at % len(call.moves)], name, lines[at % len(lines)], call, other)
+        name: claim(call.moves[at % len(call.moves)], name, _line(call, name, at), call, other)
         for at, name in enumerate(ASKED)
     }
     provable = [line for line in lines if line.letters >= 3]

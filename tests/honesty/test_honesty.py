@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 import api_server
 from tests.honesty.calls import UTTERANCES, Call, Heard, Line
 from tests.honesty.edges import CONTRADICTIONS, FAULTS, SKIPPED, TAGS
-from tests.honesty.llm import KINDS, MOVES, READS
+from tests.honesty.llm import CHOICES, KINDS, MOVES, READS, UNUSABLE
 from tests.honesty.world import LONGEST_REST_SEC, RECOVERY_SEC, THRESHOLD, WAITING, World
 
 pytestmark = pytest.mark.timeout(900)  # half a minute, but on a machine that is busy elsewhere
@@ -56,7 +56,8 @@ ASKED = st.fixed_dictionaries(
         "text_only": st.booleans(),
         "rejected": st.sampled_from([0, 0, 0, 2]),
         "early": st.booleans(),
-        "moves": st.lists(st.sampled_from(MOVES), min_size=1, max_size=5).map(tuple),
+        "moves": st.lists(st.sampled_from(MOVES), min_size=1, max_size=5).map(tuple)
+        | st.sampled_from([(move,) for move in MOVES]),
         "read": st.one_of(st.just("both"), st.sampled_from(READS)),
         "fenced": st.booleans(),
         "pace": st.integers(0, 3),
@@ -150,6 +151,13 @@ class Honesty(RuleBasedStateMachine):
         self.world.rest(LONGEST_REST_SEC)
         self.world.send(self._call(spoken, asked, llm="answers"))
 
+    @rule(spoken=SPOKEN, asked=ASKED, mode=st.sampled_from(sorted({**UNUSABLE, **CHOICES})))
+    def an_answer_is_no_answer(
+        self, spoken: dict[str, Any], asked: dict[str, Any], mode: str
+    ) -> None:
+        self.world.rest(LONGEST_REST_SEC)
+        self.world.send(self._call(spoken, asked, llm=mode, recognisers={}))
+
     @rule(many=st.lists(st.tuples(SPOKEN, ASKED, SAYING), min_size=2, max_size=3))
     def calls_come_together(self, many: list[Any]) -> None:
         self.world.send(*(self._call(spoken, asked, llm=llm) for spoken, asked, llm in many))
@@ -163,6 +171,42 @@ class Honesty(RuleBasedStateMachine):
 
 def _untimed(line: Line) -> Line:
     return Line(line.what, line.text, None, None, line.channel, line.speaker)
+
+
+EVERYTHING = tuple(UTTERANCES)
+SAYINGS = [{"llm": mode, "text_only": way} for kind in KINDS for mode in kind for way in (0, 1)]
+CLAIMS = [
+    {"moves": (move,), "stereo": way, "lines": EVERYTHING} for move in MOVES for way in (0, 1)
+]
+READINGS = [{"read": read, "rejected": lost} for read in READS for lost in (0, 2)]
+BREAKS = [*FAULTS, *CONTRADICTIONS, "silence"]
+HEARINGS = [
+    {"recognisers": {"faster-whisper": mode, **others}}
+    for mode in BREAKS
+    for others in ({}, {"transformers": "WorkerDied", "openai-whisper": "OutOfMemory"})
+]
+DECODINGS = [{"decoder": mode, "check": way} for mode in FAULTS for way in (False, True)]
+SHAPES = [
+    {"strict": strict, "llm": llm, "recognisers": dict.fromkeys(TAGS, hearing)}
+    for strict in (None, True, False)
+    for llm in ("answers", "500")
+    for hearing in ("ok", "silence", "WorkerDied")
+]
+SILENT = [{**one, "lines": ()} for one in SAYINGS]
+SWEEPS = (*CLAIMS, *READINGS, *SHAPES, *HEARINGS, *DECODINGS, *SAYINGS, *SILENT)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_every_behaviour_by_itself(strict: bool, tmp_path: Path) -> None:
+    """The machine draws; this leaves none of them to chance."""
+    world = World(tmp_path, strict=strict, remote=strict)
+    for more in SHAPES if strict else SWEEPS:
+        world.rest(LONGEST_REST_SEC)
+        call = Call(len(world.calls), **{"lines": ("greeting", "denial", "goodbye"), **more})
+        world.calls.append(call)
+        world.send(call)
+    world.loop.run_until_complete(world.compare_books())
+    world.close()
 
 
 TestHonesty = Honesty.TestCase
