@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,11 @@ class Run:
     done: int = 0
 
 
-async def soak(server: ApiServer, mix: list[Recording], options: argparse.Namespace) -> Run:
+async def soak(
+    server: ApiServer, mix: list[Recording], options: argparse.Namespace, run: Run
+) -> None:
     """Send the calls; end when all are answered."""
-    run, chance = Run(), random.Random(options.seed)
+    chance = random.Random(options.seed)
     weights = [one.weight for one in mix]
     plan = iter([chance.choices(mix, weights)[0] for _ in range(options.calls)])
     limits = httpx2.Limits(max_connections=options.callers)
@@ -67,7 +70,6 @@ async def soak(server: ApiServer, mix: list[Recording], options: argparse.Namesp
             for _ in range(options.callers):
                 callers.start_soon(_caller, client, plan, run, server)
         tasks.cancel_scope.cancel()
-    return run
 
 
 async def _caller(client: httpx2.AsyncClient, plan: Any, run: Run, server: ApiServer) -> None:  # noqa: ANN401
@@ -191,7 +193,9 @@ def main() -> int:
         try:
             server.wait_ready()
             began = time.monotonic()
-            run = anyio.run(soak, server, mix, options)
+            run = Run()
+            with suppress(KeyboardInterrupt):  # what was seen so far is told all the same
+                anyio.run(soak, server, mix, options, run)
             found = report(run, server, time.monotonic() - began)
         finally:
             server.kill()
