@@ -70,6 +70,7 @@ def wav(samples: bytes, rate: int = 16_000) -> bytes:
     return raw.getvalue()
 
 
+@pytest.mark.slow
 async def test_everyone_gets_his_own_words(server: ApiServer) -> None:
     asked = sentences()
     told: dict[int, httpx2.Response] = {}

@@ -124,6 +124,7 @@ def test_a_crash_costs_the_neighbours_nothing(
             assert body["text"].lower().count("recognition") >= words
 
 
+@pytest.mark.slow
 def test_a_recording_that_ends_the_process_twice_is_not_tried_again(
     tmp_path: Path, longer: bytes, canary: bytes
 ) -> None:
@@ -167,6 +168,7 @@ async def test_a_call_that_would_wait_too_long_is_told_when_to_come(
         assert told["long"].json()["success"]
 
 
+@pytest.mark.slow
 def test_a_process_that_has_grown_is_replaced_before_the_next_call(
     tmp_path: Path, canary: bytes
 ) -> None:

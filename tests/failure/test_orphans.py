@@ -151,6 +151,7 @@ def kill_with_children(
     assert_gone_in_time(children)
 
 
+@pytest.mark.slow
 def test_stopped_children_of_a_killed_server_are_gone_and_the_next_one_sweeps(
     tmp_path: Path,
 ) -> None:

@@ -75,6 +75,7 @@ def test_no_text_is_invented(stt: WhisperSTT, tmp_path: Path, name: str) -> None
     assert time.monotonic() - began < BOUND
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["ja"])
 def test_not_in_any_language_and_not_in_translation(
     stt: WhisperSTT, tmp_path: Path, language: str
