@@ -13,8 +13,8 @@ from tests.support.containers import IMAGES, ROOT, WHISPER, docker, run
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make one with llama.cpp, and unpack it as if it had been carried over."""
-    run("docker/make-bundle", timeout=1200, VLLM_TARGET="llama")
     commit = run("git", "rev-parse", "--short=12", "HEAD").strip()
+    run("docker/make-bundle", timeout=1200, VLLM_TARGET="llama")
     (made,) = (ROOT / "dist").glob(f"stt-engine-*-{commit}-*-llama.tar")
     folder = tmp_path_factory.mktemp("air-gapped")
     run("tar", "-C", folder, "-xf", made)
