@@ -140,6 +140,7 @@ async def test_no_server_there_is_answered_here(tmp_path: Path) -> None:
         assert (await app.client.get("/health")).json()["status"] == "degraded"
 
 
+@pytest.mark.slow
 async def test_it_is_used_again_once_it_is_back(tmp_path: Path) -> None:
     """Absent it is replaced by this machine; started, it is found without a restart."""
     port = refused_port()
@@ -158,6 +159,7 @@ async def test_it_is_used_again_once_it_is_back(tmp_path: Path) -> None:
     [(signal.SIGKILL, "RemoteSttDisconnected"), (signal.SIGSTOP, "TimeoutError")],
     ids=["killed", "stopped"],
 )
+@pytest.mark.slow
 async def test_lost_in_mid_call(leg: ApiServer, number: signal.Signals, error_type: str) -> None:
     """The call in hand is answered by this machine, and says why."""
     async with running(stt_remote_url=leg.base, stt_stall_timeout_sec=3) as app:

@@ -56,6 +56,22 @@ def test_one_more_than_may_wait_is_refused_at_once(clock: Clock) -> None:
         pass
 
 
+def test_short_calls_that_are_refused_together_are_not_sent_away_for_an_hour(clock: Clock) -> None:
+    admission = Admission(1, 1e6, clock)
+    for _ in range(20):
+        _served(admission, clock, 100.0, 50.0)
+    with ExitStack() as stack:
+        for _ in range(AT_WORK + 1):
+            _enter(stack, admission, 3.0, clock)
+        waits = []
+        for _ in range(100):
+            with pytest.raises(QueueFull) as caught:
+                stack.enter_context(admission.place(Ticket(clock=clock)))
+            waits.append(caught.value.retry_after)
+    assert waits == sorted(waits)
+    assert waits[-1] == pytest.approx(100 * 3.0 * 0.5, rel=0.1)
+
+
 def test_the_pace_is_learnt_from_what_was_worked_off(clock: Clock) -> None:
     admission = Admission(9, 60.0, clock)
     for _ in range(20):

@@ -90,7 +90,7 @@ class Admission:
             if len(self._inside) >= AT_WORK + self._max_waiting:
                 raise QueueFull(
                     f"the queue is full ({self.waiting} waiting)",
-                    self._book(self._first_out_sec(), _TYPICAL_WORK_SEC),
+                    self._book(self._first_out_sec(), self._typical_work_sec()),
                 )
             ticket.on_work = self._judge
             if not self._inside:
@@ -136,6 +136,11 @@ class Admission:
     def _first_out_sec(self) -> float:
         shortest = min(map(_left, self._inside), default=0.0)
         return shortest * self.factor * OLDEST_EVERY / (OLDEST_EVERY - 1)
+
+    def _typical_work_sec(self) -> float:
+        """Give the mean work of the calls inside: that of the next one is not known yet."""
+        known = [one.work_sec for one in self._inside if one.work_sec is not None]
+        return sum(known) / len(known) if known else _TYPICAL_WORK_SEC
 
     def _book(self, free_in_sec: float, work_sec: float) -> int:
         """Give the wait after which there is room; those turned away together come one by one."""
