@@ -45,7 +45,14 @@ from tests.support.sounds import first_seconds
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "models/Systran_faster-whisper-base"
-PAIRS = ("README", "docs/local-development", "docs/fallback", "docs/logging", "docs/operations")
+PAIRS = (
+    "README",
+    "docs/local-development",
+    "docs/fallback",
+    "docs/load",
+    "docs/logging",
+    "docs/operations",
+)
 """Documents that are there in English (``.md``) and in Korean (``.ko.md``)."""
 
 LINE_MODULES = (log, stt_lines, fetch_lines, log_lines, transcribe_lines, validation_lines)
