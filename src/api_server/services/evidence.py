@@ -65,7 +65,7 @@ class Normalised:
 
 def normalise(original: str) -> Normalised:
     """Reduce ``original`` to its letters and digits, with the way back to every one of them."""
-    folded, offsets = _fold(original)
+    folded, offsets = fold(original)
     kept: list[str] = []
     where: list[int] = []
     position = 0
@@ -82,8 +82,8 @@ def normalise(original: str) -> Normalised:
     return Normalised("".join(kept), where)
 
 
-def _fold(original: str) -> tuple[str, Sequence[int]]:
-    """NFKC and case folding, character cluster by character cluster."""
+def fold(original: str) -> tuple[str, Sequence[int]]:
+    """Give NFKC and case folding, character cluster by character cluster, and each one's offset."""
     folded = original.casefold()
     if unicodedata.is_normalized("NFKC", folded) and len(folded) == len(original):
         return folded, range(len(folded))  # nearly every real transcript: no map needed

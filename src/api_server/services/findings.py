@@ -46,6 +46,7 @@ class Reason(StrEnum):
     DENIAL = "evidence_is_denial"
     KIND_MISMATCH = "kind_mismatch"
     ALWAYS_APPLIES = "always_applies"
+    NO_RULE_MATCHED = "no_rule_matched"
     AGENT_UNDETERMINED = "agent_undetermined"
     AGENT_FAILED = "agent_failed"
     TRANSCRIPT_DEGRADED = "transcript_degraded"
@@ -64,6 +65,7 @@ REASON_TEXT: Mapping[Reason, str] = MappingProxyType(
         Reason.DENIAL: "근거 인용문이 그 말을 부정하는 문장임",
         Reason.KIND_MISMATCH: "항목의 종류에 맞지 않는 판정임",
         Reason.ALWAYS_APPLIES: "모든 통화에 적용되는 항목을 해당 없음으로 판정함",
+        Reason.NO_RULE_MATCHED: "규칙에 맞는 말이 없음(없었다는 뜻이 아님)",
         Reason.AGENT_UNDETERMINED: "분석기가 판단하지 못함",
         Reason.AGENT_FAILED: "분석에 실패함",
         Reason.TRANSCRIPT_DEGRADED: "통화 기록이 전체를 담지 않아 없다고 말할 수 없음",
@@ -95,18 +97,23 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class RuleFinding:
-    """What the rule tier says about one element: it was said, in these words of the transcript.
+    """What the rule tier says about one element: it was said, at these places.
 
-    Patterns prove presence only. An element that is covered and not established has no quotes.
+    Patterns prove presence only. An element that is covered and not established has no evidence.
     """
 
-    quotes: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
 
 
 class RuleTier(Protocol):
     """Deterministic patterns that need no agent."""
 
-    def examine(self, segments: Sequence[Segment], rubric: Rubric) -> Mapping[str, RuleFinding]:
+    @property
+    def covers(self) -> Sequence[str]:
+        """The ids of the elements that the patterns can establish."""
+        ...
+
+    def examine(self, segments: Sequence[Segment]) -> Mapping[str, RuleFinding]:
         """Give a finding for every element id that the patterns cover."""
         ...
 
@@ -116,6 +123,8 @@ class Finding:
     """The result for one element. ``source`` is ``None`` where nobody established anything.
 
     ``explanation`` is the agent's own sentence: untrusted, for the reviewer, never a proof.
+    ``by_rules`` and ``by_llm`` are the status that each tier alone gives; ``None``: it was not
+    there, or does not cover the element.
     """
 
     element: Element
@@ -125,11 +134,18 @@ class Finding:
     evidence: tuple[Evidence, ...] = ()
     explanation: str | None = None
     rejected_quotes: tuple[str, ...] = ()
+    by_rules: Status | None = None
+    by_llm: Status | None = None
 
     @property
     def established(self) -> bool:
         """True where the rule tier or an agent determined the status."""
         return self.source is not None
+
+    @property
+    def disagreement(self) -> bool:
+        """True where both tiers determined a status and not the same."""
+        return len({self.by_rules, self.by_llm} - {None, "undetermined"}) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,17 +253,17 @@ def _shown(quote: str) -> tuple[str, ...]:
     return (quote,) if quote.strip() else ()
 
 
-def combine(llm: Finding, rules: Finding | None) -> Finding:
+def combine(llm: Finding, rules: Finding) -> Finding:
     """Join both tiers: a proved statement stands against any opinion that it was not made."""
-    if rules is None or not rules.established:
+    if not rules.established:
         return llm
     both = llm.established and llm.status == rules.status
     return replace(
         rules,
         source="both" if both else "rules",
         evidence=tuple(dict.fromkeys(rules.evidence + llm.evidence)) if both else rules.evidence,
-        explanation=llm.explanation if both else None,
-        rejected_quotes=rules.rejected_quotes + llm.rejected_quotes,
+        explanation=llm.explanation,
+        rejected_quotes=llm.rejected_quotes,
     )
 
 
@@ -282,5 +298,18 @@ def _opinion(element: Element, review: Review | None, call: Call, read: Reading)
 def _joined(
     element: Element, llm: Finding, call: Call, rules: Mapping[str, RuleFinding]
 ) -> Finding:
-    rule = rules.get(element.id)
-    return combine(llm, prove(element, rule.quotes, call, "rules") if rule else None)
+    by_llm = None if llm.reason is Reason.AGENT_FAILED else llm.status
+    found = rules.get(element.id)
+    if found is None:
+        return replace(llm, by_llm=by_llm)
+    by_rules = _ruled(element, found, call)
+    return replace(combine(llm, by_rules), by_rules=by_rules.status, by_llm=by_llm)
+
+
+def _ruled(element: Element, found: RuleFinding, call: Call) -> Finding:
+    """Give what the rules found, as far as it stands in the transcript, word for word."""
+    texts = {segment.id: segment.text for segment in call.segments}
+    stands = tuple(part for part in found.evidence if part.quote in texts.get(part.segment_id, ""))
+    if not stands:
+        return Finding(element, "undetermined", Reason.NO_RULE_MATCHED)
+    return Finding(element, PRESENT[element.kind], Reason.EVIDENCE_FOUND, "rules", stands)

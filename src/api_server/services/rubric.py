@@ -12,8 +12,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from api_server.services.korean import PatternInvalid, compile_pattern
 from stt_engine.errors import EngineError
 
 DEFAULT_RUBRIC = "financial_consumer_protection"
@@ -30,6 +31,27 @@ _LONG = 2000
 
 class RubricInvalid(EngineError):
     """The rubric file cannot be used; the message names the place and what to do."""
+
+
+class Rule(BaseModel):
+    """One way to say an element, for the rule tier; patterns as in :mod:`.korean`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    says: tuple[str, ...] = Field(min_length=1)
+    """Parts of the statement, in this order in one sentence."""
+    unless: tuple[str, ...] = ()
+    """Any of these in the same sentence: it is not the statement."""
+    unless_near: tuple[str, ...] = ()
+    """Any of these, by the same voice, in the two sentences before or behind: likewise."""
+    after: tuple[str, ...] = ()
+    """Something of this was said shortly before by the other side (a refusal, a question)."""
+    by: Literal["agent", "customer", "any"] | None = None
+    """Whose words count, where speakers are known. Default: the element's ``said_by``."""
+    question: Literal["never", "any", "only"] = "never"
+    """Whether a question counts."""
+    deniable: bool = True
+    """A denial, a report of others' words and a correction cancel it."""
 
 
 class Element(BaseModel):
@@ -57,6 +79,8 @@ class Element(BaseModel):
     """Words that, in the sentence of a quote, turn it into a denial of the statement."""
     examples: tuple[str, ...] = ()
     """Example sentences for people and tests; not part of the prompt."""
+    rules: tuple[Rule, ...] = ()
+    """What the rule tier takes for the statement. Empty: only an agent can find the element."""
     applicable: bool = True
     """False: listed for completeness, never examined (advertising in a one-to-one call)."""
 
@@ -83,6 +107,8 @@ class Rubric(BaseModel):
     """Name of the rubric."""
     disclaimer: str = Field(min_length=1, max_length=_LONG)
     """Shown with every result."""
+    words: Mapping[str, tuple[str, ...]] = {}
+    """Named lists of patterns; a rule says ``<name>`` for any of a list."""
     elements: tuple[Element, ...] = Field(min_length=1)
     """What to look for, in the order of the results."""
 
@@ -96,6 +122,17 @@ class Rubric(BaseModel):
         if not any(element.applicable for element in value):
             raise ValueError("점검할 항목이 없습니다. applicable = false가 아닌 항목을 두십시오")
         return value
+
+    @model_validator(mode="after")
+    def _readable(self) -> Rubric:
+        for element in self.elements:
+            for rule in element.rules:
+                for pattern in (*rule.says, *rule.unless, *rule.unless_near, *rule.after):
+                    try:
+                        compile_pattern(pattern, self.words)
+                    except PatternInvalid as exc:
+                        raise ValueError(f"[{element.id}] rules: {exc}") from None
+        return self
 
     @property
     def asked(self) -> tuple[Element, ...]:

@@ -108,6 +108,13 @@ class EvidenceDict(TypedDict):
     match: Literal["exact", "normalised"]
 
 
+class TiersDict(TypedDict):
+    """The status that each tier alone gives; ``None``: it did not look, or it failed."""
+
+    rules: Status | None
+    llm: Status | None
+
+
 class ElementDict(TypedDict):
     """The result for one element."""
 
@@ -120,6 +127,8 @@ class ElementDict(TypedDict):
     reason: str
     explanation: str | None
     source: Source | None
+    tiers: TiersDict
+    disagreement: bool
     rejected_quotes: NotRequired[list[str]]
 
 
@@ -283,7 +292,7 @@ class IncompleteElementsValidator:
         """Ask the rule tier; one that breaks is a recorded failure and establishes nothing."""
         if self._rules is not None:
             with attempts.of("rules"):
-                return self._rules.examine(call.segments, self.rubric)
+                return self._rules.examine(call.segments)
         return {}
 
     def _settle(self, attempts: Attempts, findings: Findings) -> Outcome[Findings]:
@@ -361,6 +370,8 @@ def _element(finding: Finding, *, timed: bool) -> ElementDict:
         "reason": str(finding.reason),
         "explanation": _cut(finding.explanation) if finding.explanation else None,
         "source": finding.source,
+        "tiers": {"rules": finding.by_rules, "llm": finding.by_llm},
+        "disagreement": finding.disagreement,
     }
     if finding.rejected_quotes:
         result["rejected_quotes"] = [_cut(quote) for quote in finding.rejected_quotes]

@@ -1,0 +1,89 @@
+"""The labelled passages, and what recognition errors would make of them."""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stt_engine.speech import Segment
+
+FOLDER = Path(__file__).parent / "passages"
+SPEAKERS = {"상담원": ("agent", 0), "고객": ("customer", 1)}
+
+_TURN_SEC = 3.0
+_SYLLABLES, _FIRST, _FINALS, _VOWELS = 11172, 0xAC00, 28, 21
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A short piece of a call: what it says, and what it only seems to say (element ids)."""
+
+    id: str
+    segments: tuple[Segment, ...]
+    said: frozenset[str]
+    near: frozenset[str]
+
+
+def load(*names: str) -> list[Passage]:
+    """Load sets by name (``dev``, ``heldout``); without a name, all of them."""
+    files = [FOLDER / f"{name}.toml" for name in names] or sorted(FOLDER.glob("*.toml"))
+    return [_passage(one) for file in files for one in _read(file)]
+
+
+def _read(file: Path) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = tomllib.loads(file.read_text(encoding="utf-8"))["passages"]
+    return found
+
+
+def _passage(data: dict[str, object]) -> Passage:
+    lines = [line for line in str(data["turns"]).splitlines() if line.strip()]
+    said, near = data["said"], data["near"]
+    assert isinstance(said, list)
+    assert isinstance(near, list)
+    segments = tuple(_segment(number, line) for number, line in enumerate(lines))
+    return Passage(str(data["id"]), segments, frozenset(said), frozenset(near))
+
+
+def _segment(number: int, line: str) -> Segment:
+    name, _, words = line.partition(":")
+    speaker, channel = SPEAKERS[name.strip()]
+    start = number * _TURN_SEC
+    return Segment(number, start, start + _TURN_SEC - 0.5, words.strip(), channel, speaker)
+
+
+def noisy(passages: Sequence[Passage], rate: float, seed: int = 1) -> list[Passage]:
+    """Give the passages with about ``rate`` of their syllables misheard, dropped or doubled."""
+    chance = random.Random(seed)  # noqa: S311 - repeatable noise, not a secret
+    return [
+        replace(one, segments=tuple(_misheard(s, rate, chance) for s in one.segments))
+        for one in passages
+    ]
+
+
+def _misheard(segment: Segment, rate: float, chance: random.Random) -> Segment:
+    text = "".join(_wrong(c, chance) if chance.random() < rate else c for c in segment.text)
+    return replace(segment, text=text)
+
+
+def _wrong(char: str, chance: random.Random) -> str:
+    """Change one sound of a syllable, drop it or double it; spaces come and go."""
+    if char.isspace():
+        return ""
+    number = ord(char) - _FIRST
+    if not 0 <= number < _SYLLABLES:
+        return char
+    kind = chance.random()
+    if kind < 0.15:  # noqa: PLR2004 - recognisers mostly mishear, and sometimes drop or double
+        return ""
+    if kind < 0.25:  # noqa: PLR2004
+        return char * 2
+    initial, rest = divmod(number, _VOWELS * _FINALS)
+    vowel, final = divmod(rest, _FINALS)
+    which = chance.randrange(3)
+    initial = chance.randrange(19) if which == 0 else initial
+    vowel = chance.randrange(_VOWELS) if which == 1 else vowel
+    final = chance.choice((0, 1, 4, 8, 16, 17, 19, 21)) if which == 2 else final  # noqa: PLR2004
+    return chr(_FIRST + (initial * _VOWELS + vowel) * _FINALS + final)

@@ -1,0 +1,202 @@
+"""How well the check finds what is there: precision, recall and false alarms, element by element.
+
+``python evaluation/score.py [SET ...] [--llm URL] [--noise 5 10 20] [--misses] [--json]``
+
+Rules alone always; the LLM alone and both where a server is named (or VLLM_API_URL is set).
+A hard negative is a passage that resembles an element and does not say it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from api_server.services.agent_backend import AgentBackend
+from api_server.services.rubric import Rubric, load_rubric
+from api_server.services.rules import PatternRules
+from api_server.services.validator import get_incomplete_elements_validator
+from evaluation.passages import Passage, load, noisy
+
+ALL = "all"
+Found = Callable[[Passage], frozenset[str]]
+"""Gives the elements that a tier says were said."""
+
+
+@dataclass
+class Score:
+    """Counts of one element. ``alarms`` of ``near`` hard negatives were taken for the real one."""
+
+    true: int = 0
+    false: int = 0
+    missed: int = 0
+    near: int = 0
+    alarms: int = 0
+
+    @property
+    def precision(self) -> float | None:
+        """Share of what was found that is really there; ``None`` where nothing was found."""
+        return _share(self.true, self.true + self.false)
+
+    @property
+    def recall(self) -> float | None:
+        """Share of what is there that was found; ``None`` where nothing is there."""
+        return _share(self.true, self.true + self.missed)
+
+    @property
+    def alarm_rate(self) -> float | None:
+        """Share of hard negatives that were taken for the real one."""
+        return _share(self.alarms, self.near)
+
+    def add(self, other: Score) -> None:
+        """Add another element's counts."""
+        self.true += other.true
+        self.false += other.false
+        self.missed += other.missed
+        self.near += other.near
+        self.alarms += other.alarms
+
+    def figures(self) -> dict[str, float | int | None]:
+        """Give counts and rates."""
+        rates = ("precision", "recall", "alarm_rate")
+        return asdict(self) | {name: getattr(self, name) for name in rates}
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 4) if whole else None
+
+
+@dataclass
+class Result:
+    """What one tier made of a set: scores by element, and every mistake."""
+
+    scores: dict[str, Score]
+    misses: list[dict[str, object]] = field(default_factory=list)
+
+    def total(self, rubric: Rubric, kind: str) -> Score:
+        """Sum up the elements of one kind."""
+        total = Score()
+        for element in rubric.asked:
+            if element.kind == kind:
+                total.add(self.scores[element.id])
+        return total
+
+
+def judge(passages: Sequence[Passage], rubric: Rubric, found: Mapping[str, frozenset[str]]) -> Result:
+    """Compare what was found (by passage id) with the labels."""
+    result = Result({element.id: Score() for element in rubric.asked})
+    for passage in passages:
+        for name, score in result.scores.items():
+            said, told, near = name in passage.said, name in found[passage.id], name in passage.near
+            score.true += said and told
+            score.false += told and not said
+            score.missed += said and not told
+            score.near += near
+            score.alarms += near and told
+            if said != told:
+                kind = "missed" if said else "false"
+                words = [f"{s.speaker}: {s.text}" for s in passage.segments]
+                result.misses.append({"id": passage.id, "element": name, kind: words})
+    return result
+
+
+def by_rules(passages: Sequence[Passage], rubric: Rubric) -> dict[str, frozenset[str]]:
+    """Ask the rule tier alone."""
+    rules = PatternRules(rubric)
+    return {
+        one.id: frozenset(n for n, f in rules.examine(one.segments).items() if f.evidence)
+        for one in passages
+    }
+
+
+async def by_llm(
+    passages: Sequence[Passage], rubric: Rubric, url: str, timeout_sec: float
+) -> dict[str, dict[str, frozenset[str]]]:
+    """Ask the LLM, beside the rules; gives what ``llm`` says alone and what ``both`` say."""
+    alone: dict[str, frozenset[str]] = {}
+    both: dict[str, frozenset[str]] = {}
+    backend = AgentBackend(model=os.environ.get("AGENT_MODEL") or None)
+    validator = get_incomplete_elements_validator(backend, rubric, rules=PatternRules(rubric))
+    config = {"url": f"{url.rstrip('/')}/chat/completions"}
+    try:
+        for one in passages:
+            result = await validator.validate(one.segments, config, timeout_sec)
+            said = {"violated", "satisfied"}
+            alone[one.id] = frozenset(
+                e["id"] for e in result["elements"] if e["tiers"]["llm"] in said
+            )
+            both[one.id] = frozenset(e["id"] for e in result["elements"] if e["status"] in said)
+    finally:
+        await backend.aclose()
+    return {"llm": alone, "both": both}
+
+
+def evaluate(options: argparse.Namespace) -> dict[str, Result]:
+    """Run everything that was asked for; keys name the tier and the noise."""
+    rubric = load_rubric()
+    passages = load(*options.sets)
+    results = {"rules": judge(passages, rubric, by_rules(passages, rubric))}
+    for percent in options.noise:
+        heard = noisy(passages, percent / 100)
+        results[f"rules, {percent} % noise"] = judge(heard, rubric, by_rules(heard, rubric))
+    if options.llm:
+        told = anyio.run(by_llm, passages, rubric, options.llm, options.timeout)
+        results |= {name: judge(passages, rubric, found) for name, found in told.items()}
+    return results
+
+
+def _table(results: Mapping[str, Result], rubric: Rubric, write: Callable[[str], Any]) -> None:
+    for name, result in results.items():
+        write(f"\n{name}\n{'element':<30}{'said':>6}{'prec.':>8}{'recall':>8}{'near':>6}{'alarm':>8}\n")
+        rows = {**result.scores}
+        for kind in ("prohibited", "required"):
+            rows[f"all {kind}"] = result.total(rubric, kind)
+        for label, score in rows.items():
+            rates = (score.precision, score.recall, score.alarm_rate)
+            first, second, third = ("-" if rate is None else f"{rate:.3f}" for rate in rates)
+            said = score.true + score.missed
+            write(f"{label:<30}{said:>6}{first:>8}{second:>8}{score.near:>6}{third:>8}\n")
+
+
+def main() -> int:
+    """Run and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("sets", nargs="*", help="names of sets; default: all")
+    parser.add_argument("--llm", default=os.environ.get("VLLM_API_URL"), help="base URL, .../v1")
+    parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one passage")
+    parser.add_argument("--noise", type=int, nargs="*", default=[5, 10, 20], help="percent")
+    parser.add_argument("--misses", action="store_true", help="print every mistake of the rules")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    rubric, results = load_rubric(), evaluate(options)
+    write = sys.stdout.write
+    if options.json:
+        figures = {
+            name: {e: s.figures() for e, s in one.scores.items()}
+            | {f"all {k}": one.total(rubric, k).figures() for k in ("prohibited", "required")}
+            for name, one in results.items()
+        }
+        write(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+        return 0
+    _table(results, rubric, write)
+    if not options.llm:
+        write("\nLLM alone and both: not run (no server: --llm URL, or VLLM_API_URL)\n")
+    if options.misses:
+        for miss in results["rules"].misses:
+            write(json.dumps(miss, indent=1, ensure_ascii=False) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
