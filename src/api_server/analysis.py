@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -12,11 +12,12 @@ import anyio
 import anyio.to_thread
 
 from api_server.services.admission import ADMITTED, GIVEN_UP, Admission, QueueFull
-from api_server.services.validator import Findings, IncompleteElementsValidator
+from api_server.services.coverage import coverage_of
+from api_server.services.validator import Findings, IncompleteElementsValidator, Mask
 from stt_engine.engine import WhisperSTT
 from stt_engine.errors import AudioRejected, InvalidRequest
 from stt_engine.outcome import DUMMY, Attempts, Failure, Observer, Outcome, Stage
-from stt_engine.speech import SpeechRequest, Transcript, silence
+from stt_engine.speech import Segment, SpeechRequest, Transcript, silence
 from stt_engine.turns import CallCancelled, Ticket
 
 COMPLETE, PARTIAL = "complete", "partial"
@@ -73,7 +74,15 @@ class Analysis:
 
 
 class CallAnalysis:
-    """Runs calls through the stages."""
+    """Runs calls through the stages.
+
+    Args:
+        stt: the recogniser.
+        validator: the check.
+        admission: who may wait.
+        observers: told of every event.
+        mask: hides personal data in the answer's text; a text that it fails on is withheld.
+    """
 
     def __init__(
         self,
@@ -81,8 +90,10 @@ class CallAnalysis:
         validator: IncompleteElementsValidator,
         admission: Admission,
         observers: Iterable[Observer],
+        mask: Mask | None = None,
     ) -> None:
         self._stt = stt
+        self._mask = mask
         self._validator = validator
         self._admission = admission
         self._observers = tuple(observers)
@@ -104,7 +115,7 @@ class CallAnalysis:
         )
         with _telling_when_given_up(attempts):
             heard = await self._hear(call, attempts)
-            checked = await self._check(call.agent, heard, attempts) if call.agent else None
+            checked = await self._check(call, call.agent, heard, attempts) if call.agent else None
         failure = next((one for one in attempts.failures if one.source == "check"), None)
         analysis = Analysis(heard, checked, failure)
         return _timed(attempts.settle(analysis, _grade(analysis)))
@@ -117,6 +128,8 @@ class CallAnalysis:
             heard = await anyio.to_thread.run_sync(work, limiter=self._admission.limiter)
         if attempts.failures:  # the chain itself broke: a defect of ours, told as a crash
             return Outcome(heard.value, DUMMY, tuple(attempts.failures))
+        if self._mask is not None:
+            heard = _masked(heard, self._mask, call, attempts)
         attempts.tell("noted", _stt_result(heard), outcome=heard)
         return heard
 
@@ -128,7 +141,7 @@ class CallAnalysis:
         return heard
 
     async def _check(
-        self, agent: AgentConfig, heard: Outcome[Transcript], attempts: Attempts
+        self, call: Call, agent: AgentConfig, heard: Outcome[Transcript], attempts: Attempts
     ) -> Outcome[Findings] | None:
         attempts.tell("noted", CHECK_STARTED)
         with attempts.of("check"):
@@ -136,11 +149,25 @@ class CallAnalysis:
                 heard.value.segments,
                 agent.mapping(),
                 timeout_sec=agent.timeout_sec,
-                covers_call=_covers_call(heard.value),
+                coverage=coverage_of(heard.value, call.speech.agent_channel),
             )
             attempts.tell("noted", CHECK_OK if checked.value.success else CHECK_FAILED)
             return checked
         return None
+
+
+def _masked(
+    heard: Outcome[Transcript], mask: Mask, call: Call, attempts: Attempts
+) -> Outcome[Transcript]:
+    """Give the transcript without personal data; one that cannot be masked is a failure."""
+    with attempts.of("redaction"):
+        segments = tuple(mask(heard.value.segments))
+        (english,) = mask([Segment(0, 0.0, 0.0, heard.value.text_en)])
+        text = " ".join(segment.text for segment in segments)
+        masked = replace(heard.value, text=text, text_en=english.text, segments=segments)
+        return replace(heard, value=masked)
+    dummy = silence(call.speech, heard.value.duration)
+    return Outcome(dummy, DUMMY, (*heard.failures, *attempts.failures))
 
 
 @contextmanager
@@ -150,11 +177,6 @@ def _telling_when_given_up(attempts: Attempts) -> Iterator[None]:
     except (CallCancelled, anyio.get_cancelled_exc_class()):
         attempts.tell("noted", GIVEN_UP)
         raise
-
-
-def _covers_call(heard: Transcript) -> bool:
-    """Tell whether nothing heard was rejected, so that absence may be stated."""
-    return heard.outcome == "speech" and not heard.provenance.get("rejected_segments")
 
 
 def _stt_result(heard: Outcome[Transcript]) -> str:

@@ -39,6 +39,11 @@ def _agent_failed(event: Event) -> str | None:
     return f"예기치 않은 오류: {cause_of(event)}"
 
 
+def _agent_repaired(event: Event) -> str | None:
+    refused = event.detail.get("repair")
+    return f"응답 형식 오류로 한 번 더 요청: {refused}" if refused else None
+
+
 def _agent_answered(event: Event) -> str | None:
     if event.outcome is None or event.outcome.is_dummy:
         return None
@@ -59,7 +64,10 @@ def _agent_dummy(event: Event) -> str | None:
 
 AGENT_LINES: Table = {
     (Stage.AGENT, "started"): (Line("AgentBackend", logging.INFO, _agent_started),),
-    (Stage.AGENT, "noted"): (Line("AgentBackend", logging.DEBUG, _agent_retried),),
+    (Stage.AGENT, "noted"): (
+        Line("AgentBackend", logging.DEBUG, _agent_retried),
+        Line("AgentBackend", logging.WARNING, _agent_repaired),
+    ),
     (Stage.AGENT, "failed"): (Line("AgentBackend", logging.ERROR, _agent_failed),),
     (Stage.AGENT, "settled"): (
         Line("AgentBackend", logging.INFO, _agent_answered),

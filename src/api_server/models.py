@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from api_server.turns_text import CHANNELS, turns_of
 from stt_engine.speech import Segment
 
 
@@ -140,6 +141,8 @@ class AnalyzeRequest(BaseModel):
     )
 
     text: Text | None = None
+    """One utterance a line; `상담원:` and `고객:` (or `agent:` and `customer:`) before it tell who
+    speaks."""
     segments: list[AnalyzeSegment] | None = None
     agent_url: Text | None = None
     agent_request_format: Literal["prompt_based", "text_only"] = "prompt_based"
@@ -155,8 +158,7 @@ class AnalyzeRequest(BaseModel):
     def turns(self) -> tuple[Segment, ...]:
         """Give the transcript as segments."""
         if self.text is not None:
-            lines = [line.strip() for line in self.text.splitlines() if line.strip()]
-            return tuple(Segment(n, 0.0, 0.0, line) for n, line in enumerate(lines))
+            return tuple(turn for turn in turns_of(self.text) if turn.text)
         return tuple(
             Segment(n, one.start, one.end, one.text, _channel(one), one.speaker)
             for n, one in enumerate(self.segments or [])
@@ -166,7 +168,7 @@ class AnalyzeRequest(BaseModel):
 def _channel(segment: AnalyzeSegment) -> int:
     if segment.channel is not None:
         return segment.channel
-    return 1 if segment.speaker == "customer" else 0
+    return CHANNELS.get(segment.speaker or "", 0)
 
 
 class AnalyzeResponse(BaseModel):

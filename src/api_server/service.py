@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,8 +15,10 @@ from api_server.log_lines import AGENT_LINES, CIRCUIT_LINES
 from api_server.metrics import FailureMetrics
 from api_server.models import HealthResponse
 from api_server.services.admission import Admission
+from api_server.services.asking import AskLimits
 from api_server.services.agent_backend import AgentBackend
 from api_server.services.circuit_policy import CircuitPolicy, CircuitSnapshot
+from api_server.services.redaction import redact
 from api_server.services.remote_stt import RemoteStt
 from api_server.services.rubric import DEFAULT_RUBRIC, load_rubric
 from api_server.services.validation_lines import VALIDATION_LINES
@@ -29,6 +32,7 @@ from stt_engine.engine import WhisperSTT
 from stt_engine.fetch_lines import FETCH_LINES
 from stt_engine.log import LogObserver
 from stt_engine.outcome import Observer
+from stt_engine.speech import Segment
 from stt_engine.stt_lines import stt_lines
 from stt_engine.version import __version__
 
@@ -72,7 +76,9 @@ class Service:
         """
         metrics, last_failures = FailureMetrics(), LastFailures()
         observers: tuple[Observer, ...] = (
-            log_observer(reveal_text=settings.log_transcripts),
+            log_observer(
+                reveal_text=settings.log_transcripts and settings.redaction != "everywhere"
+            ),
             metrics,
             last_failures,
         )
@@ -87,8 +93,19 @@ class Service:
         )
         agent = _agent(settings, (*observers, agent_proof))
         rubric = load_rubric(settings.rubric_path or DEFAULT_RUBRIC)
+        mask = None if settings.redaction == "off" else _mask
+        everywhere = settings.redaction == "everywhere"
         validator = get_incomplete_elements_validator(
-            agent, rubric, observers, max_tokens=settings.agent_max_tokens
+            agent,
+            rubric,
+            observers,
+            mask=mask,
+            mask_evidence=everywhere,
+            limits=AskLimits(
+                settings.agent_max_tokens,
+                settings.agent_chunk_chars,
+                settings.agent_chunks_at_once,
+            ),
         )
         admission = Admission(settings.queue_max_waiting, settings.queue_max_wait_sec)
         return cls(
@@ -98,7 +115,7 @@ class Service:
             agent,
             validator,
             admission,
-            CallAnalysis(stt, validator, admission, observers),
+            CallAnalysis(stt, validator, admission, observers, mask if everywhere else None),
             metrics,
             last_failures,
             Readiness(
@@ -171,6 +188,10 @@ class Service:
         self.readiness.end()
         self.stt.close()
         await self.agent.aclose()
+
+
+def _mask(segments: Sequence[Segment]) -> Sequence[Segment]:
+    return redact(segments).segments
 
 
 def _remote(settings: Settings, observers: tuple[Observer, ...]) -> RemoteStt | None:

@@ -133,6 +133,13 @@ class Settings(BaseSettings):
     agent_max_tokens: int = Field(1536, ge=64)
     """Longest answer of the LLM in tokens; the default rubric's takes 500 to 1,000."""
 
+    agent_chunk_chars: int = Field(6000, ge=500)
+    """Characters of a call that one question to the LLM shows (some 15 minutes); a longer call is
+    asked about in chunks that overlap. Smaller for a small context."""
+
+    agent_chunks_at_once: int = Field(4, ge=1)
+    """Questions about one call that are asked at the same time."""
+
     agent_connect_timeout_sec: float = Field(3.0, gt=0)
     """Time for one connection attempt to an LLM server, or to STT_REMOTE_URL."""
 
@@ -153,6 +160,11 @@ class Settings(BaseSettings):
     rubric_path: str | Path | None = None
     """Rubric file, or the name of a built-in one (`financial_consumer_protection`,
     `sales_process`); unset: the former."""
+
+    redaction: Literal["off", "agent", "everywhere"] = "agent"
+    """Mask personal data (resident numbers, phones, accounts, cards, e-mail addresses...; written
+    and spoken). `agent`: in what the LLM is given; `everywhere`: in the answer too; `off`: not.
+    Where masking fails the text is withheld."""
 
     ready_interval_sec: float = Field(10.0, gt=0)
     """How often readiness is looked at again (and a lost model loaded again)."""

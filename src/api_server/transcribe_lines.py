@@ -55,6 +55,11 @@ TRANSCRIBE_LINES: Table = {
     (Stage.TRANSCRIBE, "failed"): (
         _transcribe(logging.ERROR, "stt", lambda event: f"STT 크래시: {cause_of(event)}"),
         _transcribe(logging.WARNING, "stt", "Dummy STT 사용"),
+        _transcribe(
+            logging.ERROR,
+            "redaction",
+            lambda event: f"개인정보 가림 실패로 통화 기록을 내보내지 않음: {cause_of(event)}",
+        ),
         _transcribe(logging.ERROR, "check", lambda event: f"vLLM 크래시: {cause_of(event)}"),
         _transcribe(logging.WARNING, "check", "vLLM 검증 생략 (Dummy 사용 안함 - 선택사항)"),
     ),

@@ -26,7 +26,8 @@ class Collected:
     )
     spent: dict[str, float] = field(default_factory=dict)
     rejected: list[Facts] = field(default_factory=list)
-    speech_sec: float = 0.0
+    speech_sec: dict[int, list[float]] = field(default_factory=dict)
+    """By channel: seconds of speech that were found, and that became text."""
 
     @property
     def work_sec(self) -> float:
@@ -63,7 +64,8 @@ class Collected:
 
     def restart(self) -> None:
         """Forget what was heard; what it cost stays spent."""
-        self.place, self.language, self.speech_sec = None, None, 0.0
+        self.place, self.language = None, None
+        self.speech_sec.clear()
         self.rejected.clear()
         for heard in self.heard.values():
             heard.clear()
@@ -79,7 +81,9 @@ class Collected:
         self.rejected.extend(step.get("rejected", ()))
         self.spent[task] = self.spent.get(task, 0.0) + took_sec
         if task == "transcribe":
-            self.speech_sec += step.get("speech_sec", 0.0)
+            found = self.speech_sec.setdefault(step["channel"], [0.0, 0.0])
+            found[0] += step.get("speech_sec", 0.0)
+            found[1] += _recognised_sec(step)
 
     def transcript(self) -> Transcript:
         """Give the whole.
@@ -101,7 +105,11 @@ class Collected:
             segments=segments,
             provenance={
                 **self.provenance,
-                "speech_sec": self.speech_sec,
+                "speech_sec": sum(found for found, _ in self.speech_sec.values()),
+                "coverage": [
+                    {"channel": channel, "speech_sec": found, "recognised_sec": recognised}
+                    for channel, (found, recognised) in sorted(self.speech_sec.items())
+                ],
                 "rejected_segments": self.rejected,
                 "source_format": self.audio.source_format,
                 "channels": len(self.audio.files),
@@ -113,6 +121,14 @@ class Collected:
         if not self.request.translate:
             return ""
         return _joined(segments if self.language == "en" else _in_order(self.heard["translate"]))
+
+
+def _recognised_sec(step: Facts) -> float:
+    """Give how much of a stretch of speech became text that was not rejected."""
+    if not step.get("segments"):
+        return 0.0
+    lost = sum(one["end"] - one["start"] for one in step.get("rejected", ()))
+    return float(max(0.0, step["speech_sec"] - lost))
 
 
 def _in_order(found: list[dict[str, Any]]) -> tuple[Segment, ...]:

@@ -1,19 +1,15 @@
 import logging
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from api_server.services.agent_errors import AgentTimeout
+from api_server.services.asking import AskLimits
+from api_server.services.coverage import NOTHING
 from api_server.services.findings import REASON_TEXT, Reason
-from api_server.services.rubric import Rubric, load_rubric
-from api_server.services.validation_lines import VALIDATION_LINES
-from api_server.services.validator import (
-    RuleFinding,
-    get_incomplete_elements_validator,
-    render,
-    shown,
-)
+from api_server.services.rubric import load_rubric
+from api_server.services.validation_lines import DISAGREEMENT, VALIDATION_LINES
+from api_server.services.validator import get_incomplete_elements_validator, render, shown
 from stt_engine.errors import InvalidRequest
 from stt_engine.log import LogObserver
 from stt_engine.speech import Segment
@@ -21,10 +17,12 @@ from tests.unit.validation_fakes import (
     CALL,
     CERTAIN,
     CONFIG,
+    NO_RULES,
     RUBRIC,
     SAID,
     FakeAgent,
     Recorder,
+    Rules,
     answer,
     checked,
     claim,
@@ -100,7 +98,7 @@ async def test_the_advertising_element_is_not_asked() -> None:
 
 async def test_the_agent_is_asked_with_schema_and_rubric() -> None:
     agent = FakeAgent(answer())
-    validator = get_incomplete_elements_validator(agent, max_tokens=700)
+    validator = get_incomplete_elements_validator(agent, limits=AskLimits(max_tokens=700))
     config = {"url": "http://x/", "format": "text_only", "chat_thread_id": "t1"}
     result = await validator.validate(CALL, config, 7)
     (request,) = agent.requests
@@ -115,7 +113,9 @@ async def test_another_rubric() -> None:
     rubric = load_rubric("sales_process")
     ids = [element.id for element in rubric.asked]
     agent = FakeAgent(answer(ids, sales__price=claim("satisfied", "가입 금액은 삼천만 원")))
-    result = await get_incomplete_elements_validator(agent, rubric).validate(CALL, CONFIG, 5)
+    result = await get_incomplete_elements_validator(agent, rubric, rules=NO_RULES).validate(
+        CALL, CONFIG, 5
+    )
     assert verdict(result, "sales.price") == ("satisfied", "evidence_found")
     assert result["rubric_version"] == rubric.version
 
@@ -135,7 +135,7 @@ async def test_absence_needs_the_whole_call() -> None:
         solicitation__certainty=claim("violated", CERTAIN),
         unfair__tying=claim("not_applicable"),
     )
-    result = await checked(reply, covers_call=False)
+    result = await checked(reply, coverage=NOTHING)
     degraded = ("undetermined", "transcript_degraded")
     assert verdict(result, "solicitation.certainty")[0] == "violated"
     assert verdict(result, "explanation.fees") == degraded
@@ -161,16 +161,6 @@ async def test_an_empty_transcript_determines_nothing(call: Any, healthy: bool) 
 
 
 # --- the rule tier ------------------------------------------------------------------------
-
-
-class Rules:
-    def __init__(self, **found: Sequence[str]) -> None:
-        self.found = {
-            name.replace("__", "."): RuleFinding(tuple(quotes)) for name, quotes in found.items()
-        }
-
-    def examine(self, segments: Sequence[Segment], rubric: Rubric) -> Mapping[str, RuleFinding]:
-        return self.found
 
 
 async def test_rules_stand_when_the_agent_fails() -> None:
@@ -209,7 +199,9 @@ async def test_a_rule_without_proof_leaves_the_agents_finding() -> None:
 
 async def test_broken_rules_are_a_failure_and_no_more() -> None:
     class Broken:
-        def examine(self, segments: Any, rubric: Any) -> Any:
+        covers = ("solicitation.certainty",)
+
+        def examine(self, segments: Any) -> Any:
             raise RuntimeError("규칙 오류")
 
     seen = Recorder()
@@ -229,10 +221,10 @@ async def test_broken_rules_are_a_failure_and_no_more() -> None:
 @pytest.mark.parametrize(
     ("reply", "rules", "source"),
     [
-        (answer(), None, "llm"),
+        (answer(), NO_RULES, "llm"),
         (answer(), Rules(solicitation__certainty=[CERTAIN]), "both"),
         (AgentTimeout(5), Rules(solicitation__certainty=[CERTAIN]), "rules"),
-        (AgentTimeout(5), None, "dummy"),
+        (AgentTimeout(5), NO_RULES, "dummy"),
         ("{}", Rules(), "dummy"),
     ],
 )
@@ -241,17 +233,20 @@ async def test_the_outcome_names_its_source(reply: Any, rules: Any, source: str)
     validator = get_incomplete_elements_validator(FakeAgent(reply), observers=[seen], rules=rules)
     outcome = await validator.check(CALL, CONFIG)
     assert outcome.source == source
-    assert [event.kind for event in seen.events] == ["started", "settled"]
+    kinds = [event.kind for event in seen.events if event.source != DISAGREEMENT]
+    assert kinds == ["started", "settled"]
     assert not seen.of("failed")  # the agent's own stage told of its failure
     if source in {"rules", "dummy"}:
         assert outcome.cause is not None
         assert outcome.cause.stage == "agent"
 
 
-async def lines_of(reply: Any, caplog: pytest.LogCaptureFixture, call: Any = CALL) -> list[Any]:
+async def lines_of(
+    reply: Any, caplog: pytest.LogCaptureFixture, call: Any = CALL, rules: Any = NO_RULES
+) -> list[Any]:
     with caplog.at_level(logging.INFO):
         validator = get_incomplete_elements_validator(
-            FakeAgent(reply), observers=[LogObserver(VALIDATION_LINES)]
+            FakeAgent(reply), observers=[LogObserver(VALIDATION_LINES)], rules=rules
         )
         await validator.validate(call, CONFIG, 5)
     return [(record.name, record.levelname, record.getMessage()) for record in caplog.records]

@@ -19,6 +19,7 @@ from tests.unit.validation_fakes import (
     CALL,
     CERTAIN,
     CONFIG,
+    NO_RULES,
     SAID,
     FakeAgent,
     answer,
@@ -133,7 +134,7 @@ async def test_an_answer_that_was_not_parsed_counts_as_none() -> None:
             object.__setattr__(outcome.value, "parsed", None)
             return outcome
 
-    validator = get_incomplete_elements_validator(Unparsed(answer()))
+    validator = get_incomplete_elements_validator(Unparsed(answer()), rules=NO_RULES)
     assert statuses(await validator.validate(CALL, CONFIG, 5)) == {"undetermined"}
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from api_server.services.agent_types import AgentAnswer, AgentRequest
+from api_server.services.evidence import Evidence
+from api_server.services.findings import RuleFinding
 from api_server.services.rubric import load_rubric
 from api_server.services.validator import ValidationResult, get_incomplete_elements_validator
 from stt_engine.outcome import DUMMY, Attempts, Event, Outcome, Stage
@@ -77,6 +79,31 @@ class Recorder:
         return [event for event in self.events if event.kind == kind]
 
 
+class Rules:
+    """A rule tier that finds given quotes, by element (``__`` stands for the dot)."""
+
+    def __init__(self, **found: Sequence[str]) -> None:
+        self.found = {name.replace("__", "."): quotes for name, quotes in found.items()}
+
+    @property
+    def covers(self) -> Sequence[str]:
+        return tuple(self.found)
+
+    def examine(self, segments: Sequence[Segment]) -> Mapping[str, RuleFinding]:
+        return {
+            name: RuleFinding(tuple(_evidence(quote, segments) for quote in quotes))
+            for name, quotes in self.found.items()
+        }
+
+
+def _evidence(quote: str, segments: Sequence[Segment]) -> Evidence:
+    where = next((one for one in segments if quote in one.text), segments[0])
+    return Evidence(where.id, where.start, where.end, where.channel, quote, "exact")
+
+
+NO_RULES = Rules()
+"""For tests of what an agent alone can establish."""
+
 CALL = sample_call()
 SAID = "\n".join(segment.text for segment in CALL)
 CERTAIN = "사실상 원금은 보장된다고 보시면 됩니다"
@@ -85,7 +112,7 @@ KEYS = set(ValidationResult.__annotations__)
 
 
 async def checked(reply: Any, call: Any = CALL, **options: Any) -> ValidationResult:
-    rules = options.pop("rules", None)
+    rules = options.pop("rules", NO_RULES)
     validator = get_incomplete_elements_validator(FakeAgent(reply), rules=rules)
     result = await validator.validate(call, CONFIG, 5, **options)
     assert set(result) == KEYS

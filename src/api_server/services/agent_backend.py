@@ -16,6 +16,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Literal
 
 import anyio
@@ -83,6 +84,9 @@ MAX_MODELS = 256
 RETRIES = 2
 RETRY_WINDOW_SEC = 1.0
 """Refused connections are retried no later than this after the call began."""
+
+REPAIR = "repair"
+"""``source`` of the event of an answer in a wrong form that is asked for once more."""
 
 _TYPES: Mapping[str, Literal["vllm", "external"]] = {
     "prompt_based": "vllm",
@@ -192,7 +196,12 @@ class AgentBackend:
         rule = _RetryRule(Deadline.after(limit, self._clock), self._clock, attempts)
         with breaker.guard(), self._within(limit):
             reply = await _RETRYING(rule, self._exchange, address, request, read_prompt)
-            parsed = request.parse(reply.text) if request.parse else None
+            try:
+                parsed = request.parse(reply.text) if request.parse else None
+            except InvalidAnswer as exc:
+                again = _repaired(request, exc, attempts)
+                reply = await self._exchange(address, again, read_prompt)
+                parsed = request.parse(reply.text) if request.parse else None
         return AgentAnswer(
             reply.text,
             _TYPES[request.request_format],
@@ -328,6 +337,18 @@ def _read_probe(body: Mapping[str, object]) -> Reply:
         raise InvalidAnswer("finish_reason이 없음")
     model = body.get("model")
     return Reply("", model if isinstance(model, str) else None)
+
+
+def _repaired(request: AgentRequest, refused: InvalidAnswer, attempts: Attempts) -> AgentRequest:
+    """Give the question that is asked once more after an answer in a wrong form.
+
+    Raises:
+        InvalidAnswer: there is no such question.
+    """
+    if request.repair is None:
+        raise refused
+    attempts.tell("noted", REPAIR, detail={"repair": str(refused)})
+    return replace(request, text=request.repair(str(refused)))
 
 
 def _bound(timeout_sec: float) -> float:

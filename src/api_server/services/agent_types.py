@@ -26,6 +26,8 @@ class AgentRequest:
     turns the answer's text into something and raises ``InvalidAnswer`` where it cannot; a bad
     answer is then a failed attempt like any other. ``system`` is a system message; an external
     agent has no place for one, so there it stands before the text.
+    ``repair`` makes the text of a second and last question out of what ``parse`` refused the first
+    answer for.
     """
 
     text: str
@@ -38,6 +40,7 @@ class AgentRequest:
     schema_name: str = "answer"
     max_tokens: int = MAX_TOKENS
     parse: Callable[[str], object] | None = None
+    repair: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,10 +125,16 @@ def is_trivial(quote: str) -> bool:
 
 
 class TranscriptIndex:
-    """A transcript prepared once, so that many quotes can be looked up."""
+    """A transcript prepared once, so that many quotes can be looked up.
 
-    def __init__(self, segments: Sequence[Segment]) -> None:
-        self._runs = [_Run(group) for group in _voices(segments)]
+    ``shown`` are the same segments, letter by letter, as evidence is to show them: quotes are of
+    what an agent was given, and that may be masked.
+    """
+
+    def __init__(self, segments: Sequence[Segment], shown: Sequence[Segment] | None = None) -> None:
+        pairs = zip(segments, shown or segments, strict=True)
+        texts = {id(one): other.text for one, other in pairs}
+        self._runs = [_Run(group, [texts[id(one)] for one in group]) for group in _voices(segments)]
 
     def find(self, quote: str, *, without_customer: bool = False) -> tuple[Hit, ...]:
         """Give the places of ``quote`` in time order; none where it is absent or trivial.
@@ -161,9 +167,10 @@ def _voices(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
 class _Run:
     """Neighbouring segments of one voice as one text, a line each."""
 
-    def __init__(self, segments: Sequence[Segment]) -> None:
+    def __init__(self, segments: Sequence[Segment], shown: Sequence[str]) -> None:
         self.speaker = segments[0].speaker
         self._segments = segments
+        self._shown = shown
         self._text = "\n".join(segment.text for segment in segments)
         self._starts: list[int] = []
         position = 0
@@ -200,10 +207,11 @@ class _Run:
 
     def _parts(self, start: int, end: int, match: Match) -> Iterator[Evidence]:
         first = bisect_right(self._starts, start) - 1
-        for offset, segment in zip(self._starts[first:], self._segments[first:], strict=True):
+        for number in range(first, len(self._segments)):
+            segment, offset = self._segments[number], self._starts[number]
             if offset >= end:
                 return
-            words = segment.text[max(0, start - offset) : end - offset].strip()
+            words = self._shown[number][max(0, start - offset) : end - offset].strip()
             if any(char.isalnum() for char in normalise(words).text):  # "㈜" says 주
                 yield Evidence(
                     segment.id, segment.start, segment.end, segment.channel, words, match

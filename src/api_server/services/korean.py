@@ -31,9 +31,7 @@ _PUNCTUATED = r"[.?!。…]+(?=\s|$)"
 _SPOKEN = rf"(?<=\w)(?:(?<![{_NOUNS}은는])요|[{_WITH_B}]니[다까]|(?<!니)까|죠)(?=\s)"
 _BOUNDARY = re.compile(rf"{_PUNCTUATED}|{_SPOKEN}")
 _DROPPED = re.compile(r"[\W_]+")
-_ASKS = re.compile(
-    rf"(?:[{_WITH_B}]니까|(?<!니)까요?|나요|가요|는지요|을지요|냐고요|냐구요|느냐)$"
-)
+_ASKS = re.compile(rf"(?:[{_WITH_B}]니까|(?<!니)까요?|나요|가요|는지요|을지요|냐고요|냐구요|느냐)$")
 
 
 class PatternInvalid(ValueError):

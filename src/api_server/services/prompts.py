@@ -27,7 +27,7 @@ from api_server.services.findings import PRESENT, Claim, Review, Status
 from api_server.services.rubric import Element, Kind, Language, Rubric
 from stt_engine.speech import Segment
 
-PROMPT_VERSION = "3"
+PROMPT_VERSION = "4"
 SCHEMA_NAME = "call_review"
 READ = "read"
 """Key of the words that prove a reading. No element can have it: their ids have a dot."""
@@ -47,6 +47,7 @@ class _Words:
     instructions: str
     call: str
     no_call: str
+    repair: str
     kinds: Mapping[Kind, str]
     item: str
     applies_if: str
@@ -77,6 +78,10 @@ reason: 이유를 {reason}자 이내로 적습니다. 근거가 없으면 둘 �
 </통화>
 위 통화의 말을 그대로 옮기며 점검 항목 {count}개를 모두 판정하여 JSON 객체 하나로만 답하십시오.""",
     no_call='점검할 통화 기록이 없습니다. JSON 객체 {"status": "undetermined"}로만 답하십시오.',
+    repair="""\
+{call}
+앞서 준 답은 쓸 수 없었습니다({refused}). 설명이나 코드 표시 없이, 약속한 형식의 JSON 객체 하나로 \
+다시 답하십시오.""",
     kinds={"prohibited": "금지", "required": "필수"},
     item="{id} ({kind}) {applies_if}{counts}.{not_counts}",
     applies_if="조건: {}. ",
@@ -103,6 +108,10 @@ Items:
 Copy the sentences of this call, word for word, and judge all {count} items. \
 Answer with one JSON object only.""",
     no_call='There is no call to check. Answer with the JSON object {"status": "undetermined"}.',
+    repair="""\
+{call}
+Your last answer could not be used ({refused}). Answer again, with one JSON object in the agreed \
+form and nothing else.""",
     kinds={"prohibited": "prohibited", "required": "required"},
     item="{id} ({kind}) {applies_if}{counts}.{not_counts}",
     applies_if="If: {}. ",
@@ -200,7 +209,8 @@ class Prompt:
     @cached_property
     def sha256(self) -> str:
         """Names instructions, rubric, template and schema: a change of any changes it."""
-        parts = [PROMPT_VERSION, self.system, self._words.call, self.schema]
+        words = self._words
+        parts = [PROMPT_VERSION, self.system, words.call, words.repair, self.schema]
         return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 
     def call_text(self, segments: Sequence[Segment]) -> str:
@@ -208,6 +218,10 @@ class Prompt:
         speakers = self._words.speakers
         lines = [f"{speakers.get(s.speaker, '')}{neutralise(s.text)}" for s in segments]
         return self._words.call.format(call="\n".join(lines), count=len(self.rubric.asked))
+
+    def repair_text(self, call_text: str, refused: str) -> str:
+        """Give the question once more; ``refused`` says what was wrong with the first answer."""
+        return self._words.repair.format(call=call_text, refused=refused)
 
     def parse(self, text: str) -> Review:
         """Read an agent's answer: the whole of it is JSON, bare or in one ``` fence.

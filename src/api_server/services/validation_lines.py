@@ -17,6 +17,9 @@ REJECTED_QUOTE = "rejected_quote"
 UNPROVED_READING = "unproved_reading"
 """``source`` of the event of an answer that does not show that the whole call was read."""
 
+DISAGREEMENT = "disagreement"
+"""``source`` of the event of an element on which the rules and the agent do not agree."""
+
 _STATUS_WORDS = {
     "violated": "위반",
     "satisfied": "충족",
@@ -65,7 +68,24 @@ def _unread(event: Event) -> str | None:
     return "통화를 끝까지 읽었음이 확인되지 않음: '없음' 판정을 모두 판정불가로 둠"
 
 
+def _disagreed(event: Event) -> str | None:
+    if event.source != DISAGREEMENT:
+        return None
+    facts = event.detail
+    return (
+        f"규칙과 분석기의 판정이 다름 (항목={facts['element']}, "
+        f"규칙={_word(facts['rules'])}, 분석기={_word(facts['llm'])})"
+    )
+
+
+def _word(status: object) -> str:
+    return _STATUS_WORDS.get(str(status), "없음")
+
+
 def _failed(event: Event) -> str:
+    failed = event.failure.source if event.failure else ""
+    if failed == "redaction":
+        return f"개인정보 가림 실패로 통화 기록을 분석기에 보내지 않음: {cause_of(event)}"
     return f"규칙 검사 실패: {cause_of(event)}"
 
 
@@ -75,6 +95,7 @@ VALIDATION_LINES: Table = {
     (Stage.VALIDATION, "noted"): (
         Line("Validation", logging.WARNING, _rejected),
         Line("Validation", logging.WARNING, _unread),
+        Line("Validation", logging.WARNING, _disagreed),
     ),
     (Stage.VALIDATION, "settled"): (
         Line("Validation", logging.INFO, _done),
