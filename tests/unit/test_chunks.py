@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -18,9 +19,8 @@ texts = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=900)
 @given(texts, st.integers(500, 3000))
 def test_chunks_hold_every_letter_in_order(call: list[str], limit: int) -> None:
     chunks = chunked(call, limit)
-    seen = {
-        (one.position, at) for chunk in chunks for one in chunk for at in range(one.start, one.end)
-    }
+    slices = [one for chunk in chunks for one in chunk]
+    seen = {(one.position, at) for one in slices for at in range(one.start, one.end)}
     assert seen == {(n, at) for n, text in enumerate(call) for at in range(len(text))}
     for chunk in chunks:
         assert sum(one.chars for one in chunk) <= limit
@@ -30,7 +30,7 @@ def test_chunks_hold_every_letter_in_order(call: list[str], limit: int) -> None:
 @given(texts, st.integers(500, 3000))
 def test_neighbours_overlap_by_whole_pieces(call: list[str], limit: int) -> None:
     chunks = chunked(call, limit)
-    for before, after in zip(chunks, chunks[1:], strict=False):
+    for before, after in pairwise(chunks):
         shared = [one for one in after if one in before]
         assert shared == list(after[: len(shared)])
         assert sum(one.chars for one in shared) <= OVERLAP_CHARS
@@ -52,7 +52,7 @@ def test_a_part_of_a_long_utterance_keeps_its_place() -> None:
 
 # --- a long call with an agent ------------------------------------------------------------
 
-LINES = [f"{number}번째 안내를 드리는 말씀입니다 잘 들어 주십시오" for number in range(60)]
+LINES = [f"{number:03}번째 안내를 드리는 말씀입니다 잘 들어 주십시오" for number in range(60)]
 PROMISE = "원금은 틀림없이 보장된다고 보시면 됩니다"
 LIMITS = AskLimits(chunk_chars=600, chunks_at_once=2)
 
@@ -124,8 +124,10 @@ async def test_a_chunk_that_fails_leaves_absence_open_and_keeps_what_is_proved()
 
 async def test_a_chunk_that_was_not_read_leaves_absence_open() -> None:
     def answers(request: AgentRequest) -> str:
-        told = reading(request)
-        return told if LINES[0] in request.text else told.replace("번째 안내", "번째 다른 말")
+        told = json.loads(reading(request))
+        if LINES[0] not in request.text:
+            told["read"]["last"] = "저는 이 구간의 끝을 읽지 않았습니다"
+        return json.dumps(told)
 
     result = await validated(FakeAgent(answers), LINES)
     assert result["reading"] == "not_proved"
@@ -135,7 +137,7 @@ async def test_a_chunk_that_was_not_read_leaves_absence_open() -> None:
 async def test_a_condition_that_never_came_up_is_waived_by_every_chunk() -> None:
     def waives(request: AgentRequest) -> str:
         told = json.loads(reading(request))
-        if LINES[0] in request.text or len(agent.requests) > 100:
+        if LINES[0] in request.text:
             told["unfair.tying"] = claim("not_applicable")
         told["appropriateness.check"] = claim("not_applicable")
         return json.dumps(told)
