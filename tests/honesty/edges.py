@@ -165,7 +165,7 @@ class FakeRecogniser:
             "faster-whisper" if self.name == "remote" else self.name,
             call.rejected,
         )
-        return self._transcript(call.heard, request, audio)
+        return self._transcript(call, request, audio)
 
     def _contradiction(self, call: Call, mode: str, audio: DecodedAudio) -> Transcript:
         text, outcome = CONTRADICTIONS[mode]
@@ -173,14 +173,30 @@ class FakeRecogniser:
         call.failed.append(Failed(self.name, "TranscriptionFailed", words))
         return Transcript(text, "ko", audio.duration, outcome)
 
-    def _transcript(self, heard: Heard, request: SpeechRequest, audio: DecodedAudio) -> Transcript:
+    def _transcript(self, call: Call, request: SpeechRequest, audio: DecodedAudio) -> Transcript:
+        heard = call.heard
+        assert heard is not None
+        sides = ("agent", "customer") if call.stereo else (call.unheard,)
+        unheard = call.unheard or "nobody"
         return Transcript(
             heard.text,
             request.language,
             audio.duration,
             heard.outcome,
             segments=tuple(_segment(n, line) for n, line in enumerate(heard.lines)),
-            provenance={"model": self.name, "rejected_segments": heard.rejected},
+            provenance={
+                "model": self.name,
+                "rejected_segments": heard.rejected,
+                "channels": len(sides),
+                "coverage": [
+                    {
+                        "channel": number,
+                        "speech_sec": 10.0,
+                        "recognised_sec": 5.0 if unheard in {side, None} else 9.5,
+                    }
+                    for number, side in enumerate(sides)
+                ],
+            },
             backend=heard.shown if self.name == "remote" else None,
         )
 

@@ -9,16 +9,25 @@ import copy
 import json
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
 
-from tests.honesty.calls import ELEMENTS, MARK, RUBRIC, Call, Claim, Failed, Line
+from tests.honesty.calls import (
+    ELEMENTS,
+    MARK,
+    RUBRIC,
+    RULES_FIND,
+    SECRETS,
+    Call,
+    Claim,
+    Failed,
+    Line,
+)
 
 DUMMY_REASON = "모든 백엔드 실패로 인한 자동 fallback"
 PRESENT = {"required": "satisfied", "prohibited": "violated"}
-STATED = {"violated", "satisfied", "not_found"}
 ALL_CLEAR = ("위반 없음", "no violation", "No violation")
 
 
@@ -50,6 +59,24 @@ class Judge:
         able = [one for one in self.call.failed if not one.skipped]
         return (able or self.call.failed)[0]
 
+    @property
+    def shown_lines(self) -> tuple[Line, ...]:
+        """The lines as the answer may show them."""
+        heard = self.call.heard
+        lines = heard.lines if heard else ()
+        if self.call.redaction != "everywhere":
+            return lines
+        return tuple(replace(line, text=line.masked) for line in lines)
+
+    def ruled(self, name: str) -> list[Line]:
+        """Give the lines that say the element, and need nobody's judgement."""
+        anyone = ELEMENTS[name].get("said_by", "agent") == "any"
+        return [
+            line
+            for line in self.call.transcript
+            if name in RULES_FIND.get(line.what, ()) and (anyone or line.speaker != "customer")
+        ]
+
     # --- the verdict ----------------------------------------------------------------------
 
     def pronounce(self) -> None:
@@ -61,6 +88,7 @@ class Judge:
         told = self.response.json()
         assert told["request_id"] == self.response.headers["x-request-id"]
         self._no_strangers(told)
+        self._no_secrets(told)
         self._asked_about_this_call()
         if self.call.analyze is None:
             self._recognition(told)
@@ -90,13 +118,20 @@ class Judge:
         strangers = markers(whole) - {self.call.marker}
         assert not strangers, f"the answer tells of other calls: {strangers}"
 
+    def _no_secrets(self, told: dict[str, Any]) -> None:
+        whole = json.dumps(told, ensure_ascii=False)
+        leaked = [secret for secret in SECRETS if secret in whole]
+        assert self.call.redaction != "everywhere" or not leaked, f"the answer tells {leaked}"
+
     def _asked_about_this_call(self) -> None:
         """The agent was shown this call, the whole of it, and no other."""
         for body in self.call.asked:
             shown = str(json.loads(body)) if body else ""
             assert markers(shown) <= {self.call.marker}, "the agent was shown another call"
             words = words_of(shown)
-            missing = [line for line in self.call.transcript if words_of(line.text) not in words]
+            missing = [line for line in self.call.readable if words_of(line.text) not in words]
+            leaked = [secret for secret in SECRETS if secret in shown]
+            assert self.call.redaction == "off" or not leaked, f"the agent was shown {leaked}"
             assert not body or not missing, f"the agent was not shown {missing}"
 
     # --- recognition ----------------------------------------------------------------------
@@ -123,7 +158,8 @@ class Judge:
     def _speech(self, told: dict[str, Any]) -> None:
         heard = self.call.heard
         assert heard is not None
-        assert told["text"] == heard.text, "not the words that were recognised"
+        lines = self.shown_lines
+        assert told["text"] == " ".join(line.text for line in lines), "not the recognised words"
         assert told["outcome"] == heard.outcome
         assert bool(told["text"]) == (heard.outcome == "speech"), "an empty success"
         assert told["success"] is True
@@ -137,7 +173,7 @@ class Judge:
             for one in told["segments"]
         ]
         assert [(one.text, one.start, one.channel, one.speaker) for one in segments] == [
-            (one.text, one.start, one.channel, one.speaker) for one in heard.lines
+            (one.text, one.start, one.channel, one.speaker) for one in lines
         ], "not the segments that were recognised"
 
     def _degraded(self, told: dict[str, Any]) -> None:
@@ -188,16 +224,21 @@ class Judge:
         self._elements(told["incomplete_elements"])
 
     def _agent_dummy(self, told: dict[str, Any]) -> None:
-        """Nothing at all is established by an agent that failed."""
+        """Nothing is established by an agent that failed; what the rules found stands."""
         _, words = self._agent_cause()
         assert told["agent_type"] == "dummy"
         assert told["agent_dummy_reason"], "a dummy without a cause"
         assert words in told["agent_dummy_reason"], "not the real cause"
         assert told["agent_analysis"] is None
-        assert told["incomplete_elements"] is None, "findings of an analysis that failed"
+        found = told["incomplete_elements"]
+        assert bool(found) is any(self.ruled(name) for name in ELEMENTS), "not what rules found"
         whole = json.dumps({**told, "segments": [], "text": ""}, ensure_ascii=False)
         assert not any(words in whole for words in ALL_CLEAR), "a failure reads as all clear"
-        assert not any(f'"{status}"' in whole for status in STATED), "a verdict without analysis"
+        assert '"not_found"' not in whole, "absence without an analysis"
+        if found:
+            assert (found["success"], found["is_agent_dummy"]) == (False, True)
+            for element in found["elements"]:
+                self._element(element, None)
 
     def _analysis(self, told: dict[str, Any]) -> None:
         """``POST /analyze``: the check by itself."""
@@ -233,52 +274,68 @@ class Judge:
         assert found["established"] is bool(established)
 
     def _element(self, told: dict[str, Any], claim: Claim | None) -> None:
-        status, reason = self._truth(told["id"], claim)
         where = (told["id"], told, claim)
+        name, kind = told["id"], ELEMENTS[told["id"]]["kind"]
+        by_llm, reason = self._truth(name, claim)
+        ruled = self.ruled(name)
+        status = PRESENT[kind] if ruled else by_llm
         assert told["status"] == status, f"a verdict that is not so: {where}"
-        assert told["reason"] == reason, f"not the real reason: {where}"
-        assert told["kind"] == ELEMENTS[told["id"]]["kind"]
-        by_claim = status != "undetermined" and claim is not None
-        assert told["source"] == ("llm" if by_claim else None), where
+        assert told["reason"] == ("evidence_found" if ruled else reason), f"not the reason: {where}"
+        assert told["kind"] == kind
+        by_claim = by_llm != "undetermined" and claim is not None
+        both = ruled and by_claim and by_llm == status
+        source = "both" if both else "rules" if ruled else "llm" if by_claim else None
+        assert told["source"] == source, where
+        disagree = bool(ruled) and by_claim and not both
+        assert told["disagreement"] is disagree, where
+        assert told["tiers"]["llm"] == (None if reason == "agent_failed" else by_llm), where
+        assert told["tiers"]["rules"] in ({status} if ruled else {"undetermined", None}), where
         assert bool(told["evidence"]) == (status in {"violated", "satisfied"}), where
         explained = claim.reason if claim and self.call.transcript else ""
         assert told["explanation"] == (explained or None), where
-        rejected = status == "undetermined" and claim and claim.status in PRESENT.values()
+        rejected = by_llm == "undetermined" and claim and claim.status in PRESENT.values()
         quotes = [claim.quote] if claim and rejected and claim.quote else []
         assert told.get("rejected_quotes", []) == quotes, where
-        if claim and told["evidence"]:
-            assert claim.status == status, f"not what the agent said: {where}"
-            self._evidence(told, claim)
+        if told["evidence"]:
+            self._evidence(told, claim if by_claim and by_llm == status else None, ruled)
 
     def _truth(self, name: str, claim: Claim | None) -> tuple[str, str]:
         """Give the only status, and its reason, that may be told of an element."""
         if not self.call.transcript:
             return "undetermined", "no_transcript"
+        if self.agent_failed:
+            return "undetermined", "agent_failed"
         if claim is None:
             assert not ELEMENTS[name].get("applicable", True)
             return "not_applicable", "outside_call"
         if claim.truth in {"not_found", "not_applicable"}:
-            if not self.call.covered:
+            if not self.call.covers(ELEMENTS[name].get("said_by", "agent")):
                 return "undetermined", "transcript_degraded"
             if self.call.said is None or not self.call.said.read:
                 return "undetermined", "reading_not_proved"
         return claim.truth, claim.why
 
-    def _evidence(self, told: dict[str, Any], claim: Claim) -> None:
+    def _evidence(self, told: dict[str, Any], claim: Claim | None, ruled: list[Line]) -> None:
         """Every part is in the transcript, word for word, and together they are the quote."""
-        heard = self.call.heard
-        assert heard is not None
+        lines = self.shown_lines
+        by_rules, by_claim = {line.what for line in ruled}, ""
         for part in told["evidence"]:
-            line = heard.lines[part["segment_id"]]
+            line = lines[part["segment_id"]]
             assert part["quote"] in line.text, f"a quote that nobody said: {part}"
             assert (part["start"], part["channel"]) == (line.start, line.channel)
             assert part["end"] == line.end
-            exact = any(claim.quote.strip() in one.text for one in heard.lines)
-            assert part["match"] == ("exact" if exact else "normalised"), part
             anyone = ELEMENTS[told["id"]].get("said_by", "agent") == "any"
             assert anyone or line.speaker != "customer", "a customer's words as the agent's"
-        whole = "".join(words_of(part["quote"]) for part in told["evidence"])
-        assert words_of(claim.quote) in whole, "the evidence is not the quote"
+            at = line.text.find(part["quote"])
+            masked = line.masked[at : at + len(part["quote"])]
+            by_claim += words_of(masked if self.call.redaction != "off" else part["quote"])
+            if line.what not in by_rules:
+                assert claim, f"neither the rules nor the agent found this: {part}"
+                exact = any(claim.quote.strip() in one.text for one in self.call.readable)
+                assert part["match"] == ("exact" if exact else "normalised"), part
+        shown = {lines[part["segment_id"]].what for part in told["evidence"]}
+        assert by_rules <= shown, "what the rules found is not shown"
+        assert claim is None or words_of(claim.quote) in by_claim, "the evidence is not the quote"
 
 
 def refusal_is_told(response: httpx2.Response, status: int) -> None:

@@ -31,7 +31,7 @@ LYING: dict[str, Callable[[Line, Call, str], str]] = {
     "dropped": lambda line, _call, _other: " ".join(_without_middle(line.text.split())),
     "renumbered": lambda line, _call, _other: _renumbered(line.text),
     "stranger": lambda _line, _call, other: other,
-    "stitched": lambda _line, call, _other: f"{call.transcript[-1].text} {call.transcript[0].text}",
+    "stitched": lambda _line, call, _other: f"{call.readable[-1].text} {call.readable[0].text}",
     "bare": lambda _line, _call, _other: "",
     "trivial": lambda _line, _call, _other: "네",
 }
@@ -93,7 +93,7 @@ def _lie(made: Claim, move: str, line: Line) -> Claim:
 
 def _line(call: Call, name: str, at: int) -> Line:
     """Give the line for an element: one of them in turn, or the one that misleads most."""
-    lines = call.transcript
+    lines = call.readable
     if call.moves[at % len(call.moves)] != "trap":
         return lines[at % len(lines)]
     denials = [line for line in lines if line.what == DENIAL and ELEMENTS[name].get("denials")]
@@ -103,7 +103,7 @@ def _line(call: Call, name: str, at: int) -> Line:
 
 def review(call: Call, other: str) -> tuple[dict[str, object], dict[str, Claim], bool]:
     """Give an answer in the agreed form, its claims, and whether its reading is proved."""
-    lines = call.transcript
+    lines = call.readable
     claims = {
         name: claim(call.moves[at % len(call.moves)], name, _line(call, name, at), call, other)
         for at, name in enumerate(ASKED)
@@ -190,7 +190,7 @@ CHOICES: dict[str, tuple[dict[str, object], str, str]] = {
 }
 """Chat completions that are well-formed and hold no whole answer (``prompt_based`` only)."""
 
-OTHERS = ("answers", "hangs", "dies", "packed", "no model")
+OTHERS = ("answers", "hangs", "dies", "packed", "no model", "repaired")
 KINDS = (OTHERS, CHOICES, UNUSABLE, HTTP, RAISED, BODIES)
 """Every way of answering, by kind."""
 
@@ -263,6 +263,9 @@ class FakeLlm:
         if call.fenced:
             text = f"```json\n{text}\n```"
         call.said = Said(text, claims, read, None if call.text_only else f"said-{call.marker}")
+        questions = sum(bool(body) for body in call.asked)
+        if call.llm == "repaired" and call.transcript and questions == 1:
+            text = "위반 없음"
         if call.llm in UNUSABLE:
             text = UNUSABLE[call.llm](body)
             call.said = Said(text, model=call.said.model)

@@ -4,7 +4,7 @@ A state machine makes calls of the real application (:mod:`tests.honesty.world` 
 and what is faked) while recognisers, recordings and LLM servers fail, lie, and recover; after every
 answer an independent judge (:mod:`tests.honesty.judge`) compares it with what really happened.
 
-A later behaviour (findings of the rule tier, masking) is one more field of ``Call``, what the edge
+A later behaviour is one more field of ``Call``, what the edge
 then does, and what the judge expects of it.
 
 ``HONESTY_EXAMPLES=2000`` looks for new ways, at random; without it the same examples run each time.
@@ -39,6 +39,7 @@ BREAKING = st.one_of(
     st.sampled_from(sorted(SKIPPED)),
     st.sampled_from(FAULTS),
 )
+MODES = ("off", "agent", "everywhere")
 HEARING = st.one_of(st.just("ok"), st.just("silence"), BREAKING)
 DECODING = st.one_of(st.just("ok"), st.just("ok"), st.sampled_from(FAULTS))
 SAYING = st.just("answers") | st.one_of(*(st.sampled_from(sorted(kind)) for kind in KINDS))
@@ -55,6 +56,7 @@ ASKED = st.fixed_dictionaries(
         "strict": st.sampled_from([None, True, False]),
         "text_only": st.booleans(),
         "rejected": st.sampled_from([0, 0, 0, 2]),
+        "unheard": st.sampled_from([None, None, "agent", "customer"]),
         "early": st.booleans(),
         "moves": st.lists(st.sampled_from(MOVES), min_size=1, max_size=5).map(tuple)
         | st.sampled_from([(move,) for move in MOVES]),
@@ -69,10 +71,12 @@ HEARERS = st.dictionaries(st.sampled_from(sorted(TAGS)), HEARING, max_size=4)
 class Honesty(RuleBasedStateMachine):
     """The rules: the edges change, time passes, calls are made."""
 
-    @initialize(strict=st.booleans(), remote=st.booleans())
-    def start(self, *, strict: bool, remote: bool) -> None:
+    @initialize(strict=st.booleans(), remote=st.booleans(), redaction=st.sampled_from(MODES))
+    def start(self, *, strict: bool, remote: bool, redaction: str) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        self.world = World(Path(self._folder.name), strict=strict, remote=remote)
+        self.world = World(
+            Path(self._folder.name), strict=strict, remote=remote, redaction=redaction
+        )
         self.llm = "answers"
         self.hearing: dict[str, str] = {}
 
@@ -199,7 +203,7 @@ SWEEPS = (*CLAIMS, *READINGS, *SHAPES, *HEARINGS, *DECODINGS, *SAYINGS, *SILENT)
 @pytest.mark.parametrize("strict", [False, True])
 def test_every_behaviour_by_itself(strict: bool, tmp_path: Path) -> None:
     """The machine draws; this leaves none of them to chance."""
-    world = World(tmp_path, strict=strict, remote=strict)
+    world = World(tmp_path, strict=strict, remote=strict, redaction="off")
     for more in SHAPES if strict else SWEEPS:
         world.rest(LONGEST_REST_SEC)
         call = Call(len(world.calls), **{"lines": ("greeting", "denial", "goodbye"), **more})

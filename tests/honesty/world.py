@@ -59,9 +59,10 @@ def _engine_with(first: FakeRecogniser | None) -> Callable[..., engine.WhisperST
 class World:
     """One server, its edges, and the calls that were made."""
 
-    def __init__(self, folder: Path, *, strict: bool, remote: bool) -> None:
+    def __init__(self, folder: Path, *, strict: bool, remote: bool, redaction: Any) -> None:
         self.loop = Loop()
         self.strict = strict
+        self.redaction = redaction
         self.folder = folder
         self.calls: list[Call] = []
         self.busy = self.hung = 0
@@ -89,6 +90,7 @@ class World:
             queue_max_waiting=WAITING,
             strict=self.strict,
             log_file=None,
+            redaction=self.redaction,
         )
         first = FakeRecogniser("remote", self.edges) if remote else None
         with (
@@ -150,6 +152,8 @@ class World:
         self.loop.run_until_complete(self._together(calls))
 
     async def _together(self, calls: Sequence[Call]) -> None:
+        for call in calls:
+            call.redaction = self.redaction
         answers = await asyncio.gather(*(self._ask(call) for call in calls))
         most = {call.host: self._most_failures(call.host, calls) for call in calls}
         for call, response in zip(calls, answers, strict=True):
@@ -166,6 +170,8 @@ class World:
 
     async def crowd(self, calls: Sequence[Call]) -> None:
         """Make more calls than there is room for, and hold recognition until one is refused."""
+        for call in calls:
+            call.redaction = self.redaction
         self.edges.gate.clear()
         tasks = [asyncio.ensure_future(self._ask(call)) for call in calls]
         for done in asyncio.as_completed(tasks):

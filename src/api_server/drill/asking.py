@@ -48,6 +48,16 @@ class Target:
         headers = {"Content-Type": kind, "X-Request-ID": identity}
         return self._ask("POST", "/transcribe", body, headers, PATIENCE_SEC)
 
+    def analyze(self, call: Iterable[tuple[str, str]], agent_url: str) -> Answer:
+        """Send a transcript (speaker and words, turn by turn) to be checked."""
+        turns = [{"speaker": speaker, "text": text} for speaker, text in call]
+        body = json.dumps({"segments": turns, "agent_url": agent_url}).encode()
+        headers = {
+            "Content-Type": "application/json",
+            "X-Request-ID": f"drill-{uuid.uuid4().hex[:12]}",
+        }
+        return self._ask("POST", "/analyze", body, headers, PATIENCE_SEC)
+
     def pour(self, body: Iterable[bytes]) -> Answer:
         """Send an upload whose end nobody knows, until an answer comes."""
         headers = {"Content-Type": "multipart/form-data; boundary=x"}

@@ -26,8 +26,11 @@ def said(exchange: Exchange) -> list[str]:
     return found
 
 
-def reviews(quote: Callable[[list[str]], str]) -> Script:
-    """Answer every element of the schema; ``quote`` picks the proof of the violated one."""
+def reviews(quote: Callable[[list[str]], str] | None) -> Script:
+    """Answer every element of the schema; ``quote`` picks the proof of the violated one.
+
+    ``None``: no element is.
+    """
 
     async def script(exchange: Exchange) -> None:
         """Answer one request."""
@@ -35,7 +38,7 @@ def reviews(quote: Callable[[list[str]], str]) -> Script:
         lines = said(exchange)
         told: dict[str, object] = {name: {"status": "not_found"} for name in asked}
         told["read"] = {"first": lines[0][:60], "last": lines[-1][:60]} if lines else {}
-        if QUOTED in asked:  # another rubric may not know it
+        if quote and QUOTED in asked:  # another rubric may not know it
             told[QUOTED] = {"quote": quote(lines), "reason": "각본", "status": "violated"}
         text = json.dumps(told, ensure_ascii=False)
         await exchange.send(http(200, json.dumps(completion(text)).encode()))
