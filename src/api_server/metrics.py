@@ -7,6 +7,8 @@ from typing import cast
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from api_server.services.admission import ADMITTED, GIVEN_UP, Admission
+from api_server.services.agent_backend import REPAIR
+from api_server.services.validation_lines import DISAGREEMENT
 from stt_engine.outcome import REJECTED, Event, Stage
 from stt_engine.speech import Transcript
 
@@ -70,6 +72,17 @@ class FailureMetrics:
         self._given_up = Counter(
             "stt_engine_given_up", "Calls stopped: the caller hung up.", registry=registry
         )
+        self._repairs = Counter(
+            "stt_engine_agent_repairs",
+            "Answers of the LLM that had to be asked for once more: wrong form.",
+            registry=registry,
+        )
+        self._disagreements = Counter(
+            "stt_engine_disagreements",
+            "Elements on which the rules and the LLM did not agree.",
+            ["element"],
+            registry=registry,
+        )
         self._work = Gauge(
             "stt_engine_queue_audio_seconds",
             "Seconds of sound still to be recognised.",
@@ -106,6 +119,10 @@ class FailureMetrics:
             self._given_up.inc()
         elif event.source == ADMITTED:
             self._wait.observe(float(str(event.detail["wait_sec"])))
+        elif event.source == REPAIR:
+            self._repairs.inc()
+        elif event.source == DISAGREEMENT:
+            self._disagreements.labels(str(event.detail["element"])).inc()
         elif event.stage == Stage.WORKER:
             self._workers.labels(event.source, str(event.detail["what"])).inc()
         elif event.stage == Stage.CIRCUIT:

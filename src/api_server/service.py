@@ -15,8 +15,8 @@ from api_server.log_lines import AGENT_LINES, CIRCUIT_LINES
 from api_server.metrics import FailureMetrics
 from api_server.models import HealthResponse
 from api_server.services.admission import Admission
-from api_server.services.asking import AskLimits
 from api_server.services.agent_backend import AgentBackend
+from api_server.services.asking import AskLimits
 from api_server.services.circuit_policy import CircuitPolicy, CircuitSnapshot
 from api_server.services.redaction import redact
 from api_server.services.remote_stt import RemoteStt
