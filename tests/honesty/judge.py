@@ -288,7 +288,8 @@ class Judge:
         assert told["source"] == source, where
         disagree = bool(ruled) and by_claim and not both
         assert told["disagreement"] is disagree, where
-        assert told["tiers"]["llm"] == (None if reason == "agent_failed" else by_llm), where
+        judged = claim is not None and bool(self.call.transcript)
+        assert told["tiers"]["llm"] == (by_llm if judged else None), where
         assert told["tiers"]["rules"] in ({status} if ruled else {"undetermined", None}), where
         assert bool(told["evidence"]) == (status in {"violated", "satisfied"}), where
         explained = claim.reason if claim and self.call.transcript else ""
