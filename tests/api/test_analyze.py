@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.fault_server import FaultServer, answer, completion, refused_port
+from tests.support.fault_server import FaultServer, answer, completion, in_turn, refused_port
 from tests.support.scripted_llm import INVENTED, QUOTED, honest, lying, reviews, said
 from tests.support.server import ROOT, ApiServer
 
@@ -80,20 +80,22 @@ async def test_korean_sample_call(
         body = await analyzed(client, {"segments": KOREAN, "agent_url": llm.url})
         assert len(said(llm.posts[0])) == len(KOREAN)
     one = elements(body)[QUOTED]
-    assert (one["status"], one["reason"]) == (status, reason)
-    if status == "violated":
-        (proof,) = one["evidence"]
-        assert quote in KOREAN[proof["segment_id"]]["text"]
+    assert (one["tiers"]["llm"], one["tiers"]["llm_reason"]) == (status, reason)
+    assert (one["status"], one["tiers"]["rules"]) == ("violated", "violated")
+    assert one["source"] == ("both" if status == "violated" else "rules")
+    assert one.get("rejected_quotes", []) == ([] if status == "violated" else [quote])
+    for proof in one["evidence"]:
+        assert proof["quote"] in KOREAN[proof["segment_id"]]["text"]
         assert proof["start"] == KOREAN[proof["segment_id"]]["start"]
-    else:
-        assert (one["evidence"], one["rejected_quotes"]) == ([], [quote])
+    assert any(PROMISE.rstrip(".") in proof["quote"] for proof in one["evidence"])
 
 
 async def test_lying_agent(client: httpx2.AsyncClient) -> None:
     async with FaultServer(lying) as llm:
         body = await analyzed(client, {"segments": TURNS, "agent_url": llm.url})
     one = elements(body)[QUOTED]
-    assert (one["status"], one["rejected_quotes"]) == ("undetermined", [INVENTED])
+    assert (one["tiers"]["llm"], one["rejected_quotes"]) == ("undetermined", [INVENTED])
+    assert (one["status"], one["source"]) == ("violated", "rules")
 
 
 async def test_agent_down(client: httpx2.AsyncClient) -> None:
@@ -103,8 +105,23 @@ async def test_agent_down(client: httpx2.AsyncClient) -> None:
     assert body["error_type"] == "ConnectionError"
     assert body["error"] == body["agent_dummy_reason"]
     assert body["error"].startswith("Agent 서버 연결 실패: ")
-    # Nothing was established: no list that could be read as an analysis.
-    assert (body["incomplete_elements"], body["agent_analysis"]) == (None, None)
+    assert body["agent_analysis"] is None
+    only_the_rules(body)
+
+
+async def test_agent_down_and_nothing_found(client: httpx2.AsyncClient) -> None:
+    """No list of nothing but ``undetermined``: it could be read as an analysis."""
+    url = f"http://127.0.0.1:{refused_port()}/v1/chat/completions"
+    body = await analyzed(client, {"text": "안녕하세요.", "agent_url": url})
+    assert (body["success"], body["incomplete_elements"]) == (False, None)
+
+
+def only_the_rules(body: dict[str, Any]) -> None:
+    found = elements(body)
+    assert found[QUOTED]["status"] == "violated"
+    assert {one["source"] for one in found.values()} == {"rules", None}
+    open_ones = {one["status"] for one in found.values() if one["source"] is None}
+    assert open_ones == {"undetermined"}
 
 
 @pytest.mark.parametrize(
@@ -121,8 +138,29 @@ async def test_unusable_answers(
 ) -> None:
     async with FaultServer(answer(200, completion(content, finish))) as llm:
         body = await analyzed(client, {"segments": TURNS, "agent_url": llm.url})
+        assert len(llm.posts) == (2 if error_type == "InvalidAnswer" else 1)
     assert (body["success"], body["error_type"]) == (False, error_type)
-    assert body["incomplete_elements"] is None
+    only_the_rules(body)
+
+
+async def test_a_wrong_form_is_asked_for_once_more(client: httpx2.AsyncClient) -> None:
+    script = in_turn(answer(200, completion("모두 문제없습니다.")), honest)
+    async with FaultServer(script) as llm:
+        body = await analyzed(client, {"segments": TURNS, "agent_url": llm.url})
+        again = llm.posts[1].json["messages"][-1]["content"]
+        assert said(llm.posts[1]) == said(llm.posts[0])
+    assert "앞서 준 답은 쓸 수 없었습니다(JSON이 아님" in again
+    assert "문제없습니다" not in again
+    assert (body["success"], elements(body)[QUOTED]["source"]) == (True, "both")
+
+
+async def test_speakers_of_plain_text(client: httpx2.AsyncClient) -> None:
+    text = "상담원: 무엇을 도와드릴까요?\n고객: 원금은 무조건 보장됩니다."
+    url = f"http://127.0.0.1:{refused_port()}/v1/chat/completions"
+    body = await analyzed(client, {"text": text, "agent_url": url})
+    assert body["incomplete_elements"] is None  # a customer's words
+    body = await analyzed(client, {"text": text.replace("고객", "상담원"), "agent_url": url})
+    only_the_rules(body)
 
 
 async def test_external_agent(client: httpx2.AsyncClient) -> None:

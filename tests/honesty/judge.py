@@ -290,6 +290,7 @@ class Judge:
         assert told["disagreement"] is disagree, where
         judged = claim is not None and bool(self.call.transcript)
         assert told["tiers"]["llm"] == (by_llm if judged else None), where
+        assert not judged or told["tiers"]["llm_reason"] == reason, where
         assert told["tiers"]["rules"] in ({status} if ruled else {"undetermined", None}), where
         assert bool(told["evidence"]) == (status in {"violated", "satisfied"}), where
         explained = claim.reason if claim and self.call.transcript else ""

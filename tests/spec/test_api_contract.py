@@ -168,7 +168,9 @@ async def test_validate_takes_what_the_original_gives() -> None:
     await backend.aclose()
     assert told["success"] is False
     assert told["is_agent_dummy"] is True
-    assert {one["status"] for one in told["elements"]} == {"undetermined"}
+    found = {one["id"]: (one["status"], one["source"]) for one in told["elements"]}
+    assert found.pop("solicitation.certainty") == ("violated", "rules")
+    assert set(found.values()) == {("undetermined", None)}
 
 
 def test_circuit_breaker_defaults() -> None:

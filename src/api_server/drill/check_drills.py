@@ -58,7 +58,7 @@ def _disagreed(answer: Answer) -> dict[str, bool]:
     element = _element(answer)
     return {
         **_found_by_rules(answer),
-        "both statuses": element.get("tiers") == {"rules": "violated", "llm": "not_found"},
+        "the LLM's status": element.get("tiers", {}).get("llm") == "not_found",
         "told as a disagreement": element.get("disagreement") is True,
     }
 

@@ -75,10 +75,14 @@ class CoverageDict(TypedDict):
 
 
 class TiersDict(TypedDict):
-    """The status that each tier alone gives; ``None``: it did not look, or it failed."""
+    """The status that each tier alone gives; ``None``: it did not look, or it failed.
+
+    ``llm_reason`` is the reason of the LLM's: with a rule's finding, the element's own is another.
+    """
 
     rules: Status | None
     llm: Status | None
+    llm_reason: str | None
 
 
 class ElementDict(TypedDict):
@@ -184,7 +188,11 @@ def _element(finding: Finding, *, timed: bool) -> ElementDict:
         "reason": str(finding.reason),
         "explanation": _cut(finding.explanation) if finding.explanation else None,
         "source": finding.source,
-        "tiers": {"rules": finding.by_rules, "llm": finding.by_llm},
+        "tiers": {
+            "rules": finding.by_rules,
+            "llm": finding.by_llm,
+            "llm_reason": str(finding.llm_reason) if finding.llm_reason else None,
+        },
         "disagreement": finding.disagreement,
     }
     if finding.rejected_quotes:

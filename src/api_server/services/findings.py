@@ -117,7 +117,7 @@ class Finding:
 
     ``explanation`` is the agent's own sentence: untrusted, for the reviewer, never a proof.
     ``by_rules`` and ``by_llm`` are the status that each tier alone gives; ``None``: it was not
-    there, or does not cover the element.
+    there, or does not cover the element. ``llm_reason`` is why the agent's is what it is.
     """
 
     element: Element
@@ -129,6 +129,7 @@ class Finding:
     rejected_quotes: tuple[str, ...] = ()
     by_rules: Status | None = None
     by_llm: Status | None = None
+    llm_reason: Reason | None = None
 
     @property
     def established(self) -> bool:

@@ -131,6 +131,8 @@ def combine(llm: Finding, rules: Finding) -> Finding:
         evidence=tuple(dict.fromkeys(rules.evidence + llm.evidence)) if both else rules.evidence,
         explanation=llm.explanation,
         rejected_quotes=llm.rejected_quotes,
+        by_llm=llm.by_llm,
+        llm_reason=llm.llm_reason,
     )
 
 
@@ -191,11 +193,12 @@ def _joined(
     element: Element, llm: Finding, segments: Sequence[Segment], rules: Mapping[str, RuleFinding]
 ) -> Finding:
     by_llm = None if llm.reason is Reason.AGENT_FAILED else llm.status
+    llm = replace(llm, by_llm=by_llm, llm_reason=llm.reason)
     found = rules.get(element.id)
     if found is None:
-        return replace(llm, by_llm=by_llm)
+        return llm
     by_rules = _ruled(element, found, segments)
-    return replace(combine(llm, by_rules), by_rules=by_rules.status, by_llm=by_llm)
+    return replace(combine(llm, by_rules), by_rules=by_rules.status)
 
 
 def _ruled(element: Element, found: RuleFinding, segments: Sequence[Segment]) -> Finding:
