@@ -12,13 +12,13 @@ sentences where they like; words of another voice or beyond a pause are never st
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from api_server.services.folding import fold, joins
 from stt_engine.speech import Segment
 
 Match = Literal["exact", "normalised"]
@@ -65,7 +65,7 @@ class Normalised:
 
 def normalise(original: str) -> Normalised:
     """Reduce ``original`` to its letters and digits, with the way back to every one of them."""
-    folded, offsets = _fold(original)
+    folded, offsets = fold(original)
     kept: list[str] = []
     where: list[int] = []
     position = 0
@@ -80,33 +80,6 @@ def normalise(original: str) -> Normalised:
     kept.append(folded[position:])
     where.extend(offsets[position:])
     return Normalised("".join(kept), where)
-
-
-def _fold(original: str) -> tuple[str, Sequence[int]]:
-    """NFKC and case folding, character cluster by character cluster."""
-    folded = original.casefold()
-    if unicodedata.is_normalized("NFKC", folded) and len(folded) == len(original):
-        return folded, range(len(folded))  # nearly every real transcript: no map needed
-    chars: list[str] = []
-    offsets: list[int] = []
-    for start, cluster in _clusters(original):
-        new = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", cluster).casefold())
-        chars.append(new)
-        offsets.extend([start] * len(new))
-    return "".join(chars), offsets
-
-
-def _clusters(text: str) -> Iterator[tuple[int, str]]:
-    """Cut ``text`` where composing stops: a base with its marks, a syllable with its jamo."""
-    start = 0
-    for index in range(1, len(text) + 1):
-        if index == len(text) or not _joins(text[index]):
-            yield start, text[start:index]
-            start = index
-
-
-def _joins(char: str) -> bool:
-    return unicodedata.combining(char) > 0 or "\u1160" <= char <= "\u11ff"
 
 
 def _separator(text: str, start: int, end: int) -> str:
@@ -189,7 +162,7 @@ class _Run:
     def _after(self, end: int) -> int:
         """Original index behind the normalised characters before ``end``, marks included."""
         last = self._normal.offsets[end - 1] + 1
-        while last < len(self._text) and _joins(self._text[last]):
+        while last < len(self._text) and joins(self._text[last]):
             last += 1
         return last
 
