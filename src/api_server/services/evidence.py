@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import Literal
 
 from api_server.services.folding import fold, joins
+from api_server.services.voices import utterances
 from stt_engine.speech import Segment
 
 Match = Literal["exact", "normalised"]
@@ -101,7 +102,8 @@ class TranscriptIndex:
     """A transcript prepared once, so that many quotes can be looked up."""
 
     def __init__(self, segments: Sequence[Segment]) -> None:
-        self._runs = [_Run(group) for group in _voices(segments)]
+        groups = utterances(segments, _MAX_PAUSE_SEC)
+        self._runs = [_Run([segments[index] for index in group]) for group in groups]
 
     def find(self, quote: str, *, without_customer: bool = False) -> tuple[Hit, ...]:
         """Give the places of ``quote`` in time order; none where it is absent or trivial.
@@ -116,19 +118,6 @@ class TranscriptIndex:
         hits = exact or [hit for run in runs for hit in run.normalised(normalise(quote).text)]
         hits.sort(key=lambda hit: (hit.parts[0].start, hit.parts[0].segment_id))
         return tuple(hits[:MAX_HITS])
-
-
-def _voices(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
-    """Group neighbouring segments of one voice; a pause ends a group."""
-    voices: dict[tuple[int, str | None], list[Segment]] = {}
-    for segment in segments:
-        key = (segment.channel, segment.speaker)
-        group = voices.setdefault(key, [])
-        if group and segment.start - group[-1].end > _MAX_PAUSE_SEC:
-            yield group
-            group = voices[key] = []
-        group.append(segment)
-    yield from voices.values()
 
 
 class _Run:
