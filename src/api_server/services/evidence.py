@@ -12,13 +12,14 @@ sentences where they like; words of another voice or beyond a pause are never st
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from api_server.services.folding import fold, joins
+from api_server.services.voices import utterances
 from stt_engine.speech import Segment
 
 Match = Literal["exact", "normalised"]
@@ -82,33 +83,6 @@ def normalise(original: str) -> Normalised:
     return Normalised("".join(kept), where)
 
 
-def fold(original: str) -> tuple[str, Sequence[int]]:
-    """Give NFKC and case folding, character cluster by character cluster, and each one's offset."""
-    folded = original.casefold()
-    if unicodedata.is_normalized("NFKC", folded) and len(folded) == len(original):
-        return folded, range(len(folded))  # nearly every real transcript: no map needed
-    chars: list[str] = []
-    offsets: list[int] = []
-    for start, cluster in _clusters(original):
-        new = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", cluster).casefold())
-        chars.append(new)
-        offsets.extend([start] * len(new))
-    return "".join(chars), offsets
-
-
-def _clusters(text: str) -> Iterator[tuple[int, str]]:
-    """Cut ``text`` where composing stops: a base with its marks, a syllable with its jamo."""
-    start = 0
-    for index in range(1, len(text) + 1):
-        if index == len(text) or not _joins(text[index]):
-            yield start, text[start:index]
-            start = index
-
-
-def _joins(char: str) -> bool:
-    return unicodedata.combining(char) > 0 or "\u1160" <= char <= "\u11ff"
-
-
 def _separator(text: str, start: int, end: int) -> str:
     """Give what keeps two numbers apart, empty where the gap is not between two digits."""
     if start == 0 or end == len(text) or not (text[start - 1].isdigit() and text[end].isdigit()):
@@ -132,9 +106,12 @@ class TranscriptIndex:
     """
 
     def __init__(self, segments: Sequence[Segment], shown: Sequence[Segment] | None = None) -> None:
-        pairs = zip(segments, shown or segments, strict=True)
-        texts = {id(one): other.text for one, other in pairs}
-        self._runs = [_Run(group, [texts[id(one)] for one in group]) for group in _voices(segments)]
+        texts = [segment.text for segment in shown or segments]
+        groups = utterances(segments, _MAX_PAUSE_SEC)
+        self._runs = [
+            _Run([segments[index] for index in group], [texts[index] for index in group])
+            for group in groups
+        ]
 
     def find(self, quote: str, *, without_customer: bool = False) -> tuple[Hit, ...]:
         """Give the places of ``quote`` in time order; none where it is absent or trivial.
@@ -149,19 +126,6 @@ class TranscriptIndex:
         hits = exact or [hit for run in runs for hit in run.normalised(normalise(quote).text)]
         hits.sort(key=lambda hit: (hit.parts[0].start, hit.parts[0].segment_id))
         return tuple(hits[:MAX_HITS])
-
-
-def _voices(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
-    """Group neighbouring segments of one voice; a pause ends a group."""
-    voices: dict[tuple[int, str | None], list[Segment]] = {}
-    for segment in segments:
-        key = (segment.channel, segment.speaker)
-        group = voices.setdefault(key, [])
-        if group and segment.start - group[-1].end > _MAX_PAUSE_SEC:
-            yield group
-            group = voices[key] = []
-        group.append(segment)
-    yield from voices.values()
 
 
 class _Run:
@@ -196,7 +160,7 @@ class _Run:
     def _after(self, end: int) -> int:
         """Original index behind the normalised characters before ``end``, marks included."""
         last = self._normal.offsets[end - 1] + 1
-        while last < len(self._text) and _joins(self._text[last]):
+        while last < len(self._text) and joins(self._text[last]):
             last += 1
         return last
 

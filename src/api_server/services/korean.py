@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from api_server.services.evidence import fold
+from api_server.services.folding import fold
 from stt_engine.speech import Segment
 
 _FIRST, _LAST, _FINALS = 0xAC00, 0xD7A3, 28  # Unicode, "Hangul Syllables"

@@ -1,0 +1,98 @@
+"""The words around dictated numbers: what is a digit, what keeps a number open, what ends one.
+
+All of it is for folded text (NFKC, lower case).
+"""
+
+from __future__ import annotations
+
+import re
+
+DIGIT_VALUES = {
+    **dict.fromkeys(("공", "영", "빵", "제로"), "0"),
+    **dict.fromkeys(("일", "하나"), "1"),
+    **dict.fromkeys(("이", "둘"), "2"),
+    **dict.fromkeys(("삼", "셋"), "3"),
+    **dict.fromkeys(("사", "넷"), "4"),
+    **dict.fromkeys(("오", "다섯"), "5"),
+    **dict.fromkeys(("육", "륙", "여섯"), "6"),
+    **dict.fromkeys(("칠", "일곱"), "7"),
+    **dict.fromkeys(("팔", "여덟"), "8"),
+    **dict.fromkeys(("구", "아홉"), "9"),
+}
+"""Digits as they are said one by one."""
+
+DIGIT = "|".join(sorted(DIGIT_VALUES, key=len, reverse=True))
+"""A spoken digit, for a regular expression; long words first, because 일곱 begins like 일."""
+
+SEPARATORS = frozenset("에 다시 대시 데시 대쉬 하이픈 하이푼 슬래시 슬러시 작대기 짝대기 빼기 바".split())
+"""What is said for the hyphen."""
+
+FILLERS = frozenset(
+    """
+    네 넵 넹 네네 예 예예 응 음 으음 어 어어 아 그 저 저기 그게 그냥 또 자 뭐
+    그리고 그리고요 그러고 그러니까 그다음 그다음에 그다음은 그다음이요 그담 그담에 다음 다음에
+    다음은 다음이요 이어서 이어 뒤 뒤에 뒤에는 뒤는 뒷자리 뒷자리는 뒷자리가 뒷자리요 뒷번호
+    뒷번호는 앞 앞에 앞자리 앞자리는 앞자리가 가운데 가운데는 중간 중간에 중간은 중간번호 마지막
+    마지막에 마지막은 끝 끝에 끝자리 끝자리는 국번 국번은 지역번호 하고 이고 이고요 고요 잠시만요
+    잠깐만요 잠시만 잠깐만 맞습니다 맞아요 맞고요 확인했습니다 적었습니다 적었어요 받았습니다
+    말씀하세요 말씀해 주세요 주시고요 계속 계속하세요 불러 부르세요 고객님 선생님 사장님 감사합니다
+    번 번에 번이고요 번호 번호는 그래서 여기까지 됐고요 되셨고요 이요 요
+    """.split()
+)
+"""Words that keep the line open between two groups of a number."""
+
+ENDING = re.compile(
+    r"번?(?:에다가?|에서?|이?고요?|이?구요?|이?요|이?에요|이?예요|이?에여|이?여|입니다|이?랑|하고|으?로요?"
+    r"|으?로는|은|는|이|가|을|를|의|도|만|이?라고요?|이?라는|이?라|이?네요?|이?지요?|이?죠|이?시죠"
+    r"|이?시고요?|이?시구요?|이세요|이?신가요|인가요|인데요?|이?며|이?거든요|이?잖아요|이?었어요|였어요"
+    r"|이?었습니다|였습니다|이?야|일까요|일걸요|맞아요|맞죠|맞습니다|번)"
+)
+"""Particles and forms of the copula that are glued to a number."""
+
+_AFTER_UNIT = r"(?![가-힣])|(?=[이은는을를에의로까부정쯤미간씩짜만동후전입인요예당째넘생분중초말반안])"
+UNIT = re.compile(
+    rf"(?:원|만|천|백|십|억|조|퍼센트|퍼|프로|달러|불|엔|유로|위안|개월|년|월|시|분|초|세|살|개|명|건|회|호"
+    rf"|차|주|좌|배|평|층|대|급|등|점|항|장|위|자리|가지|번째|포인트|페이지|시간|주년|등급)(?:{_AFTER_UNIT})"
+    r"|[십백천만억조]+\s?[원불]"
+)
+"""What makes a number a quantity when it is glued to it."""
+
+SPACED_UNIT = re.compile(
+    rf"\s(?:원|만|천만|백만|십만|억|천|퍼센트|프로|달러|불|엔|유로|위안|개월|년|월|시|분|초|세|살|자리|가지)"
+    rf"(?:{_AFTER_UNIT})|\s[십백천만억조]+\s?[원불]"
+)
+"""The same with a space before it: only units that are nothing else."""
+
+LETTER_UNIT = re.compile(r"[a-z*]|\s?[%‰℃°$€¥₩]|:\d")
+"""What no number of a person goes on with: letters and signs."""
+
+QUANTITIES = (
+    re.compile(r"(?<![\d-])[1-9]\d{0,2}(?:,\d{3})+(?![\d-]|,\d)"),
+    re.compile(r"(?<![\d.-])(?:0|[1-9]\d{0,3})\.\d+(?![\d-]|\.\d)"),
+    re.compile(
+        r"(?<![\d-])(?:19|20)\d\d(?:([-./])(?:0?[1-9]|1[0-2])\1|\.\s(?:0?[1-9]|1[0-2])\.\s)"
+        r"(?:0?[1-9]|[12]\d|3[01])(?![\d-])"
+    ),
+    re.compile(r"(?<!\d)\d{1,2}:\d{2}(?!\d)"),
+    re.compile(r"[$€¥₩]\s?\d+"),
+)
+"""Amounts with thousands, decimals, dates, times, amounts with a currency's sign."""
+
+KEYWORDS = {
+    "resident_number": r"주민\s?(?:등록)?\s?(?:번호)?|민증",
+    "foreigner_number": r"외국인\s?(?:등록|번호|등록증)|등록증",
+    "passport": r"여권",
+    "driver_licence": r"면허",
+    "card": r"카드|아멕스|비자|마스터",
+    "phone": r"전화|휴대폰|휴대\s폰|핸드폰|연락처|폰\s?번호|문자|팩스|안심번호|자택",
+    "account": (
+        r"계좌|통장|은행|뱅크|카뱅|농협|수협|신협|새마을|우체국|예금주|입금|이체|출금|송금|증권|저축|투자"
+    ),
+    "other": (
+        r"사업자|법인|접수|상품\s?(?:번호|코드)|펀드\s?코드|종목|심사필|문서|승인|주문|관리\s?번호|인증\s?번호"
+        r"|생년월일|코드|고객센터|대표번호"
+    ),
+}
+"""Words that tell what the next number is, by label; ``other`` is none of ours."""
+
+KEYWORD = re.compile("|".join(f"(?P<{name}>{words})" for name, words in KEYWORDS.items()))

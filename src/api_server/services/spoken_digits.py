@@ -1,0 +1,290 @@
+"""Numbers that are dictated: ``공일공에 1234에 오육칠팔이요`` as groups of digits with a way back.
+
+A :class:`Group` is digits in one piece, written or spoken digit by digit. A :class:`Run` is groups
+with nothing between them but what people say while they dictate: separators (``다시``, ``에``),
+endings (``이고요``), and words that keep the line open (``네``, ``그 다음에``). Amounts, rates,
+dates and counts are no groups, so that a run ends at them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from api_server.services.number_words import (
+    DIGIT,
+    DIGIT_VALUES,
+    ENDING,
+    FILLERS,
+    KEYWORD,
+    LETTER_UNIT,
+    QUANTITIES,
+    SEPARATORS,
+    SPACED_UNIT,
+    UNIT,
+)
+
+_TOKEN = re.compile(rf"\d+|(?:{DIGIT})+")
+_ONE_DIGIT = re.compile(rf"\d|{DIGIT}")
+_HANGUL_WORD = re.compile(r"[가-힣]+")
+_HANGUL_TAIL = re.compile(r"[가-힣]+\Z")
+_PUNCTUATION = r"\s\-‐-―−.,·/()\[\]'\"?!…\u00ad\u200b-\u200f\u2060\ufeff"
+_PLAIN_GAP = re.compile(rf"[{_PUNCTUATION}]*")
+_WORDS_GAP = re.compile(rf"[가-힣{_PUNCTUATION}]*")
+_HYPHEN_GAP = re.compile(r"[-‐-―−]?")
+_NUMERAL = re.compile(r"[십백천억조]|만(?=\s?[원불엔]|\s?달러|[일이삼사오육륙칠팔구십백천])")
+_WORDS_TOO = frozenset("일이오")  # "this", "one", "oh": words when they stand alone
+_NUMERAL_AHEAD = re.compile(r"\s[십백천만억조]+(?![가-힣])")
+
+_DAY = re.compile(r"일(?!\d|[공영일이삼사오육륙칠팔구])")
+_DAY_SIZES = {1, 2, 3, 8}  # 22일, 365일, 20261122일
+_MAX_GAP_CHARS = 60
+_MAX_LOOSE_CHARS = 25
+_MAX_FILLERS = 6
+_WHOLE_NUMBER = 6  # digits from which on a spoken group may be glued to any word before it
+_CLEAR_NUMBER = 3  # digits from which on a group may be followed by any word
+
+
+class Gap(IntEnum):
+    """What stands between two groups, from the closest on."""
+
+    TIGHT = 0
+    """Nothing, or a hyphen without spaces."""
+    PLAIN = 1
+    """Spaces and punctuation."""
+    WORDS = 2
+    """Separators, endings and fillers in words."""
+    LOOSE = 3
+    """A few other words: enough only for a number whose form leaves no doubt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How many digits of a group are meant; ``cost`` is above 0 where that is the odd reading."""
+
+    digits: str
+    end: int
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Digits in one piece. ``팔이요`` is 8 or 82: one group, two readings."""
+
+    start: int
+    end: int
+    spoken: bool
+    readings: tuple[Reading, ...]
+
+    @property
+    def digits(self) -> str:
+        """The digits where every syllable is one."""
+        return self.readings[0].digits
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Groups that may be one number; ``gaps[i]`` stands between the groups ``i`` and ``i + 1``."""
+
+    groups: Sequence[Group]
+    gaps: Sequence[Gap]
+
+
+def runs(text: str) -> Iterator[Run]:
+    """Give the runs of ``text``, which is folded already."""
+    groups: list[Group] = []
+    gaps: list[Gap] = []
+    for group in _groups(text):
+        gap = _gap(text, groups[-1], group) if groups else None
+        if gap is None and groups:
+            yield Run(groups, gaps)
+            groups, gaps = [], []
+        if gap is not None:
+            gaps.append(gap)
+        groups.append(group)
+    if groups:
+        yield Run(groups, gaps)
+
+
+def _groups(text: str) -> Iterator[Group]:
+    taken = _quantities(text)
+    last: Group | None = None
+    for token in _TOKEN.finditer(text):
+        if any(taken[token.start() : token.end()]):
+            continue
+        group = _group(text, token)
+        if _begins(text, group, last) and _ends(text, group, last):
+            yield group
+            last = group
+
+
+def _quantities(text: str) -> bytearray:
+    """Mark what is written like an amount, a rate, a date or a time."""
+    taken = bytearray(len(text))
+    for pattern in QUANTITIES:
+        for found in pattern.finditer(text):
+            taken[found.start() : found.end()] = b"\1" * len(found[0])
+    return taken
+
+
+def _group(text: str, token: re.Match[str]) -> Group:
+    ends: list[int] = []
+    digits = ""
+    for one in _ONE_DIGIT.finditer(text, token.start(), token.end()):
+        digits += DIGIT_VALUES.get(one[0]) or one[0]
+        ends.append(one.end())
+    readings = tuple(_readings(text, token, ends, digits))
+    return Group(token.start(), token.end(), not token[0].isdigit(), readings)
+
+
+def _readings(text: str, group: re.Match[str], ends: list[int], digits: str) -> Iterator[Reading]:
+    """Give the ways to read a group, the full one first.
+
+    The last syllables may belong to an ending: ``팔이요`` is rather 8 than 82, ``사이요`` rather 42.
+    """
+    cuts = {cut: kept for cut, kept in _cuts(text, group, ends) if cut}
+    likely = max((cut for cut, kept in cuts.items() if _natural(text, group, kept)), default=0)
+    yield Reading(digits, ends[-1], likely + 0.5 if likely else 0.0)
+    for cut, kept in cuts.items():
+        cost = likely - cut + 0.5 if likely > cut else 1.0
+        yield Reading(digits[:-cut], kept, 0.0 if cut == likely else cost)
+
+
+def _cuts(text: str, group: re.Match[str], ends: list[int]) -> Iterator[tuple[int, int]]:
+    """Give how many last syllables of a spoken group may be no digits, and where it ends then."""
+    if group[0].isdigit():
+        return
+    glued = _glued(text, group.end())
+    for cut, kept in enumerate([group.start(), *ends[:-1]][:-3:-1], 1):
+        lone = len(ends) == 1 and not glued and group[0] in _WORDS_TOO
+        if lone or ENDING.fullmatch(text[kept : group.end()] + glued):
+            yield cut, kept
+
+
+def _natural(text: str, group: re.Match[str], kept: int) -> bool:
+    """Tell whether grammar expects the ending: the copula's 이 after a consonant only."""
+    if text[kept : group.end()] + _glued(text, group.end()) == "이":
+        return False  # a particle that is mostly left out behind numbers
+    return kept > group.start() and _has_coda(text[kept - 1]) == (text[kept] == "이")
+
+
+def _has_coda(syllable: str) -> bool:
+    return "가" <= syllable <= "힣" and (ord(syllable) - ord("가")) % 28 > 0
+
+
+def _glued(text: str, end: int) -> str:
+    """Give the letters that follow ``end`` without a space, up to the next digit."""
+    word = _HANGUL_WORD.match(text, end)
+    if not word:
+        return ""
+    following = _TOKEN.search(word[0])
+    return word[0][: following.start()] if following else word[0]
+
+
+def _begins(text: str, group: Group, last: Group | None) -> bool:
+    """Tell whether a number can begin where ``group`` does."""
+    if group.start == 0:
+        return True
+    before = text[group.start - 1]
+    if last and last.end == group.start:
+        # 5678이에요: behind written digits, 이 is the copula's.
+        return not _ending(text[group.start : group.end] + _glued(text, group.end))
+    if not group.spoken:
+        return not ("a" <= before <= "z" or before == "*" or before.isdigit())
+    if not "가" <= before <= "힣":
+        return not (before.isalnum() or before == "*")
+    return _begins_glued(text, group, last)
+
+
+def _begins_glued(text: str, group: Group, last: Group | None) -> bool:
+    if len(group.digits) >= _WHOLE_NUMBER:
+        return True
+    since = last.end if last and last.end > group.start - _MAX_GAP_CHARS else 0
+    found = _HANGUL_TAIL.search(text, max(since, group.start - _MAX_GAP_CHARS), group.start)
+    word = found[0] if found else ""
+    if word in SEPARATORS or word in FILLERS or (found and found.start() == since and _ending(word)):
+        return True
+    return len(group.digits) >= _CLEAR_NUMBER and word.endswith(("는", "은", "호", "좌", "행"))
+
+
+def _ends(text: str, group: Group, last: Group | None) -> bool:
+    """Tell whether a number can end where ``group`` does: no unit and no other word goes on."""
+    end = group.end
+    if LETTER_UNIT.match(text, end) or (_DAY.match(text, end) and len(group.digits) in _DAY_SIZES):
+        return False
+    word = _HANGUL_WORD.match(text, end)
+    if not word:
+        return not _spaced_unit(text, group)
+    if _TOKEN.match(text, end):
+        return True
+    return not _is_unit(text, group, last) and _may_follow(text, group)
+
+
+def _spaced_unit(text: str, group: Group) -> bool:
+    return bool(SPACED_UNIT.match(text, group.end) or _NUMERAL_AHEAD.match(text, group.end))
+
+
+def _is_unit(text: str, group: Group, last: Group | None) -> bool:
+    size = len(group.digits)
+    if text.startswith("번", group.end):  # 1번, 2번: in a list; 오육칠팔번: a number's end
+        return size < _CLEAR_NUMBER and not (last and group.start - last.end <= _MAX_LOOSE_CHARS)
+    if group.spoken and _NUMERAL.match(text, group.end):
+        return True
+    if group.spoken and size >= _CLEAR_NUMBER and text.startswith("만", group.end):
+        return False
+    return bool(UNIT.match(text, group.end)) and not _is_long(text, group)
+
+
+def _is_long(text: str, group: Group) -> bool:
+    """Tell whether ``group`` ends ten or more digits with hyphens: no count is written so."""
+    found = re.search(r"\d[\d-]*\Z", text[max(0, group.end - 30) : group.end])
+    return bool(found) and "-" in found[0] and sum(map(str.isdigit, found[0])) >= 10  # noqa: PLR2004
+
+
+def _may_follow(text: str, group: Group) -> bool:
+    if len(group.digits) >= _CLEAR_NUMBER or not group.spoken:
+        return True
+    glued = _glued(text, group.end)
+    if glued in SEPARATORS or glued in FILLERS or _ending(glued):
+        return True
+    return any(reading.end < group.end for reading in group.readings)
+
+
+def _ending(word: str) -> bool:
+    return bool(ENDING.fullmatch(word))
+
+
+def _gap(text: str, left: Group, right: Group) -> Gap | None:
+    """Tell what stands between two groups; ``None`` where they are not one number."""
+    gap = text[left.end : right.start]
+    if len(gap) > _MAX_GAP_CHARS:
+        return None
+    if _HYPHEN_GAP.fullmatch(gap):
+        return Gap.TIGHT
+    if _PLAIN_GAP.fullmatch(gap):
+        return Gap.PLAIN
+    if not _WORDS_GAP.fullmatch(gap):
+        return None
+    return _words_gap(gap, left)
+
+
+def _words_gap(gap: str, left: Group) -> Gap | None:
+    words = _HANGUL_WORD.findall(gap)
+    if "가" <= gap[0] <= "힣" and _continues(words[0], left):
+        del words[0]
+    if len(words) <= _MAX_FILLERS and all(_keeps_line(word) for word in words):
+        return Gap.WORDS
+    if len(gap) <= _MAX_LOOSE_CHARS and not KEYWORD.search(gap):
+        return Gap.LOOSE
+    return None
+
+
+def _continues(word: str, left: Group) -> bool:
+    """Tell whether ``word`` is an ending of ``left``, alone or with its last syllables."""
+    return _ending(word) or any(reading.end < left.end for reading in left.readings)
+
+
+def _keeps_line(word: str) -> bool:
+    return word in FILLERS or word in SEPARATORS or _ending(word)
