@@ -161,10 +161,16 @@ def _masked(
 ) -> Outcome[Transcript]:
     """Give the transcript without personal data; one that cannot be masked is a failure."""
     with attempts.of("redaction"):
-        segments = tuple(mask(heard.value.segments))
-        (english,) = mask([Segment(0, 0.0, 0.0, heard.value.text_en)])
-        text = " ".join(segment.text for segment in segments)
-        masked = replace(heard.value, text=text, text_en=english.text, segments=segments)
+        found = mask(heard.value.segments)
+        (english,) = mask([Segment(0, 0.0, 0.0, heard.value.text_en)]).segments
+        text = " ".join(segment.text for segment in found.segments)
+        masked = replace(
+            heard.value,
+            text=text,
+            text_en=english.text,
+            segments=found.segments,
+            provenance={**heard.value.provenance, "masked": dict(found.counts)},
+        )
         return replace(heard, value=masked)
     dummy = silence(call.speech, heard.value.duration)
     return Outcome(dummy, DUMMY, (*heard.failures, *attempts.failures))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,7 +31,6 @@ from stt_engine.engine import WhisperSTT
 from stt_engine.fetch_lines import FETCH_LINES
 from stt_engine.log import LogObserver
 from stt_engine.outcome import Observer
-from stt_engine.speech import Segment
 from stt_engine.stt_lines import stt_lines
 from stt_engine.version import __version__
 
@@ -93,7 +91,7 @@ class Service:
         )
         agent = _agent(settings, (*observers, agent_proof))
         rubric = load_rubric(settings.rubric_path or DEFAULT_RUBRIC)
-        mask = None if settings.redaction == "off" else _mask
+        mask = None if settings.redaction == "off" else redact
         everywhere = settings.redaction == "everywhere"
         validator = get_incomplete_elements_validator(
             agent,
@@ -188,10 +186,6 @@ class Service:
         self.readiness.end()
         self.stt.close()
         await self.agent.aclose()
-
-
-def _mask(segments: Sequence[Segment]) -> Sequence[Segment]:
-    return redact(segments).segments
 
 
 def _remote(settings: Settings, observers: tuple[Observer, ...]) -> RemoteStt | None:

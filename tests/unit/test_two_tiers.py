@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from api_server.services.agent_errors import AgentTimeout
+from api_server.services.redaction import Redacted
 from api_server.services.validation_lines import DISAGREEMENT
 from api_server.services.validator import get_incomplete_elements_validator
 from stt_engine.speech import Segment
@@ -86,13 +87,14 @@ LINES = (
 )
 
 
-def mask(segments: Sequence[Segment]) -> list[Segment]:
-    return [
+def mask(segments: Sequence[Segment]) -> Redacted:
+    masked = (
         replace(one, text=one.text.replace("010-1234-5678", "***-****-****")) for one in segments
-    ]
+    )
+    return Redacted(tuple(masked), {"phone": 2})
 
 
-def broken(_segments: Sequence[Segment]) -> list[Segment]:
+def broken(_segments: Sequence[Segment]) -> Redacted:
     raise RuntimeError("가릴 수 없음")
 
 
@@ -118,7 +120,7 @@ async def test_an_agent_sees_masks_and_the_reader_the_words() -> None:
     agent, result = await masked(reply(), mask=mask)
     assert "1234" not in agent.requests[0].text
     assert "***-****-****" in agent.requests[0].text
-    assert result["reading"] == "proved"
+    assert (result["reading"], result["masked"]) == ("proved", {"phone": 2})
     found = of(result, "solicitation.certainty")
     assert found["source"] == "both"
     assert f"010-1234-5678 확인했고요 {CERTAIN}" in [part["quote"] for part in found["evidence"]]

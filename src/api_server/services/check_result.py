@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal, NotRequired, TypedDict, cast
 
@@ -22,6 +23,8 @@ class Findings:
 
     ``timed``: segments have real times. ``covered``: the elements that the rule tier looked for.
     An agent is asked about each of ``chunks``; where one of them failed, so did the analysis.
+    ``masked``: how much personal data of each kind it was not shown; ``None``: nothing was masked,
+    or nothing shown.
     """
 
     elements: tuple[Finding, ...]
@@ -35,6 +38,7 @@ class Findings:
     coverage: Coverage = WHOLE
     chunks: int = 1
     chunks_failed: int = 0
+    masked: Mapping[str, int] | None = None
 
     @property
     def established(self) -> bool:
@@ -113,6 +117,7 @@ class ValidationResult(TypedDict):
     rules_cover: list[str]
     chunks: int
     chunks_failed: int
+    masked: dict[str, int] | None
     elements: list[ElementDict]
     rubric_version: str
     prompt_sha256: str
@@ -145,6 +150,7 @@ def render(outcome: Outcome[Findings]) -> ValidationResult:
         "rules_cover": list(findings.covered),
         "chunks": findings.chunks,
         "chunks_failed": findings.chunks_failed,
+        "masked": None if findings.masked is None else dict(findings.masked),
         "elements": [_element(finding, timed=findings.timed) for finding in findings.elements],
         "rubric_version": findings.rubric_version,
         "prompt_sha256": findings.prompt_sha256,

@@ -15,18 +15,20 @@ _LETTER = (
     "|브이|더블유|더블류|엑스|와이|제트|제드"
 )
 _SPELLED = re.compile(rf"(?:{DIGIT}|{_LETTER})+")
-_JOINERS = frozenset("언더바 언더스코어 밑줄 점 쩜 닷 대시 하이픈 다시 숫자 소문자 대문자 영문".split())
+_JOINERS = frozenset(
+    "언더바 언더스코어 밑줄 점 쩜 닷 대시 하이픈 다시 숫자 소문자 대문자 영문".split()
+)
 
 _AT = re.compile(r"\s*(?:@|골뱅이|골벵이|골뱅기)\s*|\s+(?:앳|엣|at)\s+")
 _DOT = r"\s*(?:\.|점|쩜|닷|도트|dot\b)\s*"
-_TOP = (
-    r"(?:[a-z]{2,12}|컴|콤|넷|네트|씨오|시오|케이알|오알지|오알|씨오엠|에이씨|지오|인포|비즈|아이오)"
-)
+_TOP = r"(?:[a-z]{2,12}|컴|콤|넷|네트|씨오|시오|케이알|오알지|오알|씨오엠|에이씨|지오|인포|비즈|아이오)"
 _KNOWN = (
     r"(?:네이버|다음|한메일|지메일|쥐메일|구글|카카오|네이트|핫메일|야후|아웃룩|아이클라우드|naver|daum"
     r"|hanmail|gmail|kakao|nate|hotmail|yahoo|outlook|icloud)"
 )
-_LABEL = rf"(?:[a-z0-9-]+|(?:{DIGIT}|{_LETTER})(?:\s?(?:{DIGIT}|{_LETTER})){{1,11}}|[가-힣]{{1,10}}?)"
+_LABEL = (
+    rf"(?:[a-z0-9-]+|(?:{DIGIT}|{_LETTER})(?:\s?(?:{DIGIT}|{_LETTER})){{1,11}}|[가-힣]{{1,10}}?)"
+)
 _DOMAIN = re.compile(
     rf"{_KNOWN}(?:{_DOT}{_TOP}){{1,3}}|{_LABEL}(?:{_DOT}[a-z0-9-]+){{0,2}}(?:{_DOT}{_TOP}){{1,3}}"
     rf"|{_KNOWN}(?![a-z])"

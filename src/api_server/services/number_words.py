@@ -24,7 +24,9 @@ DIGIT_VALUES = {
 DIGIT = "|".join(sorted(DIGIT_VALUES, key=len, reverse=True))
 """A spoken digit, for a regular expression; long words first, because 일곱 begins like 일."""
 
-SEPARATORS = frozenset("에 다시 대시 데시 대쉬 하이픈 하이푼 슬래시 슬러시 작대기 짝대기 빼기 바".split())
+SEPARATORS = frozenset(
+    "에 다시 대시 데시 대쉬 하이픈 하이푼 슬래시 슬러시 작대기 짝대기 빼기 바".split()
+)
 """What is said for the hyphen."""
 
 FILLERS = frozenset(
@@ -49,7 +51,9 @@ ENDING = re.compile(
 )
 """Particles and forms of the copula that are glued to a number."""
 
-_AFTER_UNIT = r"(?![가-힣])|(?=[이은는을를에의로까부정쯤미간씩짜만동후전입인요예당째넘생분중초말반안])"
+_AFTER_UNIT = (
+    r"(?![가-힣])|(?=[이은는을를에의로까부정쯤미간씩짜만동후전입인요예당째넘생분중초말반안])"
+)
 UNIT = re.compile(
     rf"(?:원|만|천|백|십|억|조|퍼센트|퍼|프로|달러|불|엔|유로|위안|개월|년|월|시|분|초|세|살|개|명|건|회|호"
     rf"|차|주|좌|배|평|층|대|급|등|점|항|장|위|자리|가지|번째|포인트|페이지|시간|주년|등급)(?:{_AFTER_UNIT})"

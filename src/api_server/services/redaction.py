@@ -110,9 +110,7 @@ def _doubt(one: _Found) -> tuple[float, float]:
     return -one.identifier.sureness, -one.identifier.weight
 
 
-def _talks(
-    segments: tuple[Segment, ...], voice_of: Callable[[Segment], Hashable]
-) -> list[_Talk]:
+def _talks(segments: tuple[Segment, ...], voice_of: Callable[[Segment], Hashable]) -> list[_Talk]:
     return [_Talk(segments, group) for group in utterances(segments, _MAX_PAUSE_SEC, voice_of)]
 
 

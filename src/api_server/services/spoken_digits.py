@@ -204,7 +204,11 @@ def _begins_glued(text: str, group: Group, last: Group | None) -> bool:
     since = last.end if last and last.end > group.start - _MAX_GAP_CHARS else 0
     found = _HANGUL_TAIL.search(text, max(since, group.start - _MAX_GAP_CHARS), group.start)
     word = found[0] if found else ""
-    if word in SEPARATORS or word in FILLERS or (found and found.start() == since and _ending(word)):
+    if (
+        word in SEPARATORS
+        or word in FILLERS
+        or (found and found.start() == since and _ending(word))
+    ):
         return True
     return len(group.digits) >= _CLEAR_NUMBER and word.endswith(("는", "은", "호", "좌", "행"))
 

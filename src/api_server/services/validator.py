@@ -23,6 +23,7 @@ from api_server.services.coverage import WHOLE, Coverage
 from api_server.services.findings import Finding, Reason, RuleFinding, RuleTier
 from api_server.services.judging import examine, open_findings, reading
 from api_server.services.prompts import Prompt
+from api_server.services.redaction import Redacted
 from api_server.services.rubric import Rubric, load_rubric
 from api_server.services.rules import PatternRules
 from api_server.services.validation_lines import DISAGREEMENT, REJECTED_QUOTE, UNPROVED_READING
@@ -39,8 +40,8 @@ __all__ = [
     "shown",
 ]
 
-Mask = Callable[[Sequence[Segment]], Sequence[Segment]]
-"""Gives the same segments, letter by letter, without personal data."""
+Mask = Callable[[Sequence[Segment]], Redacted]
+"""Gives the same segments, letter by letter, without personal data (``redaction.redact``)."""
 
 
 def get_incomplete_elements_validator(
@@ -140,9 +141,10 @@ class IncompleteElementsValidator:
         segments = _segments(call_transcript)
         request = base_request(self.prompt, agent_config, timeout_sec, self._limits)
         attempts = self._begin(segments)
-        seen = self._masked(segments, attempts)
-        shown = (seen or ()) if self._mask_evidence else segments
-        if seen is None:
+        masked = self._masked(segments, attempts)
+        seen = masked.segments if masked else ()
+        shown = seen if self._mask_evidence else segments
+        if masked is None:
             asked = withheld(attempts.failures[-1], request, segments)
         else:
             asked = await ask_about(
@@ -162,6 +164,7 @@ class IncompleteElementsValidator:
             coverage=coverage,
             chunks=len(asked.parts),
             chunks_failed=asked.failed,
+            masked=masked.counts if masked and self._mask else None,
         )
         return self._settle(attempts, findings)
 
@@ -173,12 +176,10 @@ class IncompleteElementsValidator:
         attempts.tell("started", "llm", detail=size)
         return attempts
 
-    def _masked(
-        self, segments: tuple[Segment, ...], attempts: Attempts
-    ) -> Sequence[Segment] | None:
+    def _masked(self, segments: tuple[Segment, ...], attempts: Attempts) -> Redacted | None:
         """Give what the agent may see; ``None`` where masking failed: then it sees nothing."""
         if self._mask is None:
-            return segments
+            return Redacted(segments, {})
         with attempts.of("redaction"):
             return self._mask(segments)
         return None
