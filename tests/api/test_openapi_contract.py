@@ -125,7 +125,7 @@ def test_every_answer_is_as_described(make: Make, keys: list[str], tmp_path: Pat
 @pytest.mark.timeout(600)
 @APPLICATIONS
 def test_thousands_of_answers_are_as_described(make: Make, keys: list[str], tmp_path: Path) -> None:
-    check(make, keys, tmp_path, 20 * EXAMPLES)
+    check(make, keys, tmp_path, 10 * EXAMPLES)
 
 
 def check(make: Make, keys: list[str], folder: Path, examples: int) -> None:

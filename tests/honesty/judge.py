@@ -9,6 +9,7 @@ import copy
 import json
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -119,7 +120,7 @@ class Judge:
         assert not strangers, f"the answer tells of other calls: {strangers}"
 
     def _no_secrets(self, told: dict[str, Any]) -> None:
-        whole = json.dumps(told, ensure_ascii=False)
+        whole = " ".join(_strings(told))
         leaked = [secret for secret in SECRETS if secret in whole]
         assert self.call.redaction != "everywhere" or not leaked, f"the answer tells {leaked}"
 
@@ -349,6 +350,15 @@ def refusal_is_told(response: httpx2.Response, status: int) -> None:
     assert told["status"] == status
     assert told["detail"]
     assert "x-stt-degraded" not in response.headers
+
+
+def _strings(told: object) -> Iterator[str]:
+    """Give the texts of an answer; ids and hashes may hold any digits."""
+    if isinstance(told, str) and not re.fullmatch("[0-9a-f-]{32,}", told):
+        yield told
+    elif isinstance(told, dict | list):
+        for one in told.values() if isinstance(told, dict) else told:
+            yield from _strings(one)
 
 
 def markers(text: str) -> set[str]:

@@ -26,6 +26,9 @@ _ADMISSION, _CIRCUIT = f"{_SERVICES}/admission.py", f"{_SERVICES}/circuit.py"
 _BACKEND, _FORMATS = f"{_SERVICES}/agent_backend.py", f"{_SERVICES}/agent_formats.py"
 _PROMPTS, _VALIDATOR = f"{_SERVICES}/prompts.py", f"{_SERVICES}/validator.py"
 _FINDINGS, _EVIDENCE = f"{_SERVICES}/findings.py", f"{_SERVICES}/evidence.py"
+_JUDGING, _RESULT = f"{_SERVICES}/judging.py", f"{_SERVICES}/check_result.py"
+_ASKING, _COVERAGE = f"{_SERVICES}/asking.py", f"{_SERVICES}/coverage.py"
+_RULES, _SERVICE = f"{_SERVICES}/rules.py", "api_server/service.py"
 
 RECOGNITION = (
     Mutant(
@@ -165,9 +168,9 @@ ANSWER = (
         "a check that failed is a check that was made",
     ),
     Mutant(
-        _ANALYSIS,
-        'return heard.outcome == "speech" and not heard.provenance.get("rejected_segments")',
-        "return True",
+        _COVERAGE,
+        "return min(1.0, self.recognised_sec / self.speech_sec) if self.speech_sec else 1.0",
+        "return 1.0",
         "absence is stated though a part of the call was not heard",
     ),
     Mutant(
@@ -254,33 +257,33 @@ AGENT = (
 )
 FINDINGS = (
     Mutant(
-        _VALIDATOR,
+        _RESULT,
         'return None if result["is_agent_dummy"] and not result["established"] else result',
         "return result",
         "a list of nothing looks like an analysis",
     ),
     Mutant(
-        _VALIDATOR,
+        _RESULT,
         "return self.has_transcript and not self.agent.is_dummy",
         "return not self.agent.is_dummy",
         "an analysis of nothing is a success",
     ),
     Mutant(
-        _VALIDATOR,
-        'reason = (cause.message if cause else "Agent 응답 없음") if agent.is_dummy else None',
-        'reason = "Agent 응답 없음" if agent.is_dummy else None',
+        _RESULT,
+        'reason = _reason(findings, cause.message if cause else "Agent 응답 없음")',
+        'reason = _reason(findings, "Agent 응답 없음")',
         "the agent's dummy does not name its cause",
     ),
     Mutant(
-        _VALIDATOR,
+        _RESULT,
         '"agent_analysis": None if agent.is_dummy else agent.value.text,',
         '"agent_analysis": agent.value.text,',
         "the dummy's words are the agent's analysis",
     ),
     Mutant(
-        _VALIDATOR,
-        "text=self.prompt.call_text(segments),",
-        'text=vars(self).setdefault("_kept", self.prompt.call_text(segments)),',
+        _ASKING,
+        "    text = prompt.call_text(call.segments)",
+        '    text = vars(prompt).setdefault("_kept", prompt.call_text(call.segments))',
         "the agent is shown an earlier call",
     ),
     Mutant(
@@ -290,49 +293,49 @@ FINDINGS = (
         "the agent is shown a part of the call",
     ),
     Mutant(
-        _FINDINGS,
+        _JUDGING,
         'return Finding(element, "undetermined", Reason.AGENT_FAILED)',
         'return Finding(element, "not_found", Reason.NOT_SAID, "llm")',
         "a failed analysis finds nothing wrong",
     ),
     Mutant(
-        _FINDINGS,
-        "if not call.covers_call:",
+        _JUDGING,
+        "if not call.coverage.suffices(element.said_by):",
         "if not call.segments:",
         "absence is stated of a call that was not heard whole",
     ),
     Mutant(
-        _FINDINGS,
+        _JUDGING,
         'if read != "proved":',
         'if read == "not_asked":',
         "absence is believed of an agent that did not read",
     ),
     Mutant(
-        _FINDINGS,
+        _JUDGING,
         "read = all(_read(",
         "read = any(_read(",
         "half a call is read to the end",
     ),
     Mutant(
-        _FINDINGS,
-        "    if evidence:\n",
-        "    if evidence or quotes:\n",
+        _JUDGING,
+        "if anyone else Reason.EVIDENCE_NOT_FOUND",
+        'if anyone else (Evidence(0, 0.0, 0.0, 0, quote, "exact"),)',
         "a quote is trusted without looking it up",
     ),
     Mutant(
-        _FINDINGS,
+        _JUDGING,
         "or Reason.DENIAL",
         "or tuple(part for hit in hits for part in hit.parts)",
         "a denial proves the statement",
     ),
     Mutant(
-        _FINDINGS,
+        _JUDGING,
         "if claim.status != PRESENT[element.kind]:",
         "if claim.status not in PRESENT.values():",
         "a verdict of the other kind is turned into its opposite",
     ),
     Mutant(
-        _FINDINGS,
+        _JUDGING,
         "if not element.applies_if:",
         "if element.kind is None:",
         "an agent waves a duty away",
@@ -362,4 +365,60 @@ FINDINGS = (
         "a quote that was changed is called exact",
     ),
 )
-MUTANTS = (*RECOGNITION, *ANSWER, *AGENT, *FINDINGS)
+TIERS = (
+    Mutant(
+        _COVERAGE,
+        "return least >= MIN_COVERAGE and not self.lost",
+        "return least >= MIN_COVERAGE",
+        "absence is stated though words were rejected",
+    ),
+    Mutant(
+        _COVERAGE,
+        'least = self.agent if said_by == "agent" else',
+        'least = self.customer if said_by == "agent" else',
+        "the other side's words cover for this one's",
+    ),
+    Mutant(
+        _JUDGING,
+        "    if not rules.established:\n",
+        "    if not rules.established or llm.established:\n",
+        "an opinion hides what the rules proved",
+    ),
+    Mutant(
+        _JUDGING,
+        'source="both" if both else "rules",',
+        'source="both",',
+        "the LLM is said to have found what it denied",
+    ),
+    Mutant(
+        _FINDINGS,
+        'return len({self.by_rules, self.by_llm} - {None, "undetermined"}) > 1',
+        "return False",
+        "a disagreement is not told",
+    ),
+    Mutant(
+        _VALIDATOR,
+        "seen = masked.segments if masked else ()",
+        "seen = segments",
+        "the agent is shown personal data",
+    ),
+    Mutant(
+        _VALIDATOR,
+        "shown = seen if self._mask_evidence else segments",
+        "shown = segments",
+        "evidence shows what the answer masks",
+    ),
+    Mutant(
+        _ANALYSIS,
+        "        if self._mask is not None:\n",
+        "        if self._mask is None:\n",
+        "the answer shows personal data",
+    ),
+    Mutant(
+        _BACKEND,
+        "                reply = await self._exchange(address, again, read_prompt)\n",
+        "                await self._exchange(address, again, read_prompt)\n",
+        "an answer that was asked for once more is thrown away",
+    ),
+)
+MUTANTS = (*RECOGNITION, *ANSWER, *AGENT, *FINDINGS, *TIERS)
