@@ -469,3 +469,42 @@ def test_the_real_voice_detection_finds_speech_and_no_other_sound(sample_call: P
     assert all(end - start <= (MAX_SPAN_SEC + 1) * SAMPLE_RATE for start, end in spans)
     assert [start for start, _ in spans] == sorted(start for start, _ in spans)
     assert speech_spans(np.zeros(5 * SAMPLE_RATE, np.float32)) == []
+
+
+# --- how much of the speech became text ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("heard", "recognised"),
+    [
+        ([], 0.0),
+        ([(10.3, 19.5)], 10.0),
+        ([(10.0, 12.0), (13.5, 20.0)], 10.0),
+        ([(10.0, 14.0)], 4.0),
+        ([(15.0, 20.0)], 5.0),
+        ([(10.0, 11.0), (18.0, 20.0)], 3.0),
+    ],
+)
+def test_coverage_leaves_out_long_gaps(heard: list[tuple[float, float]], recognised: float) -> None:
+    """One stretch of speech from 10 s to 20 s."""
+    so_far = Collected(
+        SpeechRequest(Path("a")), DecodedAudio(Path("a"), 30.0, (Path("0"), Path("1")))
+    )
+    segments = [
+        {
+            "start": start,
+            "end": end,
+            "text": "네",
+            "channel": 1,
+            "speaker": None,
+            "confidence": None,
+            "words": None,
+        }
+        for start, end in heard
+    ]
+    place = {"task": "transcribe", "channel": 1, "sample": 20 * SAMPLE_RATE, "language": "ko"}
+    so_far.add({**place, "speech_sec": 10.0, "segments": segments, "rejected": []}, 1.0)
+    so_far.add({**place, "sample": 30 * SAMPLE_RATE}, 0.1)
+    assert so_far.transcript().provenance["coverage"] == [
+        {"channel": 1, "speech_sec": 10.0, "recognised_sec": pytest.approx(recognised)}
+    ]
