@@ -46,6 +46,10 @@ class Rule(BaseModel):
     """Any of these, by the same voice, in the two sentences before or behind: likewise."""
     after: tuple[str, ...] = ()
     """Something of this was said shortly before by the other side (a refusal, a question)."""
+    answers: bool = False
+    """Or the other side asked a question there."""
+    near: tuple[str, ...] = ()
+    """Something of this was said by anyone in this sentence or the five before or one behind."""
     by: Literal["agent", "customer", "any"] | None = None
     """Whose words count, where speakers are known. Default: the element's ``said_by``."""
     question: Literal["never", "any", "only"] = "never"
@@ -127,7 +131,7 @@ class Rubric(BaseModel):
     def _readable(self) -> Rubric:
         for element in self.elements:
             for rule in element.rules:
-                for pattern in (*rule.says, *rule.unless, *rule.unless_near, *rule.after):
+                for pattern in (*rule.says, *rule.unless, *rule.unless_near, *rule.after, *rule.near):
                     try:
                         compile_pattern(pattern, self.words)
                     except PatternInvalid as exc:

@@ -38,7 +38,7 @@ _FUNCTION = (
     r"(?:되|돼|하|해|드리|드려|시|주|준|는|은|던|을|를|이|가|도|란|라|고|다|단|대|지|거|것|건|게|걸|상품|구조|"
     r"뜻|의미|말|말씀|얘기|이야기|식|정도|수|보|볼|장담|약속|단정|확답|확신|확약|절대|절대로|전혀|결코|사실|"
     r"따로|전부|다!|무조건|100퍼센트|백퍼센트|완전히|까지|만|처럼|으로|로|에|의|와|과|요|어|아|여|나|니|냐|면|"
-    r"생각|기억|해당|사항|경우|부분|성격|개념|것처럼|같)"
+    r"저희가|제가|저는|저희는|누구도|아무도|그런|이런|그렇게|감히|함부로|쉽게|생각|기억|해당|사항|경우|부분|성격|개념|것처럼|같)"
 )
 _NO = (
     r"(?:않|못|아니[^까]|아니$|아닌|아닙|아녜|아녀|아뇨|안!되|안!돼|안!하|안!해|안!나|안!드|없|어렵|어려|힘들|불가|"
@@ -57,8 +57,8 @@ REPORTED = compile_pattern(
 """Anchored likewise: somebody else says so."""
 
 TAKEN_BACK = compile_pattern(
-    r"(?:아니|아뇨|그건|그게|그거는|이건|이게|그런건|그런게|그렇지|그렇게|사실은|절대|전혀|하지만|그런데|다만|근데)?"
-    r"[^\n]{0,12}(?:그렇지[는가]?않|그런[건게것][은이]?아니|사실이?아니|사실과!?다르|사실과!?다릅|틀린|잘못된|아닙니다|"
+    r"(?:아니|아뇨|그건|그게|그거는|이건|이게|그런건|그런게|그렇지|그렇게|사실은|절대|전혀|하지만|그런데|다만|근데|그런)?"
+    r"[^\n]{0,12}(?:사기|속지|믿지마|누르지|그렇지[는가]?않|그런[건게것][은이]?아니|사실이?아니|사실과!?다르|사실과!?다릅|틀린|잘못된|아닙니다|"
     r"아니에요|아니고|아니라)",
     {},
 )
@@ -115,6 +115,10 @@ class _CallText:
                 if low <= span.start and span.end <= high:
                     yield self.sentence_at(span.start)
 
+    def has(self, patterns: Sequence[re.Pattern[str]], numbers: range) -> bool:
+        """Tell whether a sentence among ``numbers`` holds any of ``patterns``."""
+        return next(self.said(patterns, numbers), None) is not None
+
     def next_of(self, number: int) -> Sentence | None:
         """Give the sentence of the same voice that follows at once."""
         here = self.sentences[number]
@@ -132,6 +136,7 @@ class _Compiled:
     unless: tuple[re.Pattern[str], ...]
     unless_near: tuple[re.Pattern[str], ...]
     after: tuple[re.Pattern[str], ...]
+    near: tuple[re.Pattern[str], ...]
 
     def matches(self, call: _CallText) -> Iterator[tuple[int, _Span]]:
         """Give every place of the statement, with the number of its sentence."""
@@ -154,12 +159,15 @@ class _Compiled:
             return False
         if self.rule.question != "any" and sentence.question != (self.rule.question == "only"):
             return False
-        if any(call.said(self.unless, range(number, number + 1))):
+        if call.has(self.unless, range(number, number + 1)):
             return False
         near = range(max(0, number - NEAR), min(len(call.sentences), number + NEAR + 1))
         if self.unless_near and self._own(call, call.said(self.unless_near, near), sentence):
             return False
-        if self.after and not self._answered(call, number):
+        if (self.after or self.rule.answers) and not self._answered(call, number):
+            return False
+        around = range(max(0, number - CONTEXT + 1), min(len(call.sentences), number + 2))
+        if self.near and not call.has(self.near, around):
             return False
         return not (self.rule.deniable and _denied(call, span, number))
 
@@ -171,7 +179,9 @@ class _Compiled:
 
     def _answered(self, call: _CallText, number: int) -> bool:
         before = range(max(0, number - CONTEXT), number)
-        voices = (call.sentences[other].speaker for other in call.said(self.after, before))
+        asked = (n for n in before if self.rule.answers and call.sentences[n].question)
+        numbers = (*call.said(self.after, before), *asked)
+        voices = (call.sentences[other].speaker for other in numbers)
         own = call.sentences[number].speaker
         return any(voice is None or voice != own for voice in voices)
 
@@ -230,6 +240,7 @@ def _compile(rule: Rule, element: Element, rubric: Rubric) -> _Compiled:
         ready(rule.unless),
         ready(rule.unless_near),
         ready(rule.after),
+        ready(rule.near),
     )
 
 
