@@ -97,6 +97,10 @@ class _CallText:
             found = self._found[pattern] = tuple(_Span(*hit.span()) for hit in hits)
         return found
 
+    def between(self, pattern: re.Pattern[str], low: int, high: int) -> Iterator[_Span]:
+        """Give the places of a pattern in ``[low, high)``; most patterns are needed at few."""
+        return (_Span(*hit.span()) for hit in pattern.finditer(self.text, low, high))
+
     def sentence_at(self, offset: int) -> int:
         """Give the number of the sentence that holds ``offset``."""
         return bisect_right(self.starts, offset) - 1
@@ -111,9 +115,8 @@ class _CallText:
             return
         low, high = self.starts[numbers[0]], self.end_of(numbers[-1])
         for pattern in patterns:
-            for span in self.find(pattern):
-                if low <= span.start and span.end <= high:
-                    yield self.sentence_at(span.start)
+            for span in self.between(pattern, low, high):
+                yield self.sentence_at(span.start)
 
     def has(self, patterns: Sequence[re.Pattern[str]], numbers: range) -> bool:
         """Tell whether a sentence among ``numbers`` holds any of ``patterns``."""
@@ -189,11 +192,9 @@ class _Compiled:
 def _following(call: _CallText, span: _Span, pattern: re.Pattern[str]) -> _Span | None:
     """Give the first place of ``pattern`` behind ``span``, in its sentence and not far away."""
     end = call.end_of(call.sentence_at(span.start))
-    limit = min(end, span.end + WITHIN)
-    for other in call.find(pattern):
-        if other.start >= span.end:
-            return other if other.start <= limit and other.end <= end else None
-    return None
+    limit = span.end + WITHIN
+    found = next(call.between(pattern, span.end, end), None)
+    return found if found and found.start <= limit else None
 
 
 def _denied(call: _CallText, span: _Span, number: int) -> bool:
