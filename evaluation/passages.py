@@ -56,7 +56,7 @@ def _segment(number: int, line: str) -> Segment:
 
 def noisy(passages: Sequence[Passage], rate: float, seed: int = 1) -> list[Passage]:
     """Give the passages with about ``rate`` of their syllables misheard, dropped or doubled."""
-    chance = random.Random(seed)  # noqa: S311 - repeatable noise, not a secret
+    chance = random.Random(seed)
     return [
         replace(one, segments=tuple(_misheard(s, rate, chance) for s in one.segments))
         for one in passages
@@ -76,14 +76,14 @@ def _wrong(char: str, chance: random.Random) -> str:
     if not 0 <= number < _SYLLABLES:
         return char
     kind = chance.random()
-    if kind < 0.15:  # noqa: PLR2004 - recognisers mostly mishear, and sometimes drop or double
+    if kind < 0.15:
         return ""
-    if kind < 0.25:  # noqa: PLR2004
+    if kind < 0.25:
         return char * 2
     initial, rest = divmod(number, _VOWELS * _FINALS)
     vowel, final = divmod(rest, _FINALS)
     which = chance.randrange(3)
     initial = chance.randrange(19) if which == 0 else initial
     vowel = chance.randrange(_VOWELS) if which == 1 else vowel
-    final = chance.choice((0, 1, 4, 8, 16, 17, 19, 21)) if which == 2 else final  # noqa: PLR2004
+    final = chance.choice((0, 1, 4, 8, 16, 17, 19, 21)) if which == 2 else final
     return chr(_FIRST + (initial * _VOWELS + vowel) * _FINALS + final)

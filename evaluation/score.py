@@ -91,7 +91,9 @@ class Result:
         return total
 
 
-def judge(passages: Sequence[Passage], rubric: Rubric, found: Mapping[str, frozenset[str]]) -> Result:
+def judge(
+    passages: Sequence[Passage], rubric: Rubric, found: Mapping[str, frozenset[str]]
+) -> Result:
     """Compare what was found (by passage id) with the labels."""
     result = Result({element.id: Score() for element in rubric.asked})
     for passage in passages:
@@ -156,7 +158,9 @@ def evaluate(options: argparse.Namespace) -> dict[str, Result]:
 
 def _table(results: Mapping[str, Result], rubric: Rubric, write: Callable[[str], Any]) -> None:
     for name, result in results.items():
-        write(f"\n{name}\n{'element':<30}{'said':>6}{'prec.':>8}{'recall':>8}{'near':>6}{'alarm':>8}\n")
+        write(
+            f"\n{name}\n{'element':<30}{'said':>6}{'prec.':>8}{'recall':>8}{'near':>6}{'alarm':>8}\n"
+        )
         rows = {**result.scores}
         for kind in ("prohibited", "required"):
             rows[f"all {kind}"] = result.total(rubric, kind)

@@ -131,7 +131,13 @@ class Rubric(BaseModel):
     def _readable(self) -> Rubric:
         for element in self.elements:
             for rule in element.rules:
-                for pattern in (*rule.says, *rule.unless, *rule.unless_near, *rule.after, *rule.near):
+                for pattern in (
+                    *rule.says,
+                    *rule.unless,
+                    *rule.unless_near,
+                    *rule.after,
+                    *rule.near,
+                ):
                     try:
                         compile_pattern(pattern, self.words)
                     except PatternInvalid as exc:

@@ -1,0 +1,1 @@
+"""The check, measured on labelled passages."""
