@@ -43,6 +43,8 @@ _MAX_WORDS = 3
 _PARTICLE = re.compile(r"(?:이고요?|이구요?|에다가?|하고|에)\Z")
 _NO_NAME = re.compile(r"(?:는|요|로|를|을|에|면|데|다|고|은|메일이?|주소가?|아이디가?)\Z")
 
+_NAME_IN_EUN = re.compile(r"(?!이름|이것)[김이박최정강조윤장임한오서신권황안송전홍유고문양손배백허남심노]\w은")
+
 _BETWEEN = r"[\s,.-]*(?:(?:에|다시|대시|하이픈|이고요?|네|예|음|어)[\s,.-]+)?"
 _PASSPORT = re.compile(
     rf"(?:(?<![a-z0-9가-힣])(?:[msrgd]|엠|앰|에스|알|아르|지|디)|(?<=[는은호가])(?:[msrgd]|엠|에스))"
@@ -96,7 +98,7 @@ def _belongs(token: re.Match[str], taken: list[re.Match[str]], floor: int) -> bo
     word = token[0]
     if word in _JOINERS or _is_spelled(word):
         return True
-    if _NO_NAME.search(word):
+    if _NO_NAME.search(word) and not _NAME_IN_EUN.fullmatch(word):
         return False
     if word.isascii():
         return word not in _ENGLISH_ABOUT

@@ -18,8 +18,12 @@ from api_server.services.spoken_digits import Gap, Group, Reading
 STRICT, FORMED, LIKELY, BARE = 3.0, 2.0, 1.0, 0.0
 """How sure a form is; added to the number of digits that it explains."""
 
+BIRTH = re.compile(r"\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+"""A date of birth as a resident number begins with it."""
+
 _CONTEXT_CHARS = 60
 _NEAR_CHARS = 16
+_MAX_ACCOUNT = 16
 
 _MOBILE = re.compile(r"010\d{8}|01[16789]\d{7,8}")
 _CUT_MOBILE = re.compile(r"010\d{6,9}")
@@ -27,7 +31,6 @@ _ABROAD = re.compile(r"(?:00)?820?1[016789]\d{7,8}")
 _ABROAD_ANY = re.compile(r"(?:00)?820?(?:2|3[1-3]|4[1-4]|5[1-5]|6[1-4]|70|50\d)\d{7,8}")
 _LANDLINE = re.compile(r"(02|03[1-3]|04[1-4]|05[1-5]|06[1-4]|070|050\d?)\d{7,8}")
 _PUBLIC = re.compile(r"080\d{6,8}|1[5-8]\d{6}")
-_BIRTH = re.compile(r"\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _LICENCE = re.compile(r"(?:1[1-9]|2[0-8])\d{10}")
 _AMEX = re.compile(r"3[47]\d{13}")
 _YEARS = re.compile(r"(?:(?:19|20)\d\d)+")
@@ -40,7 +43,10 @@ _REGION = re.compile(
     r"(?<![가-힣])(?:서울|부산|대구|인천|광주|대전|울산|경기(?:남부|북부)?|강원|충북|충남|전북|전남"
     r"|경북|경남|제주)(?=\s?-?\Z)"
 )
-_LETTERS = re.compile(r"(?<![a-z가-힣])(?:[a-z]{1,2}|엠|앰|에스|알|지|디|피|티)(?=[\s-]?\Z)")
+_LETTERS = re.compile(
+    r"(?<![a-z가-힣])(?:[a-z]{1,2}|엠|앰|에스|알|지|디|피|티)"
+    r"(?=(?:자|하고|에)?[\s,-]*(?:하고|다음에?|그리고)?[\s,-]*\Z)"
+)
 _BANK = r"(?:국민|신한|우리|하나|기업|제일|씨티|토스|카카오|케이)"
 _BANK_BEFORE = re.compile(rf"(?<![가-힣]){_BANK}\s{{0,2}}\Z")
 _BANK_AFTER = re.compile(
@@ -106,13 +112,18 @@ class Candidate:
         readings: Sequence[Reading],
         around: Surroundings,
     ) -> None:
-        self.digits = "".join(reading.digits for reading in readings)
+        self.around = around
+        self.digits = "".join([reading.digits for reading in readings])
         self.sizes = [len(reading.digits) for reading in readings if reading.digits]
         self.cuts = frozenset(accumulate(self.sizes[:-1]))
-        self.around = around
-        self.loose = sum(gap is Gap.LOOSE for gap in gaps)
-        self.spoken = sum(group.spoken for group in groups)
         self.gaps = frozenset(gaps)
+        self.numerals = sum([len(group.digits) for group in groups if group.numeral])
+        self._groups = groups
+
+    @property
+    def mostly_spoken(self) -> bool:
+        """True where most groups are in words."""
+        return sum(group.spoken for group in self._groups) > len(self._groups) / 2
 
     @property
     def in_fours(self) -> bool:
@@ -132,11 +143,11 @@ class Candidate:
 def classify(number: Candidate) -> Kind | None:
     """Tell what ``number`` is; ``None`` where nothing speaks for a person's number."""
     best: Kind | None = None
-    for form in _FORMS:
+    for form in _FORMS_OF_NUMERALS if number.numerals else _FORMS[min(len(number.digits), _LONG)]:
         kind = form(number)
         if kind and (best is None or kind.weight > best.weight):
             best = kind
-    return None if best and number.loose and best.weight < FORMED else best
+    return None if best and Gap.LOOSE in number.gaps and best.weight < FORMED else best
 
 
 def _public(number: Candidate) -> Kind | None:
@@ -161,7 +172,7 @@ def _resident(number: Candidate) -> Kind | None:
 def _looks_resident(number: Candidate) -> bool:
     if number.around.topic in {"account", "card", "other"}:
         return False
-    dated = bool(_BIRTH.match(number.digits))
+    dated = bool(BIRTH.match(number.digits))
     return (6 in number.cuts or not number.cuts) and (dated or len(number.cuts) == 1)
 
 
@@ -196,11 +207,19 @@ def _mobile(number: Candidate) -> Kind | None:
 
 def _landline(number: Candidate) -> Kind | None:
     found = _LANDLINE.fullmatch(number.digits)
-    if found and (not number.cuts or number.one_by_one or number.cut_at(found.end(1))):
-        return Kind("phone", FORMED)
+    if found and (not number.cuts or number.one_by_one or found.end(1) in number.cuts):
+        return Kind("phone", _weight_of_pauses(number, found.end(1)))
     if _ABROAD_ANY.fullmatch(number.digits) and _PLUS.search(number.around.near):
         return Kind("phone", STRICT)
     return None
+
+
+def _weight_of_pauses(number: Candidate, area: int) -> float:
+    """Weigh where the pauses are: a telephone number ends with four digits."""
+    inner = number.cuts - {area}
+    if not inner or number.one_by_one:
+        return FORMED
+    return STRICT + 1 if inner == {len(number.digits) - 4} else BARE
 
 
 def _local_phone(number: Candidate) -> Kind | None:
@@ -222,7 +241,7 @@ def _card(number: Candidate) -> Kind | None:
 
 def _account(number: Candidate) -> Kind | None:
     size, topic = len(number.digits), number.around.topic
-    if topic == "account" and 10 <= size <= 16 and not _DAYS.fullmatch(number.digits):
+    if topic == "account" and 10 <= size <= _MAX_ACCOUNT and not _DAYS.fullmatch(number.digits):
         return Kind("account", FORMED)
     if topic == "account" and size in {8, 9} and "계좌" in number.around.near and number.cuts:
         return Kind("account", LIKELY)
@@ -231,21 +250,38 @@ def _account(number: Candidate) -> Kind | None:
     return None
 
 
+def _account_of_numerals(number: Candidate) -> Kind | None:
+    known = number.around.topic == "account" and number.numerals <= len(number.digits) / 2
+    return _account(number) if known else None
+
+
+def _phone_of_numerals(number: Candidate) -> Kind | None:
+    kind = _mobile(number) or _landline(number)
+    return kind if kind and kind.weight > STRICT else None
+
+
 def _is_dictated(number: Candidate) -> bool:
     """Tell whether the digits are one number by themselves: in one piece, hyphened, or spoken."""
     if _DAYS.fullmatch(number.digits) or _YEARS.fullmatch(number.digits):
         return False
-    return number.gaps <= {Gap.TIGHT} or number.spoken > len(number.sizes) / 2
+    if number.gaps <= {Gap.TIGHT}:
+        return True
+    return number.mostly_spoken and len(number.digits) <= _MAX_ACCOUNT
 
 
-_FORMS: tuple[Callable[[Candidate], Kind | None], ...] = (
-    _public,
-    _resident,
-    _licence,
-    _passport,
-    _mobile,
-    _landline,
-    _local_phone,
-    _card,
-    _account,
+_LONG = 18
+_Form = Callable[[Candidate], Kind | None]
+_SIZES: tuple[tuple[_Form, range], ...] = (
+    (_public, range(8, 12)),
+    (_resident, range(7, 15)),
+    (_licence, range(10, 14)),
+    (_passport, range(7, 10)),
+    (_mobile, range(9, 16)),
+    (_landline, range(9, 16)),
+    (_local_phone, range(7, 9)),
+    (_card, range(13, 18)),
+    (_account, range(8, _LONG + 1)),
 )
+_FORMS = [[form for form, sizes in _SIZES if size in sizes] for size in range(_LONG + 1)]
+"""The forms that a number of so many digits can have."""
+_FORMS_OF_NUMERALS: tuple[_Form, ...] = (_phone_of_numerals, _account_of_numerals)

@@ -24,6 +24,15 @@ DIGIT_VALUES = {
 DIGIT = "|".join(sorted(DIGIT_VALUES, key=len, reverse=True))
 """A spoken digit, for a regular expression; long words first, because 일곱 begins like 일."""
 
+_ONES = "[일이삼사오육륙칠팔구]"
+NUMERAL = (
+    rf"(?:{_ONES}?천(?:{_ONES}?백)?(?:{_ONES}?십)?|{_ONES}?백(?:{_ONES}?십)?|{_ONES}?십){_ONES}?(?![십백천])"
+)
+"""A number below ten thousand said as one: 신한 백십 다시, 공일공에 천이백삼십사."""
+
+TENS = {"십": 10, "백": 100, "천": 1000}
+"""The words of a numeral that multiply the digit before them."""
+
 SEPARATORS = frozenset("에 다시 대시 데시 대쉬 하이픈 하이푼 슬래시 슬러시 작대기 짝대기 빼기 바".split())
 """What is said for the hyphen."""
 
@@ -36,7 +45,7 @@ FILLERS = frozenset(
     마지막에 마지막은 끝 끝에 끝자리 끝자리는 국번 국번은 지역번호 하고 이고 이고요 고요 잠시만요
     잠깐만요 잠시만 잠깐만 맞습니다 맞아요 맞고요 확인했습니다 적었습니다 적었어요 받았습니다
     말씀하세요 말씀해 주세요 주시고요 계속 계속하세요 불러 부르세요 고객님 선생님 사장님 감사합니다
-    번 번에 번이고요 번호 번호는 그래서 여기까지 됐고요 되셨고요 이요 요
+    번 번에 번이고요 번호 번호는 아니 아니요 아니다 그래서 여기까지 됐고요 되셨고요 이요 요
     """.split()
 )
 """Words that keep the line open between two groups of a number."""
@@ -86,7 +95,7 @@ KEYWORDS = {
     "card": r"카드|아멕스|비자|마스터",
     "phone": r"전화|휴대폰|휴대\s폰|핸드폰|연락처|폰\s?번호|문자|팩스|안심번호|자택",
     "account": (
-        r"계좌|통장|은행|뱅크|카뱅|농협|수협|신협|새마을|우체국|예금주|입금|이체|출금|송금|증권|저축|투자"
+        r"계좌|통장|은행|뱅크|카뱅|농협|수협|신협|새마을|우체국|예금주|입금|이체|출금|송금|증권"
     ),
     "other": (
         r"사업자|법인|접수|상품\s?(?:번호|코드)|펀드\s?코드|종목|심사필|문서|승인|주문|관리\s?번호|인증\s?번호"

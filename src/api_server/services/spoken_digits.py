@@ -20,13 +20,15 @@ from api_server.services.number_words import (
     FILLERS,
     KEYWORD,
     LETTER_UNIT,
+    NUMERAL,
     QUANTITIES,
     SEPARATORS,
     SPACED_UNIT,
+    TENS,
     UNIT,
 )
 
-_TOKEN = re.compile(rf"\d+|(?:{DIGIT})+")
+_TOKEN = re.compile(rf"\d+|{NUMERAL}|(?:{DIGIT})+")
 _ONE_DIGIT = re.compile(rf"\d|{DIGIT}")
 _HANGUL_WORD = re.compile(r"[가-힣]+")
 _HANGUL_TAIL = re.compile(r"[가-힣]+\Z")
@@ -34,9 +36,10 @@ _PUNCTUATION = r"\s\-‐-―−.,·/()\[\]'\"?!…\u00ad\u200b-\u200f\u2060\ufef
 _PLAIN_GAP = re.compile(rf"[{_PUNCTUATION}]*")
 _WORDS_GAP = re.compile(rf"[가-힣{_PUNCTUATION}]*")
 _HYPHEN_GAP = re.compile(r"[-‐-―−]?")
-_NUMERAL = re.compile(r"[십백천억조]|만(?=\s?[원불엔]|\s?달러|[일이삼사오육륙칠팔구십백천])")
+_TENS = re.compile("[십백천]")
+_LARGER = re.compile(r"[십백천억조]|만(?=\s?[원불엔]|\s?달러|[일이삼사오육륙칠팔구십백천])")
 _WORDS_TOO = frozenset("일이오")  # "this", "one", "oh": words when they stand alone
-_NUMERAL_AHEAD = re.compile(r"\s[십백천만억조]+(?![가-힣])")
+_LARGER_AHEAD = re.compile(r"\s[십백천만억조]+(?![가-힣])")
 
 _DAY = re.compile(r"일(?!\d|[공영일이삼사오육륙칠팔구])")
 _DAY_SIZES = {1, 2, 3, 8}  # 22일, 365일, 20261122일
@@ -71,17 +74,23 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Digits in one piece. ``팔이요`` is 8 or 82: one group, two readings."""
+    """Digits in one piece. ``팔이요`` is 8 or 82: one group, two readings.
+
+    ``spoken`` digits are said one by one, unless they are a ``numeral`` (``백십``).
+    """
 
     start: int
     end: int
     spoken: bool
+    numeral: bool
+    digits: str
+    """The digits where every syllable is one."""
     readings: tuple[Reading, ...]
 
     @property
-    def digits(self) -> str:
-        """The digits where every syllable is one."""
-        return self.readings[0].digits
+    def likely(self) -> Reading:
+        """The reading that grammar speaks for."""
+        return min(self.readings, key=lambda reading: reading.cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +139,26 @@ def _quantities(text: str) -> bytearray:
 
 
 def _group(text: str, token: re.Match[str]) -> Group:
-    ends: list[int] = []
-    digits = ""
-    for one in _ONE_DIGIT.finditer(text, token.start(), token.end()):
-        digits += DIGIT_VALUES.get(one[0]) or one[0]
-        ends.append(one.end())
-    readings = tuple(_readings(text, token, ends, digits))
-    return Group(token.start(), token.end(), not token[0].isdigit(), readings)
+    spoken = not token[0].isdigit()
+    numeral = spoken and bool(_TENS.search(token[0]))
+    if numeral:
+        readings = (Reading(_value(token[0]), token.end(), 0.0),)
+    else:
+        found = list(_ONE_DIGIT.finditer(text, token.start(), token.end()))
+        digits = "".join(DIGIT_VALUES.get(one[0], one[0]) for one in found)
+        readings = tuple(_readings(text, token, [one.end() for one in found], digits))
+    return Group(token.start(), token.end(), spoken, numeral, readings[0].digits, readings)
+
+
+def _value(numeral: str) -> str:
+    """Give the digits of a number said as one: 천이백삼십사 is 1234."""
+    value, ones = 0, 0
+    for syllable in numeral:
+        if syllable in TENS:
+            value, ones = value + TENS[syllable] * (ones or 1), 0
+        else:
+            ones = int(DIGIT_VALUES[syllable])
+    return str(value + ones)
 
 
 def _readings(text: str, group: re.Match[str], ends: list[int], digits: str) -> Iterator[Reading]:
@@ -206,7 +228,7 @@ def _begins_glued(text: str, group: Group, last: Group | None) -> bool:
     word = found[0] if found else ""
     if word in SEPARATORS or word in FILLERS or (found and found.start() == since and _ending(word)):
         return True
-    return len(group.digits) >= _CLEAR_NUMBER and word.endswith(("는", "은", "호", "좌", "행"))
+    return len(group.digits) >= _CLEAR_NUMBER and not group.numeral and word.endswith(("는", "은", "호", "좌", "행"))
 
 
 def _ends(text: str, group: Group, last: Group | None) -> bool:
@@ -223,17 +245,17 @@ def _ends(text: str, group: Group, last: Group | None) -> bool:
 
 
 def _spaced_unit(text: str, group: Group) -> bool:
-    return bool(SPACED_UNIT.match(text, group.end) or _NUMERAL_AHEAD.match(text, group.end))
+    return bool(SPACED_UNIT.match(text, group.end) or _LARGER_AHEAD.match(text, group.end))
 
 
 def _is_unit(text: str, group: Group, last: Group | None) -> bool:
     size = len(group.digits)
     if text.startswith("번", group.end):  # 1번, 2번: in a list; 오육칠팔번: a number's end
         return size < _CLEAR_NUMBER and not (last and group.start - last.end <= _MAX_LOOSE_CHARS)
-    if group.spoken and _NUMERAL.match(text, group.end):
+    if group.spoken and _LARGER.match(text, group.end):
         return True
-    if group.spoken and size >= _CLEAR_NUMBER and text.startswith("만", group.end):
-        return False
+    if group.spoken and not group.numeral and text.startswith("만", group.end):
+        return size < _CLEAR_NUMBER
     return bool(UNIT.match(text, group.end)) and not _is_long(text, group)
 
 
@@ -244,7 +266,7 @@ def _is_long(text: str, group: Group) -> bool:
 
 
 def _may_follow(text: str, group: Group) -> bool:
-    if len(group.digits) >= _CLEAR_NUMBER or not group.spoken:
+    if not group.spoken or (len(group.digits) >= _CLEAR_NUMBER and not group.numeral):
         return True
     glued = _glued(text, group.end)
     if glued in SEPARATORS or glued in FILLERS or _ending(glued):
@@ -276,7 +298,7 @@ def _words_gap(gap: str, left: Group) -> Gap | None:
         del words[0]
     if len(words) <= _MAX_FILLERS and all(_keeps_line(word) for word in words):
         return Gap.WORDS
-    if len(gap) <= _MAX_LOOSE_CHARS and not KEYWORD.search(gap):
+    if len(gap) <= _MAX_LOOSE_CHARS and not KEYWORD.search(gap) and "번호" not in gap:
         return Gap.LOOSE
     return None
 
