@@ -18,7 +18,7 @@ _MIN_REPEAT = 3
 _FEW = 2
 _MAX_DIGITS = 17
 _MIN_DIGITS = 7
-_MAX_READINGS = 24
+_MAX_READINGS = 81
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _ending_at(text: str, run: Run, end: int) -> Iterator[tuple[int, Identifier]
         return  # what is joined by hyphens is one number
     total, one_piece = 0, True
     for start in range(end - 1, -1, -1):
-        total += len(run.groups[start].digits)
+        total += len(run.groups[start].likely.digits)
         one_piece = one_piece and (start == end - 1 or run.gaps[start] is Gap.TIGHT)
         if total > _MAX_DIGITS and not one_piece:
             return
@@ -163,4 +163,4 @@ def _identifier(
     parts = tuple(reading.digits for reading in readings if reading.digits)
     cost = sum(reading.cost for reading in readings) + sum(gap is Gap.LOOSE for gap in gaps)
     weight = sum(map(len, parts)) + kind.weight - cost
-    return Identifier(kind.label, (*kind.more, *spans), parts, weight, kind.weight)
+    return Identifier(kind.label, (*kind.more, *spans), parts, weight, kind.weight - cost)

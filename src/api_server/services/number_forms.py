@@ -7,7 +7,7 @@ still to be masked.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -30,6 +30,7 @@ _CUT_MOBILE = re.compile(r"010\d{6,9}")
 _ABROAD = re.compile(r"(?:00)?820?1[016789]\d{7,8}")
 _ABROAD_ANY = re.compile(r"(?:00)?820?(?:2|3[1-3]|4[1-4]|5[1-5]|6[1-4]|70|50\d)\d{7,8}")
 _LANDLINE = re.compile(r"(02|03[1-3]|04[1-4]|05[1-5]|06[1-4]|070|050\d?)\d{7,8}")
+_SHORT_070 = re.compile(r"070\d{7}")
 _PUBLIC = re.compile(r"080\d{6,8}|1[5-8]\d{6}")
 _LICENCE = re.compile(r"(?:1[1-9]|2[0-8])\d{10}")
 _AMEX = re.compile(r"3[47]\d{13}")
@@ -37,6 +38,16 @@ _YEARS = re.compile(r"(?:(?:19|20)\d\d)+")
 _DAYS = re.compile(
     r"(?:(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))+(?:[01]\d|2[0-4])?(?:[0-5]\d)*"
 )
+# Digits between the pauses, as these numbers are written on cards and in bank books.
+_MOBILE_SHAPES = {(3, 4, 4), (3, 3, 4), (2, 2, 4, 4), (4, 4, 4), (2, 3, 4, 4)}
+_RESIDENT_SHAPES = {(6, 7), (2, 2, 2, 7), (6, 1, 6)}
+_LICENCE_SHAPES = {(2, 2, 6, 2)}
+_LICENCE_DIGITS = 12
+_CARD_SHAPES = {(4, 4, 4, 4)}
+_RARE_SHAPES = {
+    *((3, 3, 6), (6, 2, 6), (4, 3, 6), (3, 6, 5), (3, 4, 4, 2), (4, 2, 7), (3, 6, 2, 3), (3, 2, 6))
+}
+_BANK_SHAPES = _RARE_SHAPES | {(4, 4, 4), (4, 4, 4, 1)}
 _PLUS = re.compile(r"(?:\+|플러스|국가\s?번호)\s?\Z")
 _BACK_PART = re.compile(r"뒤|뒷")
 _REGION = re.compile(
@@ -121,9 +132,14 @@ class Candidate:
         self._groups = groups
 
     @property
+    def spoken(self) -> int:
+        """How many groups are in words."""
+        return sum(group.spoken for group in self._groups)
+
+    @property
     def mostly_spoken(self) -> bool:
         """True where most groups are in words."""
-        return sum(group.spoken for group in self._groups) > len(self._groups) / 2
+        return self.spoken > len(self._groups) / 2
 
     @property
     def in_fours(self) -> bool:
@@ -134,6 +150,10 @@ class Candidate:
     def one_by_one(self) -> bool:
         """True where most digits stand alone: the pauses then mean nothing."""
         return len(self.sizes) > len(self.digits) / 2
+
+    def paused(self, shapes: Set[tuple[int, ...]]) -> bool:
+        """Tell whether the pauses are where they belong in such a number."""
+        return tuple(self.sizes) in shapes
 
     def cut_at(self, *places: int) -> bool:
         """Tell whether there is a pause after each of these digits, or none anywhere."""
@@ -161,7 +181,7 @@ def _resident(number: Candidate) -> Kind | None:
     if topic == "foreigner_number" or (not known and digits[6] in "5678"):
         label = "foreigner_number"
     if len(digits) == 13 and (known or _looks_resident(number)):
-        return Kind(label, STRICT)
+        return Kind(label, STRICT + number.paused(_RESIDENT_SHAPES))
     if known and len(digits) in {12, 14}:
         return Kind(label, LIKELY)
     if known and len(digits) == 7 and _BACK_PART.search(number.around.near):
@@ -183,8 +203,9 @@ def _licence(number: Candidate) -> Kind | None:
     if region and size == 10 and (known or number.cut_at(2, 8)):
         return Kind("driver_licence", STRICT, region)
     if known and 10 <= size <= 13:
-        return Kind("driver_licence", STRICT, region)
-    if _LICENCE.fullmatch(number.digits) and number.cut_at(2, 4, 10) and len(number.sizes) == 4:
+        weight = STRICT + number.paused(_LICENCE_SHAPES) if size == _LICENCE_DIGITS else LIKELY
+        return Kind("driver_licence", weight, region)
+    if _LICENCE.fullmatch(number.digits) and number.paused(_LICENCE_SHAPES):
         return Kind("driver_licence", STRICT)
     return None
 
@@ -198,8 +219,7 @@ def _passport(number: Candidate) -> Kind | None:
 def _mobile(number: Candidate) -> Kind | None:
     digits = number.digits
     if _MOBILE.fullmatch(digits) or _ABROAD.fullmatch(digits):
-        paused = number.cuts == {len(digits) - 8, len(digits) - 4}
-        return Kind("phone", STRICT + 1 if paused else STRICT)
+        return Kind("phone", STRICT + number.paused(_MOBILE_SHAPES))
     if 3 in number.cuts and _CUT_MOBILE.fullmatch(digits):
         return Kind("phone", LIKELY)
     return None
@@ -217,7 +237,7 @@ def _landline(number: Candidate) -> Kind | None:
 def _weight_of_pauses(number: Candidate, area: int) -> float:
     """Weigh where the pauses are: a telephone number ends with four digits."""
     inner = number.cuts - {area}
-    if not inner or number.one_by_one:
+    if not inner or number.one_by_one or _SHORT_070.fullmatch(number.digits):
         return FORMED
     return STRICT + 1 if inner == {len(number.digits) - 4} else BARE
 
@@ -233,7 +253,9 @@ def _local_phone(number: Candidate) -> Kind | None:
 def _card(number: Candidate) -> Kind | None:
     size, known = len(number.digits), number.around.topic == "card"
     if size == 16 and (known or (number.in_fours and not _YEARS.fullmatch(number.digits))):
-        return Kind("card", STRICT if Gap.LOOSE not in number.gaps or known else LIKELY)
+        if Gap.LOOSE in number.gaps and not known:
+            return Kind("card", LIKELY)
+        return Kind("card", STRICT + number.paused(_CARD_SHAPES))
     if _AMEX.fullmatch(number.digits) and (known or number.cut_at(4, 10)):
         return Kind("card", STRICT)
     return Kind("card", LIKELY) if known and 13 <= size <= 17 else None
@@ -242,11 +264,11 @@ def _card(number: Candidate) -> Kind | None:
 def _account(number: Candidate) -> Kind | None:
     size, topic = len(number.digits), number.around.topic
     if topic == "account" and 10 <= size <= _MAX_ACCOUNT and not _DAYS.fullmatch(number.digits):
-        return Kind("account", FORMED)
+        return Kind("account", FORMED + number.paused(_BANK_SHAPES))
     if topic == "account" and size in {8, 9} and "계좌" in number.around.near and number.cuts:
         return Kind("account", LIKELY)
     if topic != "other" and size >= 10 and _is_dictated(number):
-        return Kind("account", BARE)
+        return Kind("account", BARE + number.paused(_BANK_SHAPES))
     return None
 
 
@@ -264,9 +286,13 @@ def _is_dictated(number: Candidate) -> bool:
     """Tell whether the digits are one number by themselves: in one piece, hyphened, or spoken."""
     if _DAYS.fullmatch(number.digits) or _YEARS.fullmatch(number.digits):
         return False
-    if number.gaps <= {Gap.TIGHT}:
+    if number.gaps <= {Gap.TIGHT, Gap.HYPHEN}:
         return True
-    return number.mostly_spoken and len(number.digits) <= _MAX_ACCOUNT
+    if len(number.digits) > _MAX_ACCOUNT:
+        return False
+    if number.spoken and (Gap.WORDS in number.gaps or number.paused(_BANK_SHAPES)):
+        return True
+    return number.mostly_spoken or number.paused(_RARE_SHAPES)
 
 
 _LONG = 18

@@ -35,7 +35,8 @@ _HANGUL_TAIL = re.compile(r"[가-힣]+\Z")
 _PUNCTUATION = r"\s\-‐-―−.,·/()\[\]'\"?!…\u00ad\u200b-\u200f\u2060\ufeff"
 _PLAIN_GAP = re.compile(rf"[{_PUNCTUATION}]*")
 _WORDS_GAP = re.compile(rf"[가-힣{_PUNCTUATION}]*")
-_HYPHEN_GAP = re.compile(r"[-‐-―−]?")
+_TIGHT_GAP = re.compile(r"[-‐-―−]?")
+_HYPHEN_GAP = re.compile(r"\s?[-‐-―−]\s?")
 _TENS = re.compile("[십백천]")
 _LARGER = re.compile(r"[십백천억조]|만(?=\s?[원불엔]|\s?달러|[일이삼사오육륙칠팔구십백천])")
 _WORDS_TOO = frozenset("일이오")  # "this", "one", "oh": words when they stand alone
@@ -55,11 +56,13 @@ class Gap(IntEnum):
 
     TIGHT = 0
     """Nothing, or a hyphen without spaces."""
-    PLAIN = 1
-    """Spaces and punctuation."""
-    WORDS = 2
+    HYPHEN = 1
+    """A hyphen with spaces."""
+    PLAIN = 2
+    """Spaces and other punctuation."""
+    WORDS = 3
     """Separators, endings and fillers in words."""
-    LOOSE = 3
+    LOOSE = 4
     """A few other words: enough only for a number whose form leaves no doubt."""
 
 
@@ -168,7 +171,7 @@ def _readings(text: str, group: re.Match[str], ends: list[int], digits: str) -> 
     """
     cuts = {cut: kept for cut, kept in _cuts(text, group, ends) if cut}
     likely = max((cut for cut, kept in cuts.items() if _natural(text, group, kept)), default=0)
-    yield Reading(digits, ends[-1], likely + 0.5 if likely else 0.0)
+    yield Reading(digits, ends[-1], likely + 1.0 if likely else 0.0)
     for cut, kept in cuts.items():
         cost = likely - cut + 0.5 if likely > cut else 1.0
         yield Reading(digits[:-cut], kept, 0.0 if cut == likely else cost)
@@ -283,8 +286,10 @@ def _gap(text: str, left: Group, right: Group) -> Gap | None:
     gap = text[left.end : right.start]
     if len(gap) > _MAX_GAP_CHARS:
         return None
-    if _HYPHEN_GAP.fullmatch(gap):
+    if _TIGHT_GAP.fullmatch(gap):
         return Gap.TIGHT
+    if _HYPHEN_GAP.fullmatch(gap):
+        return Gap.HYPHEN
     if _PLAIN_GAP.fullmatch(gap):
         return Gap.PLAIN
     if not _WORDS_GAP.fullmatch(gap):
