@@ -13,8 +13,8 @@ from api_server.services.spoken_digits import Gap, Group, Reading, Run, runs
 Span = tuple[int, int]
 """From where to where in the text."""
 
-_FALSE_START = re.compile(r"아니")
-_MIN_REPEAT = 3
+_TAKEN_BACK = re.compile(r"아니")
+_MIN_REPEAT = 2
 _FEW = 2
 _MAX_DIGITS = 17
 _MIN_DIGITS = 7
@@ -57,36 +57,45 @@ def _sureness(telling: tuple[Sequence[Identifier], Sequence[Span]]) -> tuple[flo
 def _tellings(text: str, run: Run) -> Iterator[tuple[Run, tuple[Span, ...]]]:
     """Give the run as it stands, and without repeats and false starts, whose spans go along."""
     yield run, ()
-    echoes = {right for left, right in pairwise(run.groups) if _repeats(text, left, right)}
-    after = [place for place, (left, right) in enumerate(pairwise(run.groups), 1)
-             if _FALSE_START.search(text, left.end, right.start)]
-    for dropped in (echoes, {run.groups[place - 1] for place in after}, {*run.groups[: max(after, default=0)]}):
+    for dropped in (_echoes(text, run), *_false_starts(text, run)):
         if dropped:
-            yield _without(run, dropped), tuple(map(_likely_span, dropped))
+            spans = tuple((start, reading.end) for start, reading in dropped.items())
+            yield _without(run, dropped.keys()), spans
 
 
-def _likely_span(group: Group) -> Span:
-    return group.start, group.likely.end
+def _echoes(text: str, run: Run) -> dict[int, Reading]:
+    """Give what only says again what stands before it: 공일공 / 공일공이요? / 일이삼사."""
+    found: dict[int, Reading] = {}
+    for left, right in pairwise(run.groups):
+        said = {one.digits for one in left.readings if len(one.digits) >= _MIN_REPEAT}
+        again = [one for one in right.readings if one.digits in said]
+        if again and "\n" in text[left.end : right.start]:
+            found[right.start] = again[0]
+    return found
 
 
-def _without(run: Run, dropped: Set[Group]) -> Run:
+def _false_starts(text: str, run: Run) -> Iterator[dict[int, Reading]]:
+    """Give what is taken back: the group before 아니, or all that was said before."""
+    after = [
+        place
+        for place, (left, right) in enumerate(pairwise(run.groups), 1)
+        if _TAKEN_BACK.search(text, left.end, right.start)
+    ]
+    yield {run.groups[place - 1].start: run.groups[place - 1].likely for place in after}
+    yield {group.start: group.likely for group in run.groups[: max(after, default=0)]}
+
+
+def _without(run: Run, dropped: Set[int]) -> Run:
     groups: list[Group] = []
     gaps: list[Gap] = []
     widest = Gap.TIGHT
     for group, gap in zip(run.groups, (Gap.TIGHT, *run.gaps), strict=True):
         widest = max(widest, gap)
-        if group not in dropped:
+        if group.start not in dropped:
             gaps.append(widest)
             groups.append(group)
             widest = Gap.TIGHT
     return Run(groups, gaps[1:])
-
-
-def _repeats(text: str, left: Group, right: Group) -> bool:
-    """Tell whether ``right`` only says ``left`` again: 공일공 / 공일공이요? / 일이삼사."""
-    said = {reading.digits for reading in left.readings if len(reading.digits) >= _MIN_REPEAT}
-    again = {reading.digits for reading in right.readings}
-    return not said.isdisjoint(again) and "\n" in text[left.end : right.start]
 
 
 def _best(text: str, run: Run) -> list[Identifier]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from api_server.services.identifiers import Identifier
-from api_server.services.number_words import DIGIT, FILLERS
+from api_server.services.identifiers import Identifier, Span
+from api_server.services.number_words import DIGIT, DIGIT_VALUES, FILLER, FILLERS
 
 _SURE = 100.0  # nothing else looks like these, so their label wins
 
@@ -45,15 +45,18 @@ _NO_NAME = re.compile(r"(?:는|요|로|를|을|에|면|데|다|고|은|메일이
 
 _NAME_IN_EUN = re.compile(r"(?!이름|이것)[김이박최정강조윤장임한오서신권황안송전홍유고문양손배백허남심노]\w은")
 
-_BETWEEN = r"[\s,.-]*(?:(?:에|다시|대시|하이픈|이고요?|네|예|음|어)[\s,.-]+)?"
-_PASSPORT = re.compile(
-    rf"(?:(?<![a-z0-9가-힣])(?:[msrgd]|엠|앰|에스|알|아르|지|디)|(?<=[는은호가])(?:[msrgd]|엠|에스))"
-    rf"{_BETWEEN}(?:(?:{DIGIT}|\d){_BETWEEN}){{3}}"
-    rf"(?:(?:[a-z]|{_LETTER}){_BETWEEN}(?:(?:{DIGIT}|\d){_BETWEEN}){{3}}|"
-    rf"(?:(?:{DIGIT}|\d){_BETWEEN}){{4}})(?:{DIGIT}|\d)(?![0-9a-z])"
+_BETWEEN = rf"(?:이?요|이?고요?|에|자)?[\s,.-]*(?:(?:{FILLER})[\s,.-]+){{0,2}}"
+_PASSPORT_LETTER = (
+    r"(?:(?<![a-z0-9가-힣])([msrgd]|엠|앰|에스|알|아르|지|디)|(?<=[는은호가])([msrgd]|엠|에스))"
 )
-_PASSPORT_PART = re.compile(
-    rf"(?:에|다시|대시|하이픈|이고요?|네|예|음|어)(?=[\s,.-])|({_LETTER}|{DIGIT}|[a-z0-9])"
+_PASSPORT = re.compile(
+    _PASSPORT_LETTER
+    + rf"{_BETWEEN}(\d|{DIGIT})" * 3
+    + rf"(?:{_BETWEEN}([a-z]|{_LETTER})"
+    + rf"{_BETWEEN}(\d|{DIGIT})" * 4
+    + "|"
+    + rf"{_BETWEEN}(\d|{DIGIT})" * 5
+    + r")(?![0-9a-z])"
 )
 
 
@@ -61,9 +64,21 @@ def lettered(text: str) -> Iterator[Identifier]:
     """Give the e-mail addresses and passport numbers in the folded ``text``."""
     yield from _addresses(text)
     for found in _PASSPORT.finditer(text):
-        parts = _PASSPORT_PART.finditer(text, found.start(), found.end())
-        spans = tuple(part.span(1) for part in parts if part[1])
-        yield Identifier("passport", spans, (), _SURE, _SURE)
+        spans = [found.span(part) for part in range(1, _PASSPORT.groups + 1) if found[part]]
+        parts = tuple(_digits(text, spans[1:]))
+        yield Identifier("passport", tuple(spans), parts, _SURE, _SURE)
+
+
+def _digits(text: str, spans: list[Span]) -> Iterator[str]:
+    """Give the digits of a passport number as they were grouped."""
+    digits, last = "", spans[0][0]
+    for start, end in spans:
+        if last < start:
+            yield digits
+            digits = ""
+        digits += DIGIT_VALUES.get(text[start:end], text[start:end])
+        last = end
+    yield digits
 
 
 def _addresses(text: str) -> Iterator[Identifier]:
@@ -75,7 +90,7 @@ def _addresses(text: str) -> Iterator[Identifier]:
             yield Identifier("email", (*local, *spoken, domain.span()), (), _SURE, _SURE)
 
 
-def _local(text: str, end: int) -> list[tuple[int, int]]:
+def _local(text: str, end: int) -> list[Span]:
     """Give the spans of what is said before the at sign, from there back."""
     first = max(0, end - _LOCAL_CHARS)
     announced = [found.end() for found in _ANNOUNCED.finditer(text, first, end)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-from api_server.services.number_words import KEYWORD
+from api_server.services.number_words import FILLER, KEYWORD
 from api_server.services.spoken_digits import Gap, Group, Reading
 
 STRICT, FORMED, LIKELY, BARE = 3.0, 2.0, 1.0, 0.0
@@ -30,7 +30,6 @@ _CUT_MOBILE = re.compile(r"010\d{6,9}")
 _ABROAD = re.compile(r"(?:00)?820?1[016789]\d{7,8}")
 _ABROAD_ANY = re.compile(r"(?:00)?820?(?:2|3[1-3]|4[1-4]|5[1-5]|6[1-4]|70|50\d)\d{7,8}")
 _LANDLINE = re.compile(r"(02|03[1-3]|04[1-4]|05[1-5]|06[1-4]|070|050\d?)\d{7,8}")
-_SHORT_070 = re.compile(r"070\d{7}")
 _PUBLIC = re.compile(r"080\d{6,8}|1[5-8]\d{6}")
 _LICENCE = re.compile(r"(?:1[1-9]|2[0-8])\d{10}")
 _AMEX = re.compile(r"3[47]\d{13}")
@@ -43,6 +42,7 @@ _MOBILE_SHAPES = {(3, 4, 4), (3, 3, 4), (2, 2, 4, 4), (4, 4, 4), (2, 3, 4, 4)}
 _RESIDENT_SHAPES = {(6, 7), (2, 2, 2, 7), (6, 1, 6)}
 _LICENCE_SHAPES = {(2, 2, 6, 2)}
 _LICENCE_DIGITS = 12
+_INTERNET_DIGITS = 11
 _CARD_SHAPES = {(4, 4, 4, 4)}
 _RARE_SHAPES = {
     *((3, 3, 6), (6, 2, 6), (4, 3, 6), (3, 6, 5), (3, 4, 4, 2), (4, 2, 7), (3, 6, 2, 3), (3, 2, 6))
@@ -56,7 +56,7 @@ _REGION = re.compile(
 )
 _LETTERS = re.compile(
     r"(?<![a-z가-힣])(?:[a-z]{1,2}|엠|앰|에스|알|지|디|피|티)"
-    r"(?=(?:자|하고|에)?[\s,-]*(?:하고|다음에?|그리고)?[\s,-]*\Z)"
+    rf"(?=자?(?:[\s,-]*(?:{FILLER})){{0,3}}[\s,-]*\Z)"
 )
 _BANK = r"(?:국민|신한|우리|하나|기업|제일|씨티|토스|카카오|케이)"
 _BANK_BEFORE = re.compile(rf"(?<![가-힣]){_BANK}\s{{0,2}}\Z")
@@ -229,6 +229,8 @@ def _landline(number: Candidate) -> Kind | None:
     found = _LANDLINE.fullmatch(number.digits)
     if found and (not number.cuts or number.one_by_one or found.end(1) in number.cuts):
         return Kind("phone", _weight_of_pauses(number, found.end(1)))
+    if found and number.around.topic == "phone":
+        return Kind("phone", LIKELY)
     if _ABROAD_ANY.fullmatch(number.digits) and _PLUS.search(number.around.near):
         return Kind("phone", STRICT)
     return None
@@ -236,8 +238,10 @@ def _landline(number: Candidate) -> Kind | None:
 
 def _weight_of_pauses(number: Candidate, area: int) -> float:
     """Weigh where the pauses are: a telephone number ends with four digits."""
+    if number.digits.startswith("070"):
+        return STRICT if len(number.digits) == _INTERNET_DIGITS else LIKELY
     inner = number.cuts - {area}
-    if not inner or number.one_by_one or _SHORT_070.fullmatch(number.digits):
+    if not inner or number.one_by_one:
         return FORMED
     return STRICT + 1 if inner == {len(number.digits) - 4} else BARE
 

@@ -50,6 +50,9 @@ FILLERS = frozenset(
 )
 """Words that keep the line open between two groups of a number."""
 
+FILLER = "|".join(sorted(FILLERS | SEPARATORS | {"그 다음에", "그 다음"}, key=len, reverse=True))
+"""Any of them, for a regular expression."""
+
 ENDING = re.compile(
     r"번?(?:에다가?|에서?|이?고요?|이?구요|이?요|이?에요|이?예요|이?에여|이?여|입니다|이?랑|하고|으?로요?"
     r"|으?로는|은|는|이|가|을|를|의|도|만|이?라고요?|이?라는|이?라|이?네요?|이?지요?|이?죠|이?시죠"

@@ -32,7 +32,9 @@ Place = tuple[int, int]
 
 _MAX_PAUSE_SEC = 20.0  # the other voice may ask a long question between two parts of a number
 _MAX_ECHO_SEC = 20.0
-_MIN_ECHO_DIGITS = 3
+_SHORT_ECHO_SEC = 2.0
+_SHORT_ECHO_DIGITS = 2
+_ECHO_DIGITS = 4
 _MAX_ECHO_DIGITS = 20
 _MAX_ROUNDS = 10
 _MASKED = frozenset("LNM")  # Unicode's letters, numbers and marks; signs and spaces stay
@@ -179,10 +181,12 @@ class _Repeats:
         self._times: dict[str, list[tuple[float, float]]] = {}
         for one in found:
             said = [segments[index] for index in {index for index, _ in one.places}]
-            first = min(segment.start for segment in said) - _MAX_ECHO_SEC
-            last = max(segment.end for segment in said) + _MAX_ECHO_SEC
+            first = min(segment.start for segment in said)
+            last = max(segment.end for segment in said)
             for part in _repeatable(one.identifier.parts):
-                self._times.setdefault(part, []).append((first, last))
+                margin = _MAX_ECHO_SEC if len(part) > _SHORT_ECHO_DIGITS else _SHORT_ECHO_SEC
+                times = self._times.setdefault(part, [])
+                times.append((first - margin, last + margin))
 
     def end_in(self, group: Group, segment: Segment) -> int:
         """Give where a repeat in ``group`` ends, 0 where it is none."""
@@ -196,8 +200,8 @@ class _Repeats:
 def _repeatable(parts: Sequence[str]) -> set[str]:
     """Give the parts of an identifier by which a repeat is known: its groups, any four digits."""
     digits = "".join(parts)[:_MAX_ECHO_DIGITS]
-    found = {part for part in parts if len(part) >= _MIN_ECHO_DIGITS}
-    for size in range(_MIN_ECHO_DIGITS + 1, len(digits) + 1):
+    found = {part for part in parts if len(part) >= _SHORT_ECHO_DIGITS}
+    for size in range(_ECHO_DIGITS, len(digits) + 1):
         found.update(digits[start : start + size] for start in range(len(digits) - size + 1))
     return found
 

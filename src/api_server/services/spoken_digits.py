@@ -229,6 +229,8 @@ def _begins_glued(text: str, group: Group, last: Group | None) -> bool:
     since = last.end if last and last.end > group.start - _MAX_GAP_CHARS else 0
     found = _HANGUL_TAIL.search(text, max(since, group.start - _MAX_GAP_CHARS), group.start)
     word = found[0] if found else ""
+    if word in FILLERS and _ending(text[group.start : group.end] + _glued(text, group.end)):
+        return False  # 그 다음이요: no 2
     if word in SEPARATORS or word in FILLERS or (found and found.start() == since and _ending(word)):
         return True
     return len(group.digits) >= _CLEAR_NUMBER and not group.numeral and word.endswith(("는", "은", "호", "좌", "행"))
