@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise, product
 
@@ -85,7 +86,7 @@ def _false_starts(text: str, run: Run) -> Iterator[dict[int, Reading]]:
     yield {group.start: group.likely for group in run.groups[: max(after, default=0)]}
 
 
-def _without(run: Run, dropped: Set[int]) -> Run:
+def _without(run: Run, dropped: AbstractSet[int]) -> Run:
     groups: list[Group] = []
     gaps: list[Gap] = []
     widest = Gap.TIGHT
@@ -103,7 +104,8 @@ def _best(text: str, run: Run) -> list[Identifier]:
     scores = [0.0]
     chosen: list[tuple[int, Identifier | None]] = [(0, None)]
     for end, group in enumerate(run.groups, 1):
-        score, choice = scores[-1] - _cost_outside(group), (end - 1, None)
+        score = scores[-1] - _cost_outside(group)
+        choice: tuple[int, Identifier | None] = (end - 1, None)
         for start, found in _ending_at(text, run, end):
             if scores[start] + found.weight > score:
                 score, choice = scores[start] + found.weight, (start, found)

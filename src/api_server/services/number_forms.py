@@ -7,7 +7,8 @@ still to be masked.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -23,6 +24,7 @@ BIRTH = re.compile(r"\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 
 _CONTEXT_CHARS = 60
 _NEAR_CHARS = 16
+_ASKED_CHARS = 40  # 뒷자리 일곱 자리도 말씀해 주시겠어요?
 _MAX_ACCOUNT = 16
 
 _MOBILE = re.compile(r"010\d{8}|01[16789]\d{7,8}")
@@ -44,10 +46,8 @@ _LICENCE_SHAPES = {(2, 2, 6, 2)}
 _LICENCE_DIGITS = 12
 _INTERNET_DIGITS = 11
 _CARD_SHAPES = {(4, 4, 4, 4)}
-_RARE_SHAPES = {
-    *((3, 3, 6), (6, 2, 6), (4, 3, 6), (3, 6, 5), (3, 4, 4, 2), (4, 2, 7), (3, 6, 2, 3), (3, 2, 6))
-}
-_BANK_SHAPES = _RARE_SHAPES | {(4, 4, 4), (4, 4, 4, 1)}
+_RARE_SHAPES = {(3, 3, 6), (6, 2, 6), (4, 3, 6), (3, 6, 5), (3, 4, 4, 2), (4, 2, 7), (3, 2, 6)}
+_BANK_SHAPES = _RARE_SHAPES | {(3, 6, 2, 3), (4, 4, 4), (4, 4, 4, 1)}
 _PLUS = re.compile(r"(?:\+|플러스|국가\s?번호)\s?\Z")
 _BACK_PART = re.compile(r"뒤|뒷")
 _REGION = re.compile(
@@ -84,32 +84,30 @@ class Surroundings:
     def __init__(self, text: str, run_start: int, start: int, end: int) -> None:
         self._text = text
         self._run_start = run_start
-        self.start = start
-        self.end = end
+        self._start = start
+        self._end = end
 
     @cached_property
     def topic(self) -> str:
         """The label that the nearest word before the run speaks of, empty where there is none."""
-        before = self._text[max(0, self._run_start - _CONTEXT_CHARS) : self._run_start]
         topic = ""
-        for word in KEYWORD.finditer(before):
-            topic = word.lastgroup or ""
-        if topic:
-            return topic
-        return "account" if self._bank_near() else ""
+        first = max(0, self._run_start - _CONTEXT_CHARS)
+        for word in KEYWORD.finditer(self._text, first, self._run_start):
+            label = word.lastgroup or ""
+            if label != "other" or self._run_start - word.end() <= _NEAR_CHARS:
+                topic = label
+        return topic or ("account" if self._bank_near() else "")
 
     def _bank_near(self) -> bool:
-        head = self._text[max(0, self.start - _NEAR_CHARS) : self.start]
-        return bool(_BANK_BEFORE.search(head) or _BANK_AFTER.match(self._text, self.end))
+        return bool(_BANK_BEFORE.search(self.near()) or _BANK_AFTER.match(self._text, self._end))
 
-    @cached_property
-    def near(self) -> str:
-        """The last characters before the candidate."""
-        return self._text[max(0, self.start - _NEAR_CHARS) : self.start]
+    def near(self, chars: int = _NEAR_CHARS) -> str:
+        """Give the last characters before the candidate."""
+        return self._text[max(0, self._start - chars) : self._start]
 
     def span_before(self, pattern: re.Pattern[str]) -> tuple[tuple[int, int], ...]:
         """Give the span of ``pattern`` right before the candidate, as a tuple of none or one."""
-        found = pattern.search(self._text, max(0, self.start - _NEAR_CHARS), self.start)
+        found = pattern.search(self._text, max(0, self._start - _NEAR_CHARS), self._start)
         return ((found.start(), found.end()),) if found else ()
 
 
@@ -151,7 +149,7 @@ class Candidate:
         """True where most digits stand alone: the pauses then mean nothing."""
         return len(self.sizes) > len(self.digits) / 2
 
-    def paused(self, shapes: Set[tuple[int, ...]]) -> bool:
+    def paused(self, shapes: AbstractSet[tuple[int, ...]]) -> bool:
         """Tell whether the pauses are where they belong in such a number."""
         return tuple(self.sizes) in shapes
 
@@ -184,7 +182,7 @@ def _resident(number: Candidate) -> Kind | None:
         return Kind(label, STRICT + number.paused(_RESIDENT_SHAPES))
     if known and len(digits) in {12, 14}:
         return Kind(label, LIKELY)
-    if known and len(digits) == 7 and _BACK_PART.search(number.around.near):
+    if known and len(digits) == 7 and _BACK_PART.search(number.around.near(_ASKED_CHARS)):
         return Kind(label, FORMED)
     return None
 
@@ -231,7 +229,7 @@ def _landline(number: Candidate) -> Kind | None:
         return Kind("phone", _weight_of_pauses(number, found.end(1)))
     if found and number.around.topic == "phone":
         return Kind("phone", LIKELY)
-    if _ABROAD_ANY.fullmatch(number.digits) and _PLUS.search(number.around.near):
+    if _ABROAD_ANY.fullmatch(number.digits) and _PLUS.search(number.around.near()):
         return Kind("phone", STRICT)
     return None
 
@@ -269,7 +267,7 @@ def _account(number: Candidate) -> Kind | None:
     size, topic = len(number.digits), number.around.topic
     if topic == "account" and 10 <= size <= _MAX_ACCOUNT and not _DAYS.fullmatch(number.digits):
         return Kind("account", FORMED + number.paused(_BANK_SHAPES))
-    if topic == "account" and size in {8, 9} and "계좌" in number.around.near and number.cuts:
+    if topic == "account" and size in {8, 9} and "계좌" in number.around.near() and number.cuts:
         return Kind("account", LIKELY)
     if topic != "other" and size >= 10 and _is_dictated(number):
         return Kind("account", BARE + number.paused(_BANK_SHAPES))

@@ -25,15 +25,18 @@ DIGIT = "|".join(sorted(DIGIT_VALUES, key=len, reverse=True))
 """A spoken digit, for a regular expression; long words first, because 일곱 begins like 일."""
 
 _ONES = "[일이삼사오육륙칠팔구]"
+_TEN, _HUNDRED, _THOUSAND = (f"{_ONES}?{unit}" for unit in "십백천")
 NUMERAL = (
-    rf"(?:{_ONES}?천(?:{_ONES}?백)?(?:{_ONES}?십)?|{_ONES}?백(?:{_ONES}?십)?|{_ONES}?십){_ONES}?(?![십백천])"
+    rf"(?:{_THOUSAND}(?:{_HUNDRED})?(?:{_TEN})?|{_HUNDRED}(?:{_TEN})?|{_TEN}){_ONES}?(?![십백천])"
 )
 """A number below ten thousand said as one: 신한 백십 다시, 공일공에 천이백삼십사."""
 
 TENS = {"십": 10, "백": 100, "천": 1000}
 """The words of a numeral that multiply the digit before them."""
 
-SEPARATORS = frozenset("에 다시 대시 데시 대쉬 하이픈 하이푼 슬래시 슬러시 작대기 짝대기 빼기 바".split())
+SEPARATORS = frozenset(
+    "에 다시 대시 데시 대쉬 하이픈 하이푼 슬래시 슬러시 작대기 짝대기 빼기 바".split()
+)
 """What is said for the hyphen."""
 
 FILLERS = frozenset(
@@ -61,7 +64,9 @@ ENDING = re.compile(
 )
 """Particles and forms of the copula that are glued to a number."""
 
-_AFTER_UNIT = r"(?![가-힣])|(?=[이은는을를에의로까부정쯤미간씩짜만동후전입인요예당째넘생분중초말반안])"
+_AFTER_UNIT = (
+    r"(?![가-힣])|(?=[이은는을를에의로까부정쯤미간씩짜만동후전입인요예당째넘생분중초말반안])"
+)
 UNIT = re.compile(
     rf"(?:원|만|천|백|십|억|조|퍼센트|퍼|프로|달러|불|엔|유로|위안|개월|년|월|시|분|초|세|살|개|명|건|회|호"
     rf"|차|주|좌|배|평|층|대|급|등|점|항|장|위|자리|가지|번째|포인트|페이지|시간|주년|등급)(?:{_AFTER_UNIT})"
@@ -102,7 +107,7 @@ KEYWORDS = {
     ),
     "other": (
         r"사업자|법인|접수|상품\s?(?:번호|코드)|펀드\s?코드|종목|심사필|문서|승인|주문|관리\s?번호|인증\s?번호"
-        r"|생년월일|코드|고객센터|대표번호"
+        r"|생년월일|코드"
     ),
 }
 """Words that tell what the next number is, by label; ``other`` is none of ours."""

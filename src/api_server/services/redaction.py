@@ -14,7 +14,8 @@ from __future__ import annotations
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -117,9 +118,7 @@ def _doubt(one: _Found) -> tuple[float, float]:
     return -one.identifier.sureness, -one.identifier.weight
 
 
-def _talks(
-    segments: tuple[Segment, ...], voice_of: Callable[[Segment], Hashable]
-) -> list[_Talk]:
+def _talks(segments: tuple[Segment, ...], voice_of: Callable[[Segment], Hashable]) -> list[_Talk]:
     return [_Talk(segments, group) for group in utterances(segments, _MAX_PAUSE_SEC, voice_of)]
 
 
@@ -144,7 +143,7 @@ class _Talk:
         for one in numbers("".join(rest)):
             yield _Found(one, self._places(one.spans))
 
-    def echoes(self, repeats: _Repeats, taken: Set[Place]) -> Iterator[Place]:
+    def echoes(self, repeats: _Repeats, taken: AbstractSet[Place]) -> Iterator[Place]:
         """Give the places of groups that repeat a part of an identifier soon before or after."""
         for run in runs(self._folded):
             for group in run.groups:

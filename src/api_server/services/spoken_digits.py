@@ -37,11 +37,12 @@ _PLAIN_GAP = re.compile(rf"[{_PUNCTUATION}]*")
 _WORDS_GAP = re.compile(rf"[가-힣{_PUNCTUATION}]*")
 _TIGHT_GAP = re.compile(r"[-‐-―−]?")
 _HYPHEN_GAP = re.compile(r"\s?[-‐-―−]\s?")
-_TENS = re.compile("[십백천]")
 _LARGER = re.compile(r"[십백천억조]|만(?=\s?[원불엔]|\s?달러|[일이삼사오육륙칠팔구십백천])")
 _WORDS_TOO = frozenset("일이오")  # "this", "one", "oh": words when they stand alone
 _LARGER_AHEAD = re.compile(r"\s[십백천만억조]+(?![가-힣])")
 
+_HYPHENED = re.compile(r"\d+-[\d-]*\Z")
+_MANY_DIGITS = 10
 _DAY = re.compile(r"일(?!\d|[공영일이삼사오육륙칠팔구])")
 _DAY_SIZES = {1, 2, 3, 8}  # 22일, 365일, 20261122일
 _MAX_GAP_CHARS = 60
@@ -143,14 +144,13 @@ def _quantities(text: str) -> bytearray:
 
 def _group(text: str, token: re.Match[str]) -> Group:
     spoken = not token[0].isdigit()
-    numeral = spoken and bool(_TENS.search(token[0]))
-    if numeral:
-        readings = (Reading(_value(token[0]), token.end(), 0.0),)
-    else:
-        found = list(_ONE_DIGIT.finditer(text, token.start(), token.end()))
-        digits = "".join(DIGIT_VALUES.get(one[0], one[0]) for one in found)
-        readings = tuple(_readings(text, token, [one.end() for one in found], digits))
+    numeral = spoken and not TENS.keys().isdisjoint(token[0])
+    readings = tuple(_as_numeral(token) if numeral else _as_digits(text, token))
     return Group(token.start(), token.end(), spoken, numeral, readings[0].digits, readings)
+
+
+def _as_numeral(token: re.Match[str]) -> Iterator[Reading]:
+    yield Reading(_value(token[0]), token.end(), 0.0)
 
 
 def _value(numeral: str) -> str:
@@ -164,12 +164,15 @@ def _value(numeral: str) -> str:
     return str(value + ones)
 
 
-def _readings(text: str, group: re.Match[str], ends: list[int], digits: str) -> Iterator[Reading]:
+def _as_digits(text: str, group: re.Match[str]) -> Iterator[Reading]:
     """Give the ways to read a group, the full one first.
 
-    The last syllables may belong to an ending: ``팔이요`` is rather 8 than 82, ``사이요`` rather 42.
+    The last syllables may belong to an ending: ``팔이요`` is rather 8 than 82, ``사이요`` 42.
     """
-    cuts = {cut: kept for cut, kept in _cuts(text, group, ends) if cut}
+    found = list(_ONE_DIGIT.finditer(text, group.start(), group.end()))
+    digits = "".join(DIGIT_VALUES.get(one[0], one[0]) for one in found)
+    ends = [one.end() for one in found]
+    cuts = dict(_cuts(text, group, ends))
     likely = max((cut for cut, kept in cuts.items() if _natural(text, group, kept)), default=0)
     yield Reading(digits, ends[-1], likely + 1.0 if likely else 0.0)
     for cut, kept in cuts.items():
@@ -231,9 +234,12 @@ def _begins_glued(text: str, group: Group, last: Group | None) -> bool:
     word = found[0] if found else ""
     if word in FILLERS and _ending(text[group.start : group.end] + _glued(text, group.end)):
         return False  # 그 다음이요: no 2
-    if word in SEPARATORS or word in FILLERS or (found and found.start() == since and _ending(word)):
+    behind_last = bool(found and found.start() == since)
+    if word in SEPARATORS or word in FILLERS or (behind_last and _ending(word)):
         return True
-    return len(group.digits) >= _CLEAR_NUMBER and not group.numeral and word.endswith(("는", "은", "호", "좌", "행"))
+    if group.numeral or len(group.digits) < _CLEAR_NUMBER:
+        return False
+    return word.endswith(("는", "은", "호", "좌", "행"))  # 번호는, 계좌, 은행
 
 
 def _ends(text: str, group: Group, last: Group | None) -> bool:
@@ -266,8 +272,8 @@ def _is_unit(text: str, group: Group, last: Group | None) -> bool:
 
 def _is_long(text: str, group: Group) -> bool:
     """Tell whether ``group`` ends ten or more digits with hyphens: no count is written so."""
-    found = re.search(r"\d[\d-]*\Z", text[max(0, group.end - 30) : group.end])
-    return bool(found) and "-" in found[0] and sum(map(str.isdigit, found[0])) >= 10  # noqa: PLR2004
+    found = _HYPHENED.search(text, max(0, group.end - 30), group.end)
+    return bool(found and sum(map(str.isdigit, found[0])) >= _MANY_DIGITS)
 
 
 def _may_follow(text: str, group: Group) -> bool:
