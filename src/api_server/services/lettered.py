@@ -23,7 +23,7 @@ _SAID_OF_LETTERS = frozenset(
 _AT = re.compile(r"\s*(?:@|[골꼴][뱅벵]\s?이)\s*|\s+(?P<weak>앳|엣|at)\s+")
 _SPOKEN_DOT = r"(?:\s*(?:점|쩜|닷|도트|\bdot\b)\s*|\s\.\s)"
 _DOT = rf"(?:\.|{_SPOKEN_DOT})"
-_TOP = r"(?:[a-z]{2,12}|컴|콤|넷|네트|씨오|시오|케이알|오알지|오알|씨오엠|에이씨|지오|인포|비즈|아이오)"
+_TOP = r"(?:[a-z]{2,12}|컴|콤|넷|네트|씨오|시오|케이알|오알지?|씨오엠|에이씨|지오|인포|비즈|아이오)"
 _KNOWN = (
     r"(?:네이버|다음|한메일|지메일|쥐메일|구글|카카오|네이트|핫메일|야후|아웃룩|아이클라우드"
     r"|naver|daum|hanmail|gmail|kakao|nate|hotmail|yahoo|outlook|icloud)"

@@ -22,6 +22,7 @@ from itertools import accumulate
 from api_server.services.folding import fold
 from api_server.services.identifiers import Identifier, numbers
 from api_server.services.lettered import lettered
+from api_server.services.number_forms import STRICT
 from api_server.services.spoken_digits import Group, runs
 from api_server.services.voices import utterances, voice
 from stt_engine.errors import EngineError
@@ -35,6 +36,7 @@ _MAX_PAUSE_SEC = 20.0  # the other voice may ask a long question between two par
 _MAX_ECHO_SEC = 20.0
 _SHORT_ECHO_SEC = 2.0
 _SHORT_ECHO_DIGITS = 2
+_PREFIX = 3
 _ECHO_DIGITS = 4
 _MAX_ECHO_DIGITS = 20
 _MAX_ROUNDS = 10
@@ -86,12 +88,21 @@ class _Found:
     identifier: Identifier
     places: frozenset[Place]
 
+    @property
+    def is_sure(self) -> bool:
+        """True where its form alone says what it is."""
+        return self.identifier.sureness >= STRICT
+
 
 def _round(segments: tuple[Segment, ...]) -> tuple[tuple[Segment, ...], Counter[str]]:
     """Mask once: what stands there, and the repeats of it."""
     whole = _talks(segments, lambda _: None)
     voices = _talks(segments, voice) if len(set(map(voice, segments))) > 1 else []
-    found = [one for talk in (*voices, *whole) for one in talk.found()]
+    found = [one for talk in voices for one in talk.found()]
+    # A complete number of one voice is no part of a doubtful one of both.
+    complete = {place for one in found if one.is_sure for place in one.places}
+    of_both = [one for talk in whole for one in talk.found()]
+    found += [one for one in of_both if one.is_sure or complete.isdisjoint(one.places)]
     places = {place for one in found for place in one.places}
     if places:
         repeats = _Repeats(found, segments)
@@ -199,7 +210,7 @@ class _Repeats:
 def _repeatable(parts: Sequence[str]) -> set[str]:
     """Give the parts of an identifier by which a repeat is known: its groups, any four digits."""
     digits = "".join(parts)[:_MAX_ECHO_DIGITS]
-    found = {part for part in parts if len(part) >= _SHORT_ECHO_DIGITS}
+    found = {part for part in (*parts, digits[:_PREFIX]) if len(part) >= _SHORT_ECHO_DIGITS}
     for size in range(_ECHO_DIGITS, len(digits) + 1):
         found.update(digits[start : start + size] for start in range(len(digits) - size + 1))
     return found

@@ -29,6 +29,7 @@ from api_server.services.number_words import (
 )
 
 _TOKEN = re.compile(rf"\d+|{NUMERAL}|(?:{DIGIT})+")
+_NUMERAL = re.compile(NUMERAL)
 _ONE_DIGIT = re.compile(rf"\d|{DIGIT}")
 _HANGUL_WORD = re.compile(r"[가-힣]+")
 _HANGUL_TAIL = re.compile(r"[가-힣]+\Z")
@@ -170,7 +171,7 @@ def _as_digits(text: str, group: re.Match[str]) -> Iterator[Reading]:
     The last syllables may belong to an ending: ``팔이요`` is rather 8 than 82, ``사이요`` 42.
     """
     found = list(_ONE_DIGIT.finditer(text, group.start(), group.end()))
-    digits = "".join(DIGIT_VALUES.get(one[0], one[0]) for one in found)
+    digits = "".join(DIGIT_VALUES.get(one[0]) or str(int(one[0])) for one in found)
     ends = [one.end() for one in found]
     cuts = dict(_cuts(text, group, ends))
     likely = max((cut for cut, kept in cuts.items() if _natural(text, group, kept)), default=0)
@@ -250,7 +251,7 @@ def _ends(text: str, group: Group, last: Group | None) -> bool:
     word = _HANGUL_WORD.match(text, end)
     if not word:
         return not _spaced_unit(text, group)
-    if _TOKEN.match(text, end):
+    if _ONE_DIGIT.match(text, end) and not _NUMERAL.match(text, end):
         return True
     return not _is_unit(text, group, last) and _may_follow(text, group)
 
@@ -311,9 +312,13 @@ def _words_gap(gap: str, left: Group) -> Gap | None:
         del words[0]
     if len(words) <= _MAX_FILLERS and all(_keeps_line(word) for word in words):
         return Gap.WORDS
-    if len(gap) <= _MAX_LOOSE_CHARS and not KEYWORD.search(gap) and "번호" not in gap:
-        return Gap.LOOSE
-    return None
+    return Gap.LOOSE if len(gap) <= _MAX_LOOSE_CHARS and not _changes_topic(gap) else None
+
+
+def _changes_topic(gap: str) -> bool:
+    """Tell whether another number is spoken of; the two parts of a resident number are one."""
+    topics = {found.lastgroup for found in KEYWORD.finditer(gap)}
+    return bool(topics - {"resident_number", "foreigner_number"}) or (not topics and "번호" in gap)
 
 
 def _continues(word: str, left: Group) -> bool:
