@@ -6,6 +6,7 @@ All of it is for folded text (NFKC, lower case).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 DIGIT_VALUES = {
     **dict.fromkeys(("공", "영", "빵", "제로"), "0"),
@@ -21,8 +22,14 @@ DIGIT_VALUES = {
 }
 """Digits as they are said one by one."""
 
-DIGIT = "|".join(sorted(DIGIT_VALUES, key=len, reverse=True))
-"""A spoken digit, for a regular expression; long words first, because 일곱 begins like 일."""
+
+def _any_of(words: Iterable[str]) -> str:
+    """Give the alternatives of a regular expression, long words first."""
+    return "|".join(sorted(words, key=len, reverse=True))
+
+
+DIGIT = _any_of(DIGIT_VALUES)
+"""A spoken digit, for a regular expression; 일곱 before 일, with which it begins."""
 
 _ONES = "[일이삼사오육륙칠팔구]"
 _TEN, _HUNDRED, _THOUSAND = (f"{_ONES}?{unit}" for unit in "십백천")
@@ -55,7 +62,10 @@ _OPEN_LINE = """
 FILLERS = frozenset([*_OPEN_LINE, *(part + end for part in _PARTS for end in _PARTICLES)])
 """Words that keep the line open between two groups of a number."""
 
-FILLER = "|".join(sorted(FILLERS | SEPARATORS | {"그 다음에", "그 다음"}, key=len, reverse=True))
+FILLER = (
+    rf"(?:{_any_of(_PARTS)})(?:{_any_of(_PARTICLES[1:])})?|그 다음에?"
+    rf"|{_any_of([*_OPEN_LINE, *SEPARATORS])}"
+)
 """Any of them, for a regular expression."""
 
 ENDING = re.compile(
