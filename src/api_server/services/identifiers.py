@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise, product
+from operator import itemgetter
 
 from api_server.services.number_forms import BIRTH, Candidate, Kind, Surroundings, classify
 from api_server.services.spoken_digits import Gap, Group, Reading, Run, runs
@@ -40,19 +41,26 @@ class Identifier:
 def numbers(text: str) -> Iterator[Identifier]:
     """Give the numbers of persons in the folded ``text``."""
     for run in runs(text):
-        found, dropped = max(
-            ((_best(text, kept), dropped) for kept, dropped in _tellings(text, run)), key=_sureness
+        _, found, dropped = max(
+            (_told(text, *telling) for telling in _tellings(text, run)), key=itemgetter(0)
         )
         for one in (one for one in found if one.label):
             yield replace(one, spans=(*one.spans, *dropped))
             dropped = ()
 
 
-def _sureness(telling: tuple[Sequence[Identifier], Sequence[Span]]) -> tuple[float, int]:
-    """Prefer the telling whose least sure number is surest, then the one with more digits."""
-    found, _ = telling
+def _told(
+    text: str, run: Run, dropped: tuple[Span, ...]
+) -> tuple[tuple[float, int], list[Identifier], tuple[Span, ...]]:
+    """Give what a telling holds; the best is that whose least sure number is surest.
+
+    Among equals it is the one that leaves fewer digits over.
+    """
+    found = _best(text, run)
     least = min((one.sureness for one in found), default=-1.0)
-    return least, sum(map(len, (part for one in found for part in one.parts)))
+    digits = sum(len(group.likely.digits) for group in run.groups)
+    explained = sum(map(len, (part for one in found for part in one.parts)))
+    return (least, explained - digits), found, dropped
 
 
 def _tellings(text: str, run: Run) -> Iterator[tuple[Run, tuple[Span, ...]]]:
@@ -133,13 +141,14 @@ def _ending_at(text: str, run: Run, end: int) -> Iterator[tuple[int, Identifier]
     """Give what the groups before ``end`` can be, with the place where it starts."""
     if end < len(run.groups) and run.gaps[end - 1] is Gap.TIGHT:
         return  # what is joined by hyphens is one number
-    total, one_piece = 0, True
+    least, most, one_piece = 0, 0, True
     for start in range(end - 1, -1, -1):
-        total += len(run.groups[start].likely.digits)
+        least += len(run.groups[start].likely.digits)
+        most += len(run.groups[start].digits)
         one_piece = one_piece and (start == end - 1 or run.gaps[start] is Gap.TIGHT)
-        if total > _MAX_DIGITS and not one_piece:
+        if least > _MAX_DIGITS and not one_piece:
             return
-        if total >= _MIN_DIGITS and (start == 0 or run.gaps[start - 1] is not Gap.TIGHT):
+        if most >= _MIN_DIGITS and (start == 0 or run.gaps[start - 1] is not Gap.TIGHT):
             found = _identify(text, run, start, end)
             if found:
                 yield start, found

@@ -47,7 +47,7 @@ _BETWEEN_TOKENS = re.compile(r"[\s.,_+-]*")
 _DIGITS_ONLY = re.compile(rf"(?:\d|{DIGIT})+")
 _ENGLISH_ABOUT = frozenset("email mail e-mail address id is my the".split())
 _MAX_WORDS = 3
-_PARTICLE = re.compile(r"(?:이고요?|이구요?|에다가?|하고|에)\Z")
+_PARTICLE = re.compile(r"(?:이고요?|이구요?|에다가?|하고|에|(?<=\w{3})고요?)\Z")
 _ABOUT = re.compile(r"이?메일|주소|아이디|계정")
 _NO_NAME = re.compile(r"(?:는|요|로|를|을|에|면|데|다|고|은|메일이?|주소가?|아이디가?)\Z")
 _NAME_IN_EUN = re.compile(  # 박지은: a name, and no topic

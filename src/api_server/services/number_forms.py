@@ -47,7 +47,9 @@ _LICENCE_DIGITS = 12
 _INTERNET_DIGITS = 11
 _CARD_SHAPES = {(4, 4, 4, 4)}
 _RARE_SHAPES = {(3, 3, 6), (6, 2, 6), (4, 3, 6), (3, 6, 5), (3, 4, 4, 2), (4, 2, 7), (3, 2, 6)}
-_BANK_SHAPES = _RARE_SHAPES | {(3, 6, 2, 3), (4, 4, 4), (4, 4, 4, 1)}
+_RARE_SHAPES |= {(3, 6, 2, 3)}
+_BANK_SHAPES = _RARE_SHAPES | {(4, 4, 4), (4, 4, 4, 1)}
+_FREQUENT = 1.5  # many accounts begin with 1002: 일공공이고 is rather that than 100
 _PLUS = re.compile(r"(?:\+|플러스|국가\s?번호)\s?\Z")
 _BACK_PART = re.compile(r"뒤|뒷")
 _REGION = re.compile(
@@ -266,7 +268,8 @@ def _card(number: Candidate) -> Kind | None:
 def _account(number: Candidate) -> Kind | None:
     size, topic = len(number.digits), number.around.topic
     if topic == "account" and 10 <= size <= _MAX_ACCOUNT and not _DAYS.fullmatch(number.digits):
-        return Kind("account", FORMED + number.paused(_BANK_SHAPES))
+        frequent = _FREQUENT if number.digits.startswith("1002") else 0.0
+        return Kind("account", FORMED + (number.paused(_BANK_SHAPES) and 1.0 + frequent))
     if topic == "account" and size in {8, 9} and "계좌" in number.around.near() and number.cuts:
         return Kind("account", LIKELY)
     if topic != "other" and size >= 10 and _is_dictated(number):

@@ -76,6 +76,11 @@ ENDING = re.compile(
 )
 """Particles and forms of the copula that are glued to a number."""
 
+ENDING_START = re.compile(
+    r"이?(?:[래랍니던더었였군지시세신네야거잖며면]|라[고니던서는])|까지|부터|밖에|[만도께인임입]|한테"
+)
+"""How any ending of a number begins."""
+
 _AFTER_UNIT = (
     r"(?![가-힣])|(?=[이은는가을를에의로까부정쯤미간씩짜만동후전입인요예당째넘생분중초말반안])"
 )
@@ -85,6 +90,12 @@ UNIT = re.compile(
     r"|[십백천만억조]+\s?[원불]"
 )
 """What makes a number a quantity when it is glued to it."""
+
+UNIT_OF_NAMES = re.compile(rf"(?:년|호|회|원|퍼센트|프로|달러|층|조|항)(?:{_AFTER_UNIT})")
+"""Units of what is said digit by digit: 이공이육년, 일이삼사오호."""
+
+MONEY = re.compile(r"[십백천만억조]+\s?(?:원|불|엔|유로|달러|위안)|만\s?\d")
+"""What makes a number an amount of money beyond doubt."""
 
 SPACED_UNIT = re.compile(
     rf"\s(?:원|만|천만|백만|십만|억|천|퍼센트|프로|달러|불|엔|유로|위안|개월|년|월|시|분|초|세|살|자리|가지)"

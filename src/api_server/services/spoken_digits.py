@@ -17,15 +17,18 @@ from api_server.services.number_words import (
     DIGIT,
     DIGIT_VALUES,
     ENDING,
+    ENDING_START,
     FILLERS,
     KEYWORD,
     LETTER_UNIT,
+    MONEY,
     NUMERAL,
     QUANTITIES,
     SEPARATORS,
     SPACED_UNIT,
     TENS,
     UNIT,
+    UNIT_OF_NAMES,
 )
 
 _TOKEN = re.compile(rf"\d+|{NUMERAL}|(?:{DIGIT})+")
@@ -46,10 +49,17 @@ _HYPHENED = re.compile(r"\d+-[\d-]*\Z")
 _MANY_DIGITS = 10
 _DAY = re.compile(r"일(?!\d|[공영일이삼사오육륙칠팔구])")
 _DAY_SIZES = {1, 2, 3, 8}  # 22일, 365일, 20261122일
+_FUTURE = re.compile(r"일(?:\s?[거것겁걸]|까)")
+_AFTER_VOWEL = re.compile(r"(?:에서?|에다가?|로|를|는|가|도|만|와|의|번.*|하고|부터|까지.*|이.*)")
+_THIS = re.compile(r"\s(?:번호|계좌|카드|상품|메일|주소|분|건|쪽|걸|거|게)")
+_SMALL_UNIT = re.compile("[세시살분]")
+_SUBJECT = re.compile(r"이\s(?:맞|아니|제|저|되|돼|됩|나|찍|뜨|뜹|있|없)")
+_ODD, _RARE, _LONE = 2.0, 1.0, 0.6  # costs of readings: against grammar, and seldom
 _MAX_GAP_CHARS = 60
 _MAX_LOOSE_CHARS = 25
 _MAX_FILLERS = 6
 _WHOLE_NUMBER = 6  # digits from which on a spoken group may be glued to any word before it
+_MAX_COUNT = 4  # digits up to which 만 makes an amount
 _CLEAR_NUMBER = 3  # digits from which on a group may be followed by any word
 
 
@@ -175,10 +185,10 @@ def _as_digits(text: str, group: re.Match[str]) -> Iterator[Reading]:
     ends = [one.end() for one in found]
     cuts = dict(_cuts(text, group, ends))
     likely = max((cut for cut, kept in cuts.items() if _natural(text, group, kept)), default=0)
-    yield Reading(digits, ends[-1], likely + 1.0 if likely else 0.0)
+    lone = _LONE if group[0] in _WORDS_TOO else 0.0
+    yield Reading(digits, ends[-1], _ODD if likely else lone)
     for cut, kept in cuts.items():
-        cost = likely - cut + 0.5 if likely > cut else 1.0
-        yield Reading(digits[:-cut], kept, 0.0 if cut == likely else cost)
+        yield Reading(digits[:-cut], kept, 0.0 if cut == likely else _RARE)
 
 
 def _cuts(text: str, group: re.Match[str], ends: list[int]) -> Iterator[tuple[int, int]]:
@@ -188,12 +198,22 @@ def _cuts(text: str, group: re.Match[str], ends: list[int]) -> Iterator[tuple[in
     glued = _glued(text, group.end())
     for cut, kept in enumerate([group.start(), *ends[:-1]][:-3:-1], 1):
         lone = len(ends) == 1 and not glued and group[0] in _WORDS_TOO
-        if lone or ENDING.fullmatch(text[kept : group.end()] + glued):
+        word = text[kept : group.end()] + glued
+        long = cut == 1 and kept > group.start() and _goes_on(text, kept, word)
+        if lone or long or ENDING.fullmatch(word):
             yield cut, kept
+
+
+def _goes_on(text: str, kept: int, word: str) -> bool:
+    """Tell whether a long ending begins at ``kept``: 이니까요, 이었던, 일 거예요."""
+    copula = word[0] == "이" and len(word) > 1 and not _AFTER_VOWEL.fullmatch(word, 1)
+    return copula or bool(_FUTURE.match(text, kept))
 
 
 def _natural(text: str, group: re.Match[str], kept: int) -> bool:
     """Tell whether grammar expects the ending: the copula's 이 after a consonant only."""
+    if _FUTURE.match(text, kept) or _SUBJECT.match(text, kept):
+        return True
     if text[kept : group.end()] + _glued(text, group.end()) == "이":
         return False  # a particle that is mostly left out behind numbers
     return kept > group.start() and _has_coda(text[kept - 1]) == (text[kept] == "이")
@@ -218,8 +238,9 @@ def _begins(text: str, group: Group, last: Group | None) -> bool:
         return True
     before = text[group.start - 1]
     if last and last.end == group.start:
-        # 5678이에요: behind written digits, 이 is the copula's.
-        return not _ending(text[group.start : group.end] + _glued(text, group.end))
+        # 5678이에요, 5678이니까요: behind written digits, 이 is the copula's.
+        said, glued = text[group.start : group.end], _glued(text, group.end)
+        return not (_ending(said + glued) or (said == "이" and glued))
     if not group.spoken:
         return not ("a" <= before <= "z" or before == "*" or before.isdigit())
     if not "가" <= before <= "힣":
@@ -246,14 +267,21 @@ def _begins_glued(text: str, group: Group, last: Group | None) -> bool:
 def _ends(text: str, group: Group, last: Group | None) -> bool:
     """Tell whether a number can end where ``group`` does: no unit and no other word goes on."""
     end = group.end
-    if LETTER_UNIT.match(text, end) or (_DAY.match(text, end) and len(group.digits) in _DAY_SIZES):
+    if LETTER_UNIT.match(text, end) or _is_day(text, group, last):
         return False
     word = _HANGUL_WORD.match(text, end)
     if not word:
-        return not _spaced_unit(text, group)
+        this = text[group.start : end] == "이" and _THIS.match(text, end)
+        return not (this or _spaced_unit(text, group))
     if _ONE_DIGIT.match(text, end) and not _NUMERAL.match(text, end):
         return True
-    return not _is_unit(text, group, last) and _may_follow(text, group)
+    return not _is_unit(text, group, last) and _may_follow(text, group, last)
+
+
+def _is_day(text: str, group: Group, last: Group | None) -> bool:
+    if _FUTURE.match(text, group.end) and _follows(group, last):
+        return False
+    return bool(_DAY.match(text, group.end)) and len(group.digits) in _DAY_SIZES
 
 
 def _spaced_unit(text: str, group: Group) -> bool:
@@ -262,13 +290,24 @@ def _spaced_unit(text: str, group: Group) -> bool:
 
 def _is_unit(text: str, group: Group, last: Group | None) -> bool:
     size = len(group.digits)
+    follows = _follows(group, last)
     if text.startswith("번", group.end):  # 1번, 2번: in a list; 오육칠팔번: a number's end
-        return size < _CLEAR_NUMBER and not (last and group.start - last.end <= _MAX_LOOSE_CHARS)
+        return size < _CLEAR_NUMBER and not follows and not group.digits.startswith("0")
     if group.spoken and _LARGER.match(text, group.end):
         return True
-    if group.spoken and not group.numeral and text.startswith("만", group.end):
-        return size < _CLEAR_NUMBER
-    return bool(UNIT.match(text, group.end)) and not _is_long(text, group)
+    if (size > _CLEAR_NUMBER or (group.spoken and follows)) and _SMALL_UNIT.match(text, group.end):
+        return group.numeral  # 5678세요, 육칠팔오세요: no age
+    if text.startswith("만", group.end) and not MONEY.match(text, group.end):
+        clear = group.spoken and size >= _CLEAR_NUMBER
+        return group.numeral or not (clear or follows or size > _MAX_COUNT)  # 5678만 있어요
+    if group.numeral or size < _CLEAR_NUMBER:
+        return bool(UNIT.match(text, group.end)) and len(group.readings) == 1
+    unit = UNIT_OF_NAMES if group.spoken else UNIT
+    return bool(unit.match(text, group.end)) and not _is_long(text, group)
+
+
+def _follows(group: Group, last: Group | None) -> bool:
+    return last is not None and group.start - last.end <= _MAX_LOOSE_CHARS
 
 
 def _is_long(text: str, group: Group) -> bool:
@@ -277,11 +316,13 @@ def _is_long(text: str, group: Group) -> bool:
     return bool(found and sum(map(str.isdigit, found[0])) >= _MANY_DIGITS)
 
 
-def _may_follow(text: str, group: Group) -> bool:
+def _may_follow(text: str, group: Group, last: Group | None) -> bool:
     if not group.spoken or (len(group.digits) >= _CLEAR_NUMBER and not group.numeral):
         return True
     glued = _glued(text, group.end)
     if glued in SEPARATORS or glued in FILLERS or _ending(glued):
+        return True
+    if _follows(group, last) and ENDING_START.match(glued):
         return True
     return any(reading.end < group.end for reading in group.readings)
 
