@@ -47,6 +47,7 @@ class Line:
 class Tally:
     """What was counted for one kind of identifier, or of line without any."""
 
+    lines: int = 0
     identifiers: int = 0
     found: int = 0
     over_masked: int = 0
@@ -100,6 +101,7 @@ def score(lines: Iterable[Line] | None = None) -> Score:
         masked = [segment.text for segment in redact(line.segments).segments]
         missed, over = _compare(line, masked)
         for tally, number in _tallies(result, line):
+            tally.lines += 1
             tally.identifiers += number
             tally.found += 0 if missed else number
             tally.over_masked += over
@@ -144,12 +146,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(result: Score) -> None:
-    sys.stdout.write(f"{'':20}{'identifiers':>12}{'found':>8}{'recall':>8}{'over-masked':>13}\n")
+    sys.stdout.write(
+        f"{'':20}{'lines':>6}{'identifiers':>12}{'found':>7}{'recall':>8}{'over-masked':>13}\n"
+    )
     rows = [*result.by_kind.items(), *result.by_form.items(), ("total", result.total)]
     for name, tally in rows:
         recall = f"{tally.recall:8.3f}" if tally.identifiers else f"{'-':>8}"
         sys.stdout.write(
-            f"{name:20}{tally.identifiers:12}{tally.found:8}{recall}{tally.over_masked:13}\n"
+            f"{name:20}{tally.lines:6}{tally.identifiers:12}{tally.found:7}{recall}"
+            f"{tally.over_masked:13}\n"
         )
     for fault in result.faults:
         sys.stdout.write(f"differs: {fault}\n")

@@ -60,7 +60,7 @@ _PASSPORT_LETTER = (
 )
 _ONE = rf"{_BETWEEN}(\d|{DIGIT})"
 _PASSPORT = re.compile(
-    rf"{_PASSPORT_LETTER}{_ONE * 3}(?:{_BETWEEN}([a-z]|{_LETTER}){_ONE * 4}|{_ONE * 5})(?![0-9a-z])"
+    rf"{_PASSPORT_LETTER}{_ONE * 3}(?:{_ONE * 5}|{_BETWEEN}([a-z]|{_LETTER}){_ONE * 4})(?![0-9a-z])"
 )
 
 

@@ -22,6 +22,9 @@ STRICT, FORMED, LIKELY, BARE = 3.0, 2.0, 1.0, 0.0
 BIRTH = re.compile(r"\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 """A date of birth as a resident number begins with it."""
 
+NOT_OURS = frozenset({"company", "other"})
+"""Topics of numbers that are no person's."""
+
 _CONTEXT_CHARS = 60
 _NEAR_CHARS = 16
 _ASKED_CHARS = 40  # 뒷자리 일곱 자리도 말씀해 주시겠어요?
@@ -96,7 +99,7 @@ class Surroundings:
         first = max(0, self._run_start - _CONTEXT_CHARS)
         for word in KEYWORD.finditer(self._text, first, self._run_start):
             label = word.lastgroup or ""
-            if label != "other" or self._run_start - word.end() <= _NEAR_CHARS:
+            if label not in NOT_OURS or self._run_start - word.end() <= _NEAR_CHARS:
                 topic = label
         return topic or ("account" if self._bank_near() else "")
 
@@ -181,7 +184,8 @@ def _resident(number: Candidate) -> Kind | None:
     if topic == "foreigner_number" or (not known and digits[6] in "5678"):
         label = "foreigner_number"
     if len(digits) == 13 and (known or _looks_resident(number)):
-        return Kind(label, STRICT + number.paused(_RESIDENT_SHAPES))
+        parted = 6 in number.cuts and bool(BIRTH.match(digits))
+        return Kind(label, STRICT + (parted or number.paused(_RESIDENT_SHAPES)))
     if known and len(digits) in {12, 14}:
         return Kind(label, LIKELY)
     if known and len(digits) == 7 and _BACK_PART.search(number.around.near(_ASKED_CHARS)):
@@ -190,7 +194,7 @@ def _resident(number: Candidate) -> Kind | None:
 
 
 def _looks_resident(number: Candidate) -> bool:
-    if number.around.topic in {"account", "card", "other"}:
+    if number.around.topic in {"account", "card", "company"}:
         return False
     dated = bool(BIRTH.match(number.digits))
     return (6 in number.cuts or not number.cuts) and (dated or len(number.cuts) == 1)
@@ -272,7 +276,7 @@ def _account(number: Candidate) -> Kind | None:
         return Kind("account", FORMED + (number.paused(_BANK_SHAPES) and 1.0 + frequent))
     if topic == "account" and size in {8, 9} and "계좌" in number.around.near() and number.cuts:
         return Kind("account", LIKELY)
-    if topic != "other" and size >= 10 and _is_dictated(number):
+    if topic not in NOT_OURS and size >= 10 and _is_dictated(number):
         return Kind("account", BARE + number.paused(_BANK_SHAPES))
     return None
 

@@ -128,11 +128,12 @@ KEYWORDS = {
     "account": (
         r"계좌|통장|은행|뱅크|카뱅|농협|수협|신협|새마을|우체국|예금주|입금|이체|출금|송금|증권"
     ),
+    "company": r"사업자|법인",
     "other": (
-        r"사업자|법인|접수|상품\s?(?:번호|코드)|펀드\s?코드|종목|심사필|문서|승인|주문|관리\s?번호|인증\s?번호"
+        r"접수|상품\s?(?:번호|코드)|펀드\s?코드|종목|심사필|문서|승인|주문|관리\s?번호|인증\s?번호"
         r"|생년월일|코드"
     ),
 }
-"""Words that tell what the next number is, by label; ``other`` is none of ours."""
+"""Words that tell what the next number is, by label; a company's and others are none of ours."""
 
 KEYWORD = re.compile("|".join(f"(?P<{name}>{words})" for name, words in KEYWORDS.items()))

@@ -39,6 +39,7 @@ _SHORT_ECHO_DIGITS = 2
 _PREFIX = 3
 _ECHO_DIGITS = 4
 _MAX_ECHO_DIGITS = 20
+_MAX_ENDING = 2  # syllables of a masked group that were left because they are its ending
 _MAX_ROUNDS = 10
 _MASKED = frozenset("LNM")  # Unicode's letters, numbers and marks; signs and spaces stay
 
@@ -99,10 +100,10 @@ def _round(segments: tuple[Segment, ...]) -> tuple[tuple[Segment, ...], Counter[
     whole = _talks(segments, lambda _: None)
     voices = _talks(segments, voice) if len(set(map(voice, segments))) > 1 else []
     found = [one for talk in voices for one in talk.found()]
-    # A complete number of one voice is no part of a doubtful one of both.
+    # A complete number of one voice is no part of another one of both.
     complete = {place for one in found if one.is_sure for place in one.places}
     of_both = [one for talk in whole for one in talk.found()]
-    found += [one for one in of_both if one.is_sure or complete.isdisjoint(one.places)]
+    found += [one for one in of_both if complete.isdisjoint(one.places)]
     places = {place for one in found for place in one.places}
     if places:
         repeats = _Repeats(found, segments)
@@ -161,7 +162,7 @@ class _Talk:
                 segment = self._segments[self._place(self._offsets[group.start])[0]]
                 end = repeats.end_in(group, segment)
                 places = self._places(((group.start, end),) if end else ())
-                if taken.isdisjoint(places):
+                if taken.isdisjoint(places) or len(places - taken) > _MAX_ENDING:
                     yield from places
 
     def _place(self, offset: int) -> Place:

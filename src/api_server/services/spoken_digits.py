@@ -54,6 +54,7 @@ _AFTER_VOWEL = re.compile(r"(?:에서?|에다가?|로|를|는|가|도|만|와|�
 _THIS = re.compile(r"\s(?:번호|계좌|카드|상품|메일|주소|분|건|쪽|걸|거|게)")
 _SMALL_UNIT = re.compile("[세시살분]")
 _SUBJECT = re.compile(r"이\s(?:맞|아니|제|저|되|돼|됩|나|찍|뜨|뜹|있|없)")
+_UNLIKELY = {"이", "이예요"}  # mostly left out behind numbers; 이에요 misspelt, or 2 and 예요
 _ODD, _RARE, _LONE = 2.0, 1.0, 0.6  # costs of readings: against grammar, and seldom
 _MAX_GAP_CHARS = 60
 _MAX_LOOSE_CHARS = 25
@@ -214,8 +215,8 @@ def _natural(text: str, group: re.Match[str], kept: int) -> bool:
     """Tell whether grammar expects the ending: the copula's 이 after a consonant only."""
     if _FUTURE.match(text, kept) or _SUBJECT.match(text, kept):
         return True
-    if text[kept : group.end()] + _glued(text, group.end()) == "이":
-        return False  # a particle that is mostly left out behind numbers
+    if text[kept : group.end()] + _glued(text, group.end()) in _UNLIKELY:
+        return False
     return kept > group.start() and _has_coda(text[kept - 1]) == (text[kept] == "이")
 
 
