@@ -6,6 +6,7 @@ All of it is for folded text (NFKC, lower case).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 DIGIT_VALUES = {
     **dict.fromkeys(("공", "영", "빵", "제로"), "0"),
@@ -21,38 +22,67 @@ DIGIT_VALUES = {
 }
 """Digits as they are said one by one."""
 
-DIGIT = "|".join(sorted(DIGIT_VALUES, key=len, reverse=True))
-"""A spoken digit, for a regular expression; long words first, because 일곱 begins like 일."""
+
+def _any_of(words: Iterable[str]) -> str:
+    """Give the alternatives of a regular expression, long words first."""
+    return "|".join(sorted(words, key=len, reverse=True))
+
+
+DIGIT = _any_of(DIGIT_VALUES)
+"""A spoken digit, for a regular expression; 일곱 before 일, with which it begins."""
+
+_ONES = "[일이삼사오육륙칠팔구]"
+_TEN, _HUNDRED, _THOUSAND = (f"{_ONES}?{unit}" for unit in "십백천")
+NUMERAL = (
+    rf"(?:{_THOUSAND}(?:{_HUNDRED})?(?:{_TEN})?|{_HUNDRED}(?:{_TEN})?|{_TEN}){_ONES}?(?![십백천])"
+)
+"""A number below ten thousand said as one: 신한 백십 다시, 공일공에 천이백삼십사."""
+
+TENS = {"십": 10, "백": 100, "천": 1000}
+"""The words of a numeral that multiply the digit before them."""
 
 SEPARATORS = frozenset(
     "에 다시 대시 데시 대쉬 하이픈 하이푼 슬래시 슬러시 작대기 짝대기 빼기 바".split()
 )
 """What is said for the hyphen."""
 
-FILLERS = frozenset(
-    """
-    네 넵 넹 네네 예 예예 응 음 으음 어 어어 아 그 저 저기 그게 그냥 또 자 뭐
-    그리고 그리고요 그러고 그러니까 그다음 그다음에 그다음은 그다음이요 그담 그담에 다음 다음에
-    다음은 다음이요 이어서 이어 뒤 뒤에 뒤에는 뒤는 뒷자리 뒷자리는 뒷자리가 뒷자리요 뒷번호
-    뒷번호는 앞 앞에 앞자리 앞자리는 앞자리가 가운데 가운데는 중간 중간에 중간은 중간번호 마지막
-    마지막에 마지막은 끝 끝에 끝자리 끝자리는 국번 국번은 지역번호 하고 이고 이고요 고요 잠시만요
-    잠깐만요 잠시만 잠깐만 맞습니다 맞아요 맞고요 확인했습니다 적었습니다 적었어요 받았습니다
-    말씀하세요 말씀해 주세요 주시고요 계속 계속하세요 불러 부르세요 고객님 선생님 사장님 감사합니다
-    번 번에 번이고요 번호 번호는 그래서 여기까지 됐고요 되셨고요 이요 요
+_PARTS = """
+    앞 뒤 앞자리 뒷자리 앞번호 뒷번호 앞부분 뒷부분 앞쪽 뒤쪽 가운데 중간 중간자리 마지막 끝 끝자리
+    국번 지역번호 그다음 그담 다음 나머지 처음 번
     """.split()
-)
+_PARTICLES = ["", *"은 는 이 가 에 에는 요 이요 은요 는요 도 로".split()]
+_PARTICLES += "으로 이고 이고요 고 고요 입니다".split()
+_OPEN_LINE = """
+    네 넵 넹 네네 예 예예 응 음 으음 어 어어 아 그 저 저기 그게 그냥 또 자 뭐 그리고 그리고요
+    그러고 그러니까 이어서 이어 하고 이고 이고요 고요 이요 요 번호 번호는 숫자 숫자는 숫자로
+    아니 아니요 아니다 그래서 잠시만요 잠깐만요 잠시만 잠깐만 맞습니다 맞아요 맞고요
+    확인했습니다 적었습니다 적었어요 받았습니다 말씀하세요 말씀해 주세요 주시고요 계속
+    계속하세요 불러 부르세요 고객님 선생님 사장님 감사합니다 여기까지 됐고요 되셨고요
+    """.split()
+FILLERS = frozenset([*_OPEN_LINE, *(part + end for part in _PARTS for end in _PARTICLES)])
 """Words that keep the line open between two groups of a number."""
 
+FILLER = (
+    rf"(?:{_any_of(_PARTS)})(?:{_any_of(_PARTICLES[1:])})?|그 다음에?"
+    rf"|{_any_of([*_OPEN_LINE, *SEPARATORS])}"
+)
+"""Any of them, for a regular expression."""
+
 ENDING = re.compile(
-    r"번?(?:에다가?|에서?|이?고요?|이?구요?|이?요|이?에요|이?예요|이?에여|이?여|입니다|이?랑|하고|으?로요?"
+    r"번?(?:에다가?|에서?|이?고요?|이?구요|이?요|이?에요|이?예요|이?에여|이?여|입니다|이?랑|하고|으?로요?"
     r"|으?로는|은|는|이|가|을|를|의|도|만|이?라고요?|이?라는|이?라|이?네요?|이?지요?|이?죠|이?시죠"
-    r"|이?시고요?|이?시구요?|이세요|이?신가요|인가요|인데요?|이?며|이?거든요|이?잖아요|이?었어요|였어요"
+    r"|이?시고요?|이?시구요|이세요|이?신가요|인가요|인데요?|이?며|이?거든요|이?잖아요|이?었어요|였어요"
     r"|이?었습니다|였습니다|이?야|일까요|일걸요|맞아요|맞죠|맞습니다|번)"
 )
 """Particles and forms of the copula that are glued to a number."""
 
+ENDING_START = re.compile(
+    r"이?(?:[래랍니던더었였군지시세신네야거잖며면]|라[고니던서는])|까지|부터|밖에|[만도께인임입]|한테"
+)
+"""How any ending of a number begins."""
+
 _AFTER_UNIT = (
-    r"(?![가-힣])|(?=[이은는을를에의로까부정쯤미간씩짜만동후전입인요예당째넘생분중초말반안])"
+    r"(?![가-힣])|(?=[이은는가을를에의로까부정쯤미간씩짜만동후전입인요예당째넘생분중초말반안])"
 )
 UNIT = re.compile(
     rf"(?:원|만|천|백|십|억|조|퍼센트|퍼|프로|달러|불|엔|유로|위안|개월|년|월|시|분|초|세|살|개|명|건|회|호"
@@ -60,6 +90,12 @@ UNIT = re.compile(
     r"|[십백천만억조]+\s?[원불]"
 )
 """What makes a number a quantity when it is glued to it."""
+
+UNIT_OF_NAMES = re.compile(rf"(?:년|호|회|원|퍼센트|프로|달러|층|조|항)(?:{_AFTER_UNIT})")
+"""Units of what is said digit by digit: 이공이육년, 일이삼사오호."""
+
+MONEY = re.compile(r"[십백천만억조]+\s?(?:원|불|엔|유로|달러|위안)|만\s?\d")
+"""What makes a number an amount of money beyond doubt."""
 
 SPACED_UNIT = re.compile(
     rf"\s(?:원|만|천만|백만|십만|억|천|퍼센트|프로|달러|불|엔|유로|위안|개월|년|월|시|분|초|세|살|자리|가지)"
@@ -90,13 +126,14 @@ KEYWORDS = {
     "card": r"카드|아멕스|비자|마스터",
     "phone": r"전화|휴대폰|휴대\s폰|핸드폰|연락처|폰\s?번호|문자|팩스|안심번호|자택",
     "account": (
-        r"계좌|통장|은행|뱅크|카뱅|농협|수협|신협|새마을|우체국|예금주|입금|이체|출금|송금|증권|저축|투자"
+        r"계좌|통장|은행|뱅크|카뱅|농협|수협|신협|새마을|우체국|예금주|입금|이체|출금|송금|증권"
     ),
+    "company": r"사업자|법인",
     "other": (
-        r"사업자|법인|접수|상품\s?(?:번호|코드)|펀드\s?코드|종목|심사필|문서|승인|주문|관리\s?번호|인증\s?번호"
-        r"|생년월일|코드|고객센터|대표번호"
+        r"접수|상품\s?(?:번호|코드)|펀드\s?코드|종목|심사필|문서|승인|주문|관리\s?번호|인증\s?번호"
+        r"|생년월일|코드"
     ),
 }
-"""Words that tell what the next number is, by label; ``other`` is none of ours."""
+"""Words that tell what the next number is, by label; a company's and others are none of ours."""
 
 KEYWORD = re.compile("|".join(f"(?P<{name}>{words})" for name, words in KEYWORDS.items()))

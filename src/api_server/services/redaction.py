@@ -15,22 +15,31 @@ import unicodedata
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from api_server.services.folding import fold
 from api_server.services.identifiers import Identifier, numbers
 from api_server.services.lettered import lettered
+from api_server.services.number_forms import STRICT
 from api_server.services.spoken_digits import Group, runs
 from api_server.services.voices import utterances, voice
 from stt_engine.errors import EngineError
 from stt_engine.speech import Segment, Word
 
 MASK = "*"
+Place = tuple[int, int]
+"""The index of a segment, and the offset in its text."""
 
 _MAX_PAUSE_SEC = 20.0  # the other voice may ask a long question between two parts of a number
 _MAX_ECHO_SEC = 20.0
-_MIN_ECHO_DIGITS = 3
+_SHORT_ECHO_SEC = 2.0
+_SHORT_ECHO_DIGITS = 2
+_PREFIX = 3
+_ECHO_DIGITS = 4
+_MAX_ECHO_DIGITS = 20
+_MAX_ENDING = 2  # syllables of a masked group that were left because they are its ending
 _MAX_ROUNDS = 10
 _MASKED = frozenset("LNM")  # Unicode's letters, numbers and marks; signs and spaces stay
 
@@ -75,19 +84,30 @@ def _redact(segments: tuple[Segment, ...]) -> Redacted:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """An identifier as places of segments: (index of the segment, offset in its text)."""
+    """An identifier with the places of its characters."""
 
     identifier: Identifier
-    places: frozenset[tuple[int, int]]
+    places: frozenset[Place]
+
+    @property
+    def is_sure(self) -> bool:
+        """True where its form alone says what it is."""
+        return self.identifier.sureness >= STRICT
 
 
 def _round(segments: tuple[Segment, ...]) -> tuple[tuple[Segment, ...], Counter[str]]:
     """Mask once: what stands there, and the repeats of it."""
     whole = _talks(segments, lambda _: None)
-    found = [one for talk in (*_talks(segments, voice), *whole) for one in talk.found()]
+    voices = _talks(segments, voice) if len(set(map(voice, segments))) > 1 else []
+    found = [one for talk in voices for one in talk.found()]
+    # A complete number of one voice is no part of another one of both.
+    complete = {place for one in found if one.is_sure for place in one.places}
+    of_both = [one for talk in whole for one in talk.found()]
+    found += [one for one in of_both if complete.isdisjoint(one.places)]
     places = {place for one in found for place in one.places}
-    for talk in whole:
-        places.update(talk.echoes(found))
+    if places:
+        repeats = _Repeats(found, segments)
+        places.update([place for talk in whole for place in talk.echoes(repeats, places)])
     hidden: list[set[int]] = [set() for _ in segments]
     for index, offset in places:
         hidden[index].add(offset)
@@ -98,7 +118,7 @@ def _round(segments: tuple[Segment, ...]) -> tuple[tuple[Segment, ...], Counter[
 def _count(found: Iterable[_Found]) -> Counter[str]:
     """Count each place once, under its surest label."""
     counts: Counter[str] = Counter()
-    seen: set[tuple[int, int]] = set()
+    seen: set[Place] = set()
     for one in sorted(found, key=_doubt):
         if seen.isdisjoint(one.places):
             counts[one.identifier.label] += 1
@@ -135,24 +155,21 @@ class _Talk:
         for one in numbers("".join(rest)):
             yield _Found(one, self._places(one.spans))
 
-    def echoes(self, found: list[_Found]) -> Iterator[tuple[int, int]]:
+    def echoes(self, repeats: _Repeats, taken: AbstractSet[Place]) -> Iterator[Place]:
         """Give the places of groups that repeat a part of an identifier soon before or after."""
-        said = [_Echo(one, self._segments) for one in found if one.identifier.parts]
-        for run in runs(self._folded) if said else ():
+        for run in runs(self._folded):
             for group in run.groups:
-                span = _echoed(group, [one for one in said if one.near(self._at(group.start))])
-                places = self._places((span,) if span else ())
-                if not any(places & one.places for one in found):
+                segment = self._segments[self._place(self._offsets[group.start])[0]]
+                end = repeats.end_in(group, segment)
+                places = self._places(((group.start, end),) if end else ())
+                if taken.isdisjoint(places) or len(places - taken) > _MAX_ENDING:
                     yield from places
 
-    def _at(self, position: int) -> Segment:
-        return self._segments[self._place(self._offsets[position])[0]]
-
-    def _place(self, offset: int) -> tuple[int, int]:
+    def _place(self, offset: int) -> Place:
         line = bisect_right(self._starts, offset) - 1
         return self._indices[line], offset - self._starts[line]
 
-    def _places(self, spans: Iterable[tuple[int, int]]) -> frozenset[tuple[int, int]]:
+    def _places(self, spans: Iterable[tuple[int, int]]) -> frozenset[Place]:
         return frozenset(
             self._place(offset)
             for start, end in spans
@@ -168,29 +185,36 @@ class _Talk:
         return self._offsets[end] if end < len(self._offsets) else len(self._text)
 
 
-class _Echo:
-    """What a repeat of an identifier's parts looks like, and when it may come."""
+class _Repeats:
+    """What repeats of the identifiers' parts look like, and when they may come."""
 
-    def __init__(self, found: _Found, segments: tuple[Segment, ...]) -> None:
-        self._parts = set(found.identifier.parts)
-        self._digits = "".join(found.identifier.parts)
-        times = [segments[index] for index in {index for index, _ in found.places}]
-        self._start = min(segment.start for segment in times) - _MAX_ECHO_SEC
-        self._end = max(segment.end for segment in times) + _MAX_ECHO_SEC
+    def __init__(self, found: Sequence[_Found], segments: tuple[Segment, ...]) -> None:
+        self._times: dict[str, list[tuple[float, float]]] = {}
+        for one in found:
+            said = [segments[index] for index in {index for index, _ in one.places}]
+            first = min(segment.start for segment in said)
+            last = max(segment.end for segment in said)
+            for part in _repeatable(one.identifier.parts):
+                margin = _MAX_ECHO_SEC if len(part) > _SHORT_ECHO_DIGITS else _SHORT_ECHO_SEC
+                times = self._times.setdefault(part, [])
+                times.append((first - margin, last + margin))
 
-    def near(self, segment: Segment) -> bool:
-        return segment.end >= self._start and segment.start <= self._end
+    def end_in(self, group: Group, segment: Segment) -> int:
+        """Give where a repeat in ``group`` ends, 0 where it is none."""
+        for reading in group.readings:
+            for first, last in self._times.get(reading.digits, ()):
+                if segment.end >= first and segment.start <= last:
+                    return reading.end
+        return 0
 
-    def repeats(self, digits: str) -> bool:
-        return digits in self._parts or (len(digits) > _MIN_ECHO_DIGITS and digits in self._digits)
 
-
-def _echoed(group: Group, said: Sequence[_Echo]) -> tuple[int, int] | None:
-    for reading in group.readings:
-        repeated = any(one.repeats(reading.digits) for one in said)
-        if len(reading.digits) >= _MIN_ECHO_DIGITS and repeated:
-            return group.start, reading.end
-    return None
+def _repeatable(parts: Sequence[str]) -> set[str]:
+    """Give the parts of an identifier by which a repeat is known: its groups, any four digits."""
+    digits = "".join(parts)[:_MAX_ECHO_DIGITS]
+    found = {part for part in (*parts, digits[:_PREFIX]) if len(part) >= _SHORT_ECHO_DIGITS}
+    for size in range(_ECHO_DIGITS, len(digits) + 1):
+        found.update(digits[start : start + size] for start in range(len(digits) - size + 1))
+    return found
 
 
 def _mask_segment(segment: Segment, hidden: set[int]) -> Segment:
@@ -212,7 +236,8 @@ def _place_words(segment: Segment) -> list[tuple[Word, int]] | None:
     text, position = segment.text, 0
     for word in segment.words or ():
         said = word.word.strip()
-        position += len(text[position:]) - len(text[position:].lstrip())
+        while text[position : position + 1].isspace():
+            position += 1
         if not text.startswith(said, position):
             return None
         placed.append((word, position - word.word.index(said)))
