@@ -129,7 +129,7 @@ class CallAnalysis:
         if attempts.failures:  # the chain itself broke: a defect of ours, told as a crash
             return Outcome(heard.value, DUMMY, tuple(attempts.failures))
         if self._mask is not None:
-            heard = _masked(heard, self._mask, call, attempts)
+            heard = await _masked(heard, self._mask, call, attempts)
         attempts.tell("noted", _stt_result(heard), outcome=heard)
         return heard
 
@@ -156,24 +156,27 @@ class CallAnalysis:
         return None
 
 
-def _masked(
+async def _masked(
     heard: Outcome[Transcript], mask: Mask, call: Call, attempts: Attempts
 ) -> Outcome[Transcript]:
     """Give the transcript without personal data; one that cannot be masked is a failure."""
     with attempts.of("redaction"):
-        found = mask(heard.value.segments)
-        (english,) = mask([Segment(0, 0.0, 0.0, heard.value.text_en)]).segments
-        text = " ".join(segment.text for segment in found.segments)
-        masked = replace(
-            heard.value,
-            text=text,
-            text_en=english.text,
-            segments=found.segments,
-            provenance={**heard.value.provenance, "masked": dict(found.counts)},
-        )
+        masked = await anyio.to_thread.run_sync(_without_personal_data, heard.value, mask)
         return replace(heard, value=masked)
     dummy = silence(call.speech, heard.value.duration)
     return Outcome(dummy, DUMMY, (*heard.failures, *attempts.failures))
+
+
+def _without_personal_data(heard: Transcript, mask: Mask) -> Transcript:
+    found = mask(heard.segments)
+    (english,) = mask([Segment(0, 0.0, 0.0, heard.text_en)]).segments
+    return replace(
+        heard,
+        text=" ".join(segment.text for segment in found.segments),
+        text_en=english.text,
+        segments=found.segments,
+        provenance={**heard.provenance, "masked": dict(found.counts)},
+    )
 
 
 @contextmanager

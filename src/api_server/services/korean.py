@@ -31,7 +31,7 @@ _NOUNS = "필중수주개소동"  # 필요, 중요, 수요...: their 요 ends no
 _PUNCTUATED = r"[.?!。…]+(?=\s|$)"
 _SPOKEN = rf"(?:(?<=\w)(?<![{_NOUNS}은는])요|[{_WITH_B}]니[다까]|(?<=\w)(?<!니)까|죠)(?=\s)"
 _BOUNDARY = re.compile(rf"{_PUNCTUATED}|{_SPOKEN}")
-_DROPPED = re.compile(r"[\W_]+")
+_DROPPED = re.compile(r"(?:[^\w%]|_)+")
 _ASKS = re.compile(
     rf"(?:[{_WITH_B}]니까|(?<!니)까요?|(?<![이가도])나요|[{_WITH_N}]가요?|는지요|을지요|냐고요|냐구요|느냐)$"
 )
@@ -112,7 +112,7 @@ class Place:
 class Sentence:
     """What one voice said up to a full stop or a closing ending.
 
-    ``letters`` has neither spaces nor punctuation; ``places[i]`` tells where ``letters[i]`` is.
+    ``letters`` has neither spaces nor punctuation (but ``%``); ``places[i]`` tells where ``letters[i]`` is.
     """
 
     letters: str

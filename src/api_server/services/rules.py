@@ -33,7 +33,7 @@ WITHIN = 24
 _SHOWN_AROUND = 60  # letters of a very long sentence that are shown before and behind the words
 
 # What may stand between a statement's last word and the word that denies it: endings, particles
-# and empty nouns. Anything else is a new thought: "보장되니까 걱정 안 하셔도 됩니다" denies nothing.
+# and empty nouns. Anything else is a new thought: "보장되니까 걱정 마세요" denies nothing.
 _FUNCTION = (
     r"(?:되|돼|하|해|드리|드려|시|주|준|는|은|던|을|를|이|가|도|란|라|고|다|단|대|지|거|것|건|게|걸|상품|구조|"
     r"뜻|의미|말|말씀|얘기|이야기|식|정도|수|보|볼|장담|약속|단정|확답|확신|확약|절대|절대로|전혀|결코|사실|"
@@ -157,26 +157,35 @@ class _Compiled:
                 yield _Span(first.start, span.end)
 
     def _counts(self, call: _CallText, span: _Span, number: int) -> bool:
-        sentence = call.sentences[number]
+        return (
+            self._fits(call.sentences[number])
+            and self._stands(call, number)
+            and not (self.rule.deniable and _denied(call, span, number))
+        )
+
+    def _fits(self, sentence: Sentence) -> bool:
+        """Tell whether the right voice says it in the right mood."""
         if sentence.speaker is not None and self.by not in {"any", sentence.speaker}:
             return False
-        if self.rule.question != "any" and sentence.question != (self.rule.question == "only"):
-            return False
+        return self.rule.question == "any" or sentence.question == (self.rule.question == "only")
+
+    def _stands(self, call: _CallText, number: int) -> bool:
+        """Tell whether what is said around it lets it be the statement."""
+        count = len(call.sentences)
         if call.has(self.unless, range(number, number + 1)):
             return False
-        near = range(max(0, number - NEAR), min(len(call.sentences), number + NEAR + 1))
-        if self.unless_near and self._own(call, call.said(self.unless_near, near), sentence):
+        near = range(max(0, number - NEAR), min(count, number + NEAR + 1))
+        if self.unless_near and self._own(call, call.said(self.unless_near, near), number):
             return False
-        if (self.after or self.rule.answers) and not self._answered(call, number):
-            return False
-        around = range(max(0, number - CONTEXT + 1), min(len(call.sentences), number + 2))
+        around = range(max(0, number - CONTEXT + 1), min(count, number + 2))
         if self.near and not call.has(self.near, around):
             return False
-        return not (self.rule.deniable and _denied(call, span, number))
+        return not (self.after or self.rule.answers) or self._answered(call, number)
 
     @staticmethod
-    def _own(call: _CallText, numbers: Iterator[int], sentence: Sentence) -> bool:
-        voice = (sentence.channel, sentence.speaker)
+    def _own(call: _CallText, numbers: Iterator[int], number: int) -> bool:
+        here = call.sentences[number]
+        voice = (here.channel, here.speaker)
         said = (call.sentences[number] for number in numbers)
         return any((one.channel, one.speaker) == voice for one in said)
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from anyio import to_thread
+
 from api_server.services.asking import (
     Agent,
     Asked,
@@ -141,7 +143,7 @@ class IncompleteElementsValidator:
         segments = _segments(call_transcript)
         request = base_request(self.prompt, agent_config, timeout_sec, self._limits)
         attempts = self._begin(segments)
-        masked = self._masked(segments, attempts)
+        masked = await self._masked(segments, attempts)
         seen = masked.segments if masked else ()
         shown = seen if self._mask_evidence else segments
         if masked is None:
@@ -153,7 +155,7 @@ class IncompleteElementsValidator:
             attempts.failures.extend(asked.answer.failures)  # told by the agent's own stage
         reason = Reason.WITHHELD if segments else Reason.NO_TRANSCRIPT
         findings = Findings(
-            self._elements(shown, asked, attempts) or open_findings(self.rubric, reason),
+            await self._elements(shown, asked, attempts) or open_findings(self.rubric, reason),
             self.rubric.version,
             self.prompt.sha256,
             asked.answer,
@@ -176,27 +178,28 @@ class IncompleteElementsValidator:
         attempts.tell("started", "llm", detail=size)
         return attempts
 
-    def _masked(self, segments: tuple[Segment, ...], attempts: Attempts) -> Redacted | None:
+    async def _masked(self, segments: tuple[Segment, ...], attempts: Attempts) -> Redacted | None:
         """Give what the agent may see; ``None`` where masking failed: then it sees nothing."""
         if self._mask is None:
             return Redacted(segments, {})
         with attempts.of("redaction"):
-            return self._mask(segments)
+            return await to_thread.run_sync(self._mask, segments)
         return None
 
-    def _elements(
+    async def _elements(
         self, segments: Sequence[Segment], asked: Asked, attempts: Attempts
     ) -> tuple[Finding, ...]:
         if not segments:  # an opinion on an empty call is not a finding
             return ()
-        return examine(self.rubric, segments, asked.parts, self._examined(segments, attempts))
+        ruled = await self._examined(segments, attempts)
+        return examine(self.rubric, segments, asked.parts, ruled)
 
-    def _examined(
+    async def _examined(
         self, segments: Sequence[Segment], attempts: Attempts
     ) -> Mapping[str, RuleFinding]:
         """Ask the rule tier; one that breaks is a recorded failure and establishes nothing."""
         with attempts.of("rules"):
-            return self._rules.examine(segments)
+            return await to_thread.run_sync(self._rules.examine, segments)
         return {}
 
     def _settle(self, attempts: Attempts, findings: Findings) -> Outcome[Findings]:
