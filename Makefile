@@ -8,7 +8,7 @@ TORCH  := .venv-torch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test check test-torch test-e2e serve doctor drill soak overload cer docs lock clean \
+.PHONY: help setup models demo test check test-torch test-e2e serve doctor drill soak overload eval cer docs lock clean \
 	docker-build docker-up docker-down docker-drill docker-test docker-base docker-bundle
 
 help: ## list the targets
@@ -65,6 +65,10 @@ soak: models ## 1,000 calls of every kind while processes are killed (about 25 m
 
 overload: models ## ten times the calls that this machine can take, for a minute
 	@$(BIN)/python benchmarks/overload.py $(OVERLOAD)
+
+eval: setup ## how well the check finds what is there, on labelled passages; masking too (EVAL="--llm URL")
+	@$(BIN)/python evaluation/score.py $(EVAL)
+	@$(BIN)/python evaluation/masking.py
 
 cer: models ## error rate against faster-whisper called directly (AUDIO=folder with manifest.tsv)
 	@$(BIN)/python benchmarks/error_rate.py $(AUDIO)

@@ -391,6 +391,24 @@ TIERS = (
         "the LLM is said to have found what it denied",
     ),
     Mutant(
+        _RULES,
+        "if DENIED.match(call.text, span.end, end) or",
+        "if",
+        "a denial is taken for the statement",
+    ),
+    Mutant(
+        _RULES,
+        'return self.rule.question == "any" or',
+        "return True or",
+        "a question is taken for a promise",
+    ),
+    Mutant(
+        _RULES,
+        "if sentence.speaker is not None and self.by not in",
+        "if sentence.speaker is None and self.by not in",
+        "a customer's hope is the agent's promise",
+    ),
+    Mutant(
         _FINDINGS,
         'return len({self.by_rules, self.by_llm} - {None, "undetermined"}) > 1',
         "return False",

@@ -123,7 +123,7 @@ class World:
         """Give an utterance of the latest other call, for an LLM that mixes them up."""
         for one in reversed(self.calls):
             if one is not call and one.transcript and one.marker in one.transcript[0].text:
-                return one.transcript[0].text
+                return one.readable[0].text
         return INVENTED
 
     async def _time_out(self, call: Call) -> None:
