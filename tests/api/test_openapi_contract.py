@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+import schemathesis.specs.openapi.schemas  # before there are threads: see below
 from fastapi import FastAPI
 from schemathesis.engine import from_schema
 from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
@@ -26,6 +27,9 @@ from api_server.stt_app import create_stt_app
 from stt_engine.speech import DecodedAudio, Segment, SpeechRequest, Transcript
 from tests.support.in_process import NEVER
 from tests.support.server import ROOT
+
+# CPython 3.11 can fail to parse a module while another thread parses one (gh-106905), and pytest
+# parses every module of its plugins again: schemathesis would do it at its first use.
 
 Make = Callable[[Settings], FastAPI]
 
