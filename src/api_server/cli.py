@@ -338,12 +338,11 @@ def _show_elements(answer: AnalyzeResponse) -> None:
     found = answer.incomplete_elements or {}
     for element in found.get("elements", []):
         quotes = "; ".join(f"“{one['quote']}”" for one in element["evidence"])
-        out.print(
-            f"{element['status']:<15} {element['id']:<32} {escape(quotes or element['reason'])}"
-        )
+        told = f"{element['source']}: {quotes}" if quotes else element["reason"]
+        out.print(f"{element['status']:<15} {element['id']:<32} {escape(told)}")
     if not answer.success:
         err.print(f"[red]not analysed: {escape(f'{answer.error_type}: {answer.error}')}[/red]")
-        err.print("this is no finding: every element that is not listed is undetermined")
+        err.print("this is no finding: what no rule found (without quotes above) is undetermined")
 
 
 def _show_check(check: doctor.Check) -> None:

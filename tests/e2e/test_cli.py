@@ -152,7 +152,10 @@ def test_analyze_with_a_refused_agent(tmp_path: Path) -> None:
     assert found.returncode == DEGRADED
     told = json.loads(found.stdout)
     assert (told["success"], told["error_type"]) == (False, "ConnectionError")
-    assert told["incomplete_elements"] is None
+    elements = told["incomplete_elements"]["elements"]
+    assert {one["source"] for one in elements if one["evidence"]} == {"rules"}
+    left = {one["status"] for one in elements if not one["evidence"]}
+    assert left <= {"undetermined", "not_applicable"}
 
 
 def test_analyze_says_that_a_failure_is_no_finding(tmp_path: Path) -> None:
@@ -160,7 +163,9 @@ def test_analyze_says_that_a_failure_is_no_finding(tmp_path: Path) -> None:
     text.write_text("원금은 보장됩니다.\n네.", encoding="utf-8")
     url = f"http://127.0.0.1:{refused_port()}/v1"
     found = run(tmp_path, "analyze", text, vllm_api_url=url)
-    assert (found.returncode, found.stdout) == (DEGRADED, "")
+    assert found.returncode == DEGRADED
+    (said,) = (line for line in found.stdout.splitlines() if not line.startswith("undetermined"))
+    assert re.fullmatch(r"violated +solicitation.certainty +rules: “원금은 보장됩니다.”", said)
     assert "not analysed: ConnectionError" in found.stderr
     assert "this is no finding" in found.stderr
 

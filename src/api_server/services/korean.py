@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from api_server.services.beginnings import beginnings
 from api_server.services.folding import fold
 from stt_engine.speech import Segment
 
@@ -57,8 +58,9 @@ def compile_pattern(pattern: str, words: Mapping[str, Sequence[str]]) -> re.Patt
 @lru_cache(maxsize=4096)
 def _compiled(expanded: str) -> re.Pattern[str]:
     source = "".join(_translated(expanded))
+    first = beginnings(source)
     try:
-        found = re.compile(source)
+        found = re.compile(f"(?={first})(?:{source})" if first else source)
     except re.error as exc:
         raise PatternInvalid(f"정규식 오류 ({exc}): {expanded}") from None
     if found.match(""):

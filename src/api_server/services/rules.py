@@ -71,6 +71,26 @@ class _Span:
     end: int
 
 
+class _Spoken:
+    """Some sentences of a call as one text, with the way back to the whole call's."""
+
+    def __init__(self, call: _CallText, numbers: Sequence[int]) -> None:
+        self._text = END.join(call.sentences[number].letters for number in numbers)
+        self._starts: list[int] = []
+        self._shifts: list[int] = []
+        at = 0
+        for number in numbers:
+            self._starts.append(at)
+            self._shifts.append(call.starts[number] - at)
+            at += len(call.sentences[number].letters) + len(END)
+
+    def find(self, pattern: re.Pattern[str]) -> Iterator[_Span]:
+        """Give every place of a pattern, in the whole call's text; no place leaves its sentence."""
+        for hit in pattern.finditer(self._text):
+            shift = self._shifts[bisect_right(self._starts, hit.start()) - 1]
+            yield _Span(hit.start() + shift, hit.end() + shift)
+
+
 class _CallText:
     """A call's sentences as one text, each pattern looked for in it once."""
 
@@ -78,7 +98,8 @@ class _CallText:
         self.segments = segments
         self.sentences = sentences(segments)
         self.text = END.join(one.letters for one in self.sentences)
-        self._found: dict[re.Pattern[str], tuple[_Span, ...]] = {}
+        self._spoken: dict[str, _Spoken] = {}
+        self._found: dict[tuple[re.Pattern[str], str], tuple[_Span, ...]] = {}
 
     @cached_property
     def starts(self) -> list[int]:
@@ -89,13 +110,17 @@ class _CallText:
             at += len(one.letters) + len(END)
         return starts
 
-    def find(self, pattern: re.Pattern[str]) -> tuple[_Span, ...]:
-        """Give every place of a pattern."""
-        found = self._found.get(pattern)
-        if found is None:
-            hits = pattern.finditer(self.text)
-            found = self._found[pattern] = tuple(_Span(*hit.span()) for hit in hits)
-        return found
+    def find(self, pattern: re.Pattern[str], by: str) -> tuple[_Span, ...]:
+        """Give every place of a pattern in what ``by`` says, or may say: speakers can be unknown."""
+        if by not in self._spoken:
+            voices = {by, None}
+            said = (
+                n for n, one in enumerate(self.sentences) if by == "any" or one.speaker in voices
+            )
+            self._spoken[by] = _Spoken(self, [*said])
+        if (pattern, by) not in self._found:
+            self._found[pattern, by] = tuple(self._spoken[by].find(pattern))
+        return self._found[pattern, by]
 
     def between(self, pattern: re.Pattern[str], low: int, high: int) -> Iterator[_Span]:
         """Give the places of a pattern in ``[low, high)``; most patterns are needed at few."""
@@ -149,7 +174,7 @@ class _Compiled:
                 yield number, span
 
     def _spans(self, call: _CallText) -> Iterator[_Span]:
-        for first in call.find(self.says[0]):
+        for first in call.find(self.says[0], self.by):
             span: _Span | None = first
             for pattern in self.says[1:]:
                 span = span and _following(call, span, pattern)
@@ -243,14 +268,17 @@ def _compile(rule: Rule, element: Element, rubric: Rubric) -> _Compiled:
     def ready(patterns: Sequence[str]) -> tuple[re.Pattern[str], ...]:
         return tuple(compile_pattern(pattern, rubric.words) for pattern in patterns)
 
+    def any_of(patterns: Sequence[str]) -> tuple[re.Pattern[str], ...]:
+        return ready(["|".join(patterns)]) if patterns else ()
+
     return _Compiled(
         rule,
         rule.by or element.said_by,
         ready(rule.says),
-        ready(rule.unless),
+        any_of(rule.unless),
         ready(rule.unless_near),
         ready(rule.after),
-        ready(rule.near),
+        any_of(rule.near),
     )
 
 

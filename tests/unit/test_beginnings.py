@@ -1,0 +1,55 @@
+"""What a pattern can begin with never hides a place where it matches."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_server.services.beginnings import beginnings
+
+LETTERS = "가나다라"
+ATOMS = st.sampled_from([*LETTERS, "[가-갛]", "[나다]", "."])
+
+
+def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    group = st.lists(inner, min_size=1, max_size=3).map(lambda all_of: f"(?:{'|'.join(all_of)})")
+    times = st.tuples(group | ATOMS, st.sampled_from(["?", "*", "+", "{0,2}", "{1,2}?", "*?", ""]))
+    around = st.tuples(st.sampled_from(["(?!", "(?=", "(?<!", "(?<="]), ATOMS)
+    return st.one_of(
+        times.map("".join),
+        around.map(lambda kind_and_atom: "".join(kind_and_atom) + ")"),
+        st.lists(inner, min_size=1, max_size=3).map("".join),
+        st.lists(inner, min_size=2, max_size=3).map("|".join).map("(?:{})".format),
+    )
+
+
+PATTERNS = st.recursive(ATOMS, _grown, max_leaves=8)
+
+
+@given(pattern=PATTERNS, text=st.text(LETTERS + "강", max_size=12))
+def test_no_place_is_hidden(pattern: str, text: str) -> None:
+    first = beginnings(pattern)
+    if first is not None:
+        asked = re.compile(f"(?={first})(?:{pattern})")
+        found = [hit.span() for hit in re.finditer(pattern, text)]
+        assert [hit.span() for hit in asked.finditer(text)] == found
+
+
+@pytest.mark.parametrize(
+    ("pattern", "first"),
+    [
+        ("가나|[다-닿]라", "[가다-닿]"),
+        ("(?:가?|나)다", "[가나다]"),
+        ("(?!가)(?<!나)다", "[다]"),
+        ("가{0,2}나", "[가나]"),
+        ("가?", None),
+        ("[^가]나", None),
+        (".나", None),
+        ("가|", None),
+    ],
+)
+def test_beginnings(pattern: str, first: str | None) -> None:
+    assert beginnings(pattern) == first
