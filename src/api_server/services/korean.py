@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from api_server.services.beginnings import beginnings
 from api_server.services.folding import fold
@@ -102,8 +103,7 @@ def _open(syllable: str) -> str:
     return f"[{syllable}-{chr(code + _FINALS - 1)}]"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a letter of a sentence comes from: the segment's position and the letter in it."""
 
     segment: int

@@ -50,7 +50,7 @@ DENIED = compile_pattern(rf"{_FUNCTION}{{0,14}}{_NO}", {})
 REPORTED = compile_pattern(
     r"[^\n]{0,6}(?:다|라|냐|자|까)고[들는도만]?"
     r"(?:들으|들었|들은|하시는분|하는분|하는사람|하는곳|하는데는|하는업체|하는전화|하던|하면[^서되돼됩]|하면서접근|"
-    r"광고|홍보|선전|속|꾀|유혹|접근|여쭤|여쭈|물어|물으|문의|질문|아시는|알고계|알고오|생각하시는분|"
+    r"했다면|하셨다면|했더라도|광고|홍보|선전|속|꾀|유혹|접근|여쭤|여쭈|물어|물으|문의|질문|아시는|알고계|알고오|생각하시는분|"
     r"말하는|말하면|말씀하시는분|말씀하신|하셨|하신|그러던|그러시던|그러는|적혀있으면|오해|착각|믿으시면안|생각하시면안)",
     {},
 )
@@ -268,17 +268,14 @@ def _compile(rule: Rule, element: Element, rubric: Rubric) -> _Compiled:
     def ready(patterns: Sequence[str]) -> tuple[re.Pattern[str], ...]:
         return tuple(compile_pattern(pattern, rubric.words) for pattern in patterns)
 
-    def any_of(patterns: Sequence[str]) -> tuple[re.Pattern[str], ...]:
-        return ready(["|".join(patterns)]) if patterns else ()
-
     return _Compiled(
         rule,
         rule.by or element.said_by,
         ready(rule.says),
-        any_of(rule.unless),
+        ready(rule.unless),
         ready(rule.unless_near),
         ready(rule.after),
-        any_of(rule.near),
+        ready(rule.near),
     )
 
 
