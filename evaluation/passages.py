@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import random
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stt_engine.speech import Segment
 
 FOLDER = Path(__file__).parent / "passages"
-SPEAKERS = {"상담원": ("agent", 0), "고객": ("customer", 1)}
+PHRASES = Path(__file__).parent / "phrases"
+SPEAKERS = {
+    "상담원": ("agent", 0),
+    "고객": ("customer", 1),
+    "A": ("agent", 0),
+    "C": ("customer", 1),
+}
 
 _TURN_SEC = 3.0
 _SYLLABLES, _FIRST, _FINALS, _VOWELS = 11172, 0xAC00, 28, 21
@@ -25,6 +31,8 @@ class Passage:
     segments: tuple[Segment, ...]
     said: frozenset[str]
     near: frozenset[str]
+    about: str | None = None
+    """The one element that the labels are complete for; ``None``: for all."""
 
 
 def load(*names: str) -> list[Passage]:
@@ -36,6 +44,23 @@ def load(*names: str) -> list[Passage]:
 def _read(file: Path) -> list[dict[str, object]]:
     found: list[dict[str, object]] = tomllib.loads(file.read_text(encoding="utf-8"))["passages"]
     return found
+
+
+def phrases() -> list[Passage]:
+    """Load the many ways to say one thing: a file for each element, a line for each way.
+
+    ``+`` says it and ``-`` only seems to; ``A:`` is the agent, ``C:`` the customer, ``|`` between.
+    """
+    return [one for file in sorted(PHRASES.glob("*.txt")) for one in _phrases(file)]
+
+
+def _phrases(file: Path) -> Iterator[Passage]:
+    own, none = frozenset({file.stem}), frozenset[str]()
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines()):
+        turns = line[1:].split("|")
+        segments = tuple(_segment(position, turn) for position, turn in enumerate(turns))
+        said, near = (own, none) if line[0] == "+" else (none, own)
+        yield Passage(f"{file.stem}-{number + 1:03}", segments, said, near, file.stem)
 
 
 def _passage(data: dict[str, object]) -> Passage:

@@ -1,6 +1,7 @@
 """How well the check finds what is there: precision, recall and false alarms, element by element.
 
-``python evaluation/score.py [SET ...] [--llm URL] [--noise 5 10 20] [--misses] [--json]``
+``python evaluation/score.py [SET ...] [--llm URL [--limit N]] [--noise 5 10 20] [--misses]
+[--json]``
 
 Rules alone always; the LLM alone and both where a server is named (or VLLM_API_URL is set).
 A hard negative is a passage that resembles an element and does not say it.
@@ -25,7 +26,7 @@ from api_server.services.agent_backend import AgentBackend
 from api_server.services.rubric import Rubric, load_rubric
 from api_server.services.rules import PatternRules
 from api_server.services.validator import get_incomplete_elements_validator
-from evaluation.passages import Passage, load, noisy
+from evaluation.passages import Passage, load, noisy, phrases
 
 ALL = "all"
 Found = Callable[[Passage], frozenset[str]]
@@ -98,6 +99,8 @@ def judge(
     result = Result({element.id: Score() for element in rubric.asked})
     for passage in passages:
         for name, score in result.scores.items():
+            if passage.about not in {None, name}:
+                continue
             said, told, near = name in passage.said, name in found[passage.id], name in passage.near
             score.true += said and told
             score.false += told and not said
@@ -150,9 +153,12 @@ def evaluate(options: argparse.Namespace) -> dict[str, Result]:
     for percent in options.noise:
         heard = noisy(passages, percent / 100)
         results[f"rules, {percent} % noise"] = judge(heard, rubric, by_rules(heard, rubric))
+    many = phrases()
+    results["rules, phrases"] = judge(many, rubric, by_rules(many, rubric))
     if options.llm:
-        told = anyio.run(by_llm, passages, rubric, options.llm, options.timeout)
-        results |= {name: judge(passages, rubric, found) for name, found in told.items()}
+        asked = passages[: options.limit]
+        told = anyio.run(by_llm, asked, rubric, options.llm, options.timeout)
+        results |= {name: judge(asked, rubric, found) for name, found in told.items()}
     return results
 
 
@@ -179,6 +185,7 @@ def main() -> int:
     parser.add_argument("sets", nargs="*", help="names of sets; default: all")
     parser.add_argument("--llm", default=os.environ.get("VLLM_API_URL"), help="base URL, .../v1")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one passage")
+    parser.add_argument("--limit", type=int, help="ask the LLM about the first so many passages")
     parser.add_argument("--noise", type=int, nargs="*", default=[5, 10, 20], help="percent")
     parser.add_argument("--misses", action="store_true", help="print every mistake of the rules")
     parser.add_argument("--json", action="store_true")

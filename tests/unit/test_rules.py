@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from api_server.services.rubric import Rubric, RubricInvalid, load_rubric
 from api_server.services.rules import MAX_EVIDENCE, PatternRules
-from evaluation.passages import load, noisy
+from evaluation.passages import load, noisy, phrases
 from evaluation.score import by_rules, judge
 from stt_engine.speech import Segment
 from tests.unit.test_korean import said
@@ -226,6 +226,16 @@ def test_the_labelled_passages() -> None:
     required = result.total(rubric, "required")
     assert (required.precision or 0) >= 0.95
     assert (required.recall or 0) >= 0.85
+
+
+def test_the_many_ways_to_say_one_thing() -> None:
+    rubric, many = load_rubric(), phrases()
+    result = judge(many, rubric, by_rules(many, rubric))
+    assert len(many) >= 600
+    for name in {one.about for one in many if one.about}:
+        score = result.scores[name]
+        assert (score.recall or 0) >= 0.85, name
+        assert (score.alarm_rate or 0) <= 0.03, name
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.2])

@@ -18,6 +18,10 @@ _NULLABLE = ("?", "*", "{0", "{,")
 _ANYTHING = ("[^", "\\", ".", "^", "$")
 
 
+_Part = tuple[list[str], bool]
+"""What a part can begin with, and whether it can be nothing at all."""
+
+
 class _AnythingError(Exception):
     """The pattern can begin with anything, or this module cannot tell."""
 
@@ -32,35 +36,38 @@ def beginnings(source: str) -> str | None:
     return None if nullable else f"[{''.join(dict.fromkeys(chars))}]"
 
 
-def _choice(tokens: Iterator[re.Match[str]]) -> tuple[list[str], bool]:
+def _choice(tokens: Iterator[re.Match[str]]) -> _Part:
     """Read alternatives up to the end of their group."""
     chars: list[str] = []
     some_nullable = False
     nullable = True  # all that was read of this alternative
-    last: tuple[list[str], bool] = ([], True)
+    last: _Part = ([], True)
     for token in tokens:
-        text = token[0]
         if token["times"]:
-            last = (last[0], last[1] or text.startswith(_NULLABLE))
+            last = (last[0], last[1] or token[0].startswith(_NULLABLE))
             continue
-        if nullable:
-            chars += last[0]
+        chars += last[0] if nullable else []
         nullable = nullable and last[1]
         last = ([], True)
-        if text == ")":
+        if token[0] == ")":
             return chars, some_nullable or nullable
-        if text == "|":
+        if token[0] == "|":
             some_nullable, nullable = some_nullable or nullable, True
-        elif token["around"]:
-            _choice(tokens)
-        elif token["group"]:
-            last = _choice(tokens)
-        elif text.startswith(_ANYTHING):
-            if nullable:
-                raise _AnythingError
-            last = ([], False)
         else:
-            last = ([text[1:-1] if text.startswith("[") else text], False)
-    if nullable:
-        chars += last[0]
+            last = _part(token, tokens, first=nullable)
+    chars += last[0] if nullable else []
     return chars, some_nullable or (nullable and last[1])
+
+
+def _part(token: re.Match[str], tokens: Iterator[re.Match[str]], *, first: bool) -> _Part:
+    """Read one letter, class or group."""
+    if token["around"]:
+        _choice(tokens)
+        return [], True
+    if token["group"]:
+        return _choice(tokens)
+    if not token[0].startswith(_ANYTHING):
+        return [token[0][1:-1] if token[0].startswith("[") else token[0]], False
+    if first:
+        raise _AnythingError
+    return [], False

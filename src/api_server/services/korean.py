@@ -114,7 +114,8 @@ class Place(NamedTuple):
 class Sentence:
     """What one voice said up to a full stop or a closing ending.
 
-    ``letters`` has neither spaces nor punctuation (but ``%``); ``places[i]`` tells where ``letters[i]`` is.
+    ``letters`` has neither spaces nor punctuation (but ``%``); ``places[i]`` tells where
+    ``letters[i]`` is.
     """
 
     letters: str
