@@ -111,7 +111,7 @@ class _CallText:
         return starts
 
     def find(self, pattern: re.Pattern[str], by: str) -> tuple[_Span, ...]:
-        """Give every place of a pattern in what ``by`` says, or may say: speakers can be unknown."""
+        """Give every place of a pattern in what ``by`` says; speakers can be unknown."""
         if by not in self._spoken:
             voices = {by, None}
             said = (
