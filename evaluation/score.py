@@ -204,7 +204,7 @@ def main() -> int:
     if not options.llm:
         write("\nLLM alone and both: not run (no server: --llm URL, or VLLM_API_URL)\n")
     if options.misses:
-        for miss in results["rules"].misses:
+        for miss in (*results["rules"].misses, *results["rules, phrases"].misses):
             write(json.dumps(miss, indent=1, ensure_ascii=False) + "\n")
     return 0
 
