@@ -121,9 +121,9 @@ def test_every_letter_is_where_it_says(call: list[tuple[str, str]]) -> None:
     segments = said(*(f"{who} {text}" for who, text in call))
     for sentence in sentences(segments):
         assert len(sentence.letters) == len(sentence.places)
-        for place in sentence.places:
-            assert 0 <= place.offset < len(segments[place.segment].text)
-            assert segments[place.segment].speaker == sentence.speaker
+        for position, offset in sentence.places:
+            assert 0 <= offset < len(segments[position].text)
+            assert segments[position].speaker == sentence.speaker
 
 
 @given(st.text("가나다라 습니다요까.?", max_size=60))

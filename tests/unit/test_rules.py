@@ -238,11 +238,11 @@ def test_the_many_ways_to_say_one_thing() -> None:
         assert (score.alarm_rate or 0) <= 0.03, name
 
 
-@pytest.mark.parametrize("rate", [0.05, 0.2])
-def test_noise_makes_no_alarms(rate: float) -> None:
+@pytest.mark.parametrize(("rate", "precision"), [(0.05, 0.95), (0.2, 0.85)])
+def test_noise_makes_few_alarms(rate: float, precision: float) -> None:
     rubric, passages = load_rubric(), noisy(load(), rate)
     total = judge(passages, rubric, by_rules(passages, rubric)).total(rubric, "prohibited")
-    assert (total.precision or 0) >= 0.9
+    assert (total.precision or 0) >= precision
     assert (total.alarm_rate or 0) <= 0.05
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import repeat
 
 from api_server.services.beginnings import beginnings
 from api_server.services.folding import fold
@@ -33,7 +33,6 @@ _NOUNS = "필중수주개소동"  # 필요, 중요, 수요...: their 요 ends no
 _PUNCTUATED = r"[.?!。…]+(?=\s|$)"
 _SPOKEN = rf"(?:(?<=\w)(?<![{_NOUNS}은는])요|[{_WITH_B}]니[다까]|(?<=\w)(?<!니)까|죠)(?=\s)"
 _BOUNDARY = re.compile(rf"{_PUNCTUATED}|{_SPOKEN}")
-_DROPPED = re.compile(r"(?:[^\w%]|_)+")
 _ASKS = re.compile(
     rf"(?:[{_WITH_B}]니까|(?<!니)까요?|(?<![이가도])나요|[{_WITH_N}]가요?|는지요|을지요|냐고요|냐구요|느냐)$"
 )
@@ -103,11 +102,8 @@ def _open(syllable: str) -> str:
     return f"[{syllable}-{chr(code + _FINALS - 1)}]"
 
 
-class Place(NamedTuple):
-    """Where a letter of a sentence comes from: the segment's position and the letter in it."""
-
-    segment: int
-    offset: int
+Place = tuple[int, int]
+"""Where a letter of a sentence comes from: the segment's position, the letter in its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +136,7 @@ def _turns(segments: Sequence[Segment]) -> Iterator[list[int]]:
     done: list[list[int]] = []
     for position, segment in enumerate(segments):
         voice = (segment.channel, segment.speaker)
-        if sum(char.isalnum() for char in segment.text) > 2:  # noqa: PLR2004 - "네", "네네"
+        if sum(map(str.isalnum, segment.text)) > 2:  # noqa: PLR2004 - "네", "네네"
             open_turns = {key: turn for key, turn in open_turns.items() if key == voice}
         turn = open_turns.get(voice)
         if turn is None:
@@ -168,21 +164,11 @@ def _joined(turn: Sequence[int], segments: Sequence[Segment]) -> tuple[str, list
     for position in turn:
         folded, offsets = fold(segments[position].text)
         parts.append(f"{folded}\n")
-        places.extend(Place(position, offset) for offset in offsets)
-        places.append(Place(position, len(segments[position].text)))
+        places.extend(zip(repeat(position), offsets, strict=False))
+        places.append((position, len(segments[position].text)))
     return "".join(parts), places
 
 
-def _letters(
-    text: str, places: Sequence[Place], start: int, stop: int
-) -> tuple[str, Sequence[Place]]:
-    kept: list[str] = []
-    where: list[Place] = []
-    position = start
-    for gap in _DROPPED.finditer(text, start, stop):
-        kept.append(text[position : gap.start()])
-        where.extend(places[position : gap.start()])
-        position = gap.end()
-    kept.append(text[position:stop])
-    where.extend(places[position:stop])
-    return "".join(kept), where
+def _letters(text: str, places: Sequence[Place], start: int, stop: int) -> tuple[str, list[Place]]:
+    kept = [i for i in range(start, stop) if text[i].isalnum() or text[i] == "%"]
+    return "".join([text[i] for i in kept]), [places[i] for i in kept]

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from operator import itemgetter
 
 from api_server.services.evidence import Evidence
 from api_server.services.findings import RuleFinding
@@ -291,8 +292,8 @@ def _parts(call: _CallText, number: int, span: _Span) -> Iterator[Evidence]:
     first = max(0, span.start - start - _SHOWN_AROUND)
     last = span.end - start + _SHOWN_AROUND
     places = call.sentences[number].places[first:last]
-    for position, run in groupby(places, key=lambda place: place.segment):
-        offsets = [place.offset for place in run]
+    for position, run in groupby(places, key=itemgetter(0)):
+        offsets = [offset for _, offset in run]
         segment = call.segments[position]
         words = whole_words(segment.text, offsets[0], offsets[-1] + 1)
         yield Evidence(segment.id, segment.start, segment.end, segment.channel, words, "exact")
