@@ -27,6 +27,11 @@ pytestmark = pytest.mark.timeout(240)
 NEVER = 3600.0
 
 
+def worker_pid(server: ApiServer) -> int:
+    """Give the process that hears; there is none for a moment while it is being replaced."""
+    return int(awaited(lambda: server.component("faster-whisper")["pid"], "a process that hears"))
+
+
 def repeated(recording: bytes, times: int) -> bytes:
     """Give the same words over and over, with a pause that starts a new stretch of speech."""
     raw = io.BytesIO()
@@ -76,7 +81,7 @@ async def test_a_short_call_is_answered_in_the_middle_of_a_long_one(
 def test_who_hangs_up_is_not_worked_for(shared: ApiServer, long: bytes, canary: bytes) -> None:
     given_up = shared.metric("stt_engine_given_up_total")
     failures = shared.metric("stt_engine_failures_total")
-    pid = shared.component("faster-whisper")["pid"]
+    pid = worker_pid(shared)
     with socket.create_connection(("127.0.0.1", shared.port)) as caller:
         caller.sendall(_form(long))
         awaited(lambda: busy(shared), "the call is under way")
@@ -89,7 +94,7 @@ def test_who_hangs_up_is_not_worked_for(shared: ApiServer, long: bytes, canary: 
     assert shared.metric("stt_engine_failures_total") == failures, "a hang-up is no failure"
     assert "INFO - [Transcribe] 호출자 연결 종료 - 처리 중단" in "\n".join(shared.lines)
     assert "recognition" in InHand(shared, canary).answer()["text"].lower()
-    assert shared.component("faster-whisper")["pid"] == pid, "the process lives on"
+    assert worker_pid(shared) == pid, "the process lives on"
 
 
 def _form(recording: bytes) -> bytes:
@@ -114,7 +119,7 @@ def test_a_crash_costs_the_neighbours_nothing(
     """The call whose step it is gets a dummy; the others go on in the next process."""
     calls = [InHand(shared, recording) for recording in (long, canary, canary)]
     awaited(lambda: busy(shared), "the calls are under way")
-    os.kill(shared.component("faster-whisper")["pid"], signal.SIGKILL)
+    os.kill(worker_pid(shared), signal.SIGKILL)
     bodies = [call.answer() for call in calls]
     lost = [body for body in bodies if not body["success"]]
     assert len(lost) <= 1
@@ -133,16 +138,16 @@ def test_a_recording_that_ends_the_process_twice_is_not_tried_again(
             server.wait_ready()
             call = InHand(server, longer)
             awaited(lambda: busy(server), "the call is under way")
-            os.kill(server.component("faster-whisper")["pid"], signal.SIGKILL)
+            os.kill(worker_pid(server), signal.SIGKILL)
             assert call.answer()["error_type"] == "WorkerDied"
         server.wait_ready()
-        pid = server.component("faster-whisper")["pid"]
+        pid = worker_pid(server)
         body = InHand(server, longer).answer()
         assert (body["success"], body["text"], body["is_dummy"]) == (False, "", True)
         assert body["error_type"] == "RecordingQuarantined"
         assert body["attempts"][0]["backend"] == "quarantine"
         assert InHand(server, canary).answer()["success"], "others are"
-        assert server.component("faster-whisper")["pid"] == pid
+        assert worker_pid(server) == pid
 
 
 async def test_a_call_that_would_wait_too_long_is_told_when_to_come(
@@ -173,10 +178,10 @@ def test_a_process_that_has_grown_is_replaced_before_the_next_call(
     tmp_path: Path, canary: bytes
 ) -> None:
     with api_server(tmp_path, stt_worker_recycle_mb=0, ready_proof_sec=NEVER) as server:
-        pids = [server.component("faster-whisper")["pid"]]
+        pids = [worker_pid(server)]
         for _ in range(3):
             assert InHand(server, canary).answer()["success"]
-            pids.append(server.component("faster-whisper")["pid"])
+            pids.append(worker_pid(server))
         assert len(set(pids)) == 4
         assert not any(psutil.pid_exists(pid) for pid in pids[:-1])
         server.wait_ready()
