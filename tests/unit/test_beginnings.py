@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_server.services.beginnings import beginnings
+from api_server.services.beginnings import Pattern, beginnings
 
 LETTERS = "가나다라"
 ATOMS = st.sampled_from([*LETTERS, "[가-갛]", "[나다]", "."])
@@ -31,11 +31,10 @@ PATTERNS = st.recursive(ATOMS, _grown, max_leaves=8)
 
 @given(pattern=PATTERNS, text=st.text(LETTERS + "강", max_size=12))
 def test_no_place_is_hidden(pattern: str, text: str) -> None:
-    first = beginnings(pattern)
-    if first is not None:
-        asked = re.compile(f"(?={first})(?:{pattern})")
-        found = [hit.span() for hit in re.finditer(pattern, text)]
-        assert [hit.span() for hit in asked.finditer(text)] == found
+    plain = re.compile(pattern)
+    assert [*Pattern(pattern).spans(text)] == [hit.span() for hit in plain.finditer(text)]
+    assert [*Pattern(pattern).spans(text, 2, 9)] == [hit.span() for hit in plain.finditer(text, 2, 9)]
+    assert Pattern(pattern).begins(text, 1) == bool(plain.match(text, 1))
 
 
 @pytest.mark.parametrize(
@@ -53,3 +52,9 @@ def test_no_place_is_hidden(pattern: str, text: str) -> None:
 )
 def test_beginnings(pattern: str, first: str | None) -> None:
     assert beginnings(pattern) == first
+
+
+@pytest.mark.parametrize("pattern", [r"(가)나\1", "(?P<a>가)(?P=a)", "(가)?(?(1)나|다)"])
+def test_a_reference_to_a_group_is_refused(pattern: str) -> None:
+    with pytest.raises(re.error, match="references to groups"):
+        Pattern(pattern)

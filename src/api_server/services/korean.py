@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import repeat
 
-from api_server.services.beginnings import beginnings
+from api_server.services.beginnings import Pattern
 from api_server.services.folding import fold
 from stt_engine.speech import Segment
 
@@ -42,7 +42,7 @@ class PatternInvalid(ValueError):
     """A pattern cannot be read; the message says why."""
 
 
-def compile_pattern(pattern: str, words: Mapping[str, Sequence[str]]) -> re.Pattern[str]:
+def compile_pattern(pattern: str, words: Mapping[str, Sequence[str]]) -> Pattern:
     """Compile a pattern: a regular expression over letters and digits, with three additions.
 
     ``<name>`` is any of the patterns of that name in ``words``; ``~`` is a gap of up to
@@ -56,14 +56,12 @@ def compile_pattern(pattern: str, words: Mapping[str, Sequence[str]]) -> re.Patt
 
 
 @lru_cache(maxsize=4096)
-def _compiled(expanded: str) -> re.Pattern[str]:
-    source = "".join(_translated(expanded))
-    first = beginnings(source)
+def _compiled(expanded: str) -> Pattern:
     try:
-        found = re.compile(f"(?={first})(?:{source})" if first else source)
+        found = Pattern("".join(_translated(expanded)))
     except re.error as exc:
         raise PatternInvalid(f"정규식 오류 ({exc}): {expanded}") from None
-    if found.match(""):
+    if found.begins(""):
         raise PatternInvalid(f"아무 말에나 맞는 표현입니다: {expanded}")
     return found
 

@@ -8,14 +8,14 @@ said to have said, and a warning are not the statement.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, starmap
 from operator import itemgetter
 
+from api_server.services.beginnings import Pattern
 from api_server.services.evidence import Evidence
 from api_server.services.findings import RuleFinding
 from api_server.services.korean import END, Sentence, compile_pattern, sentences
@@ -85,11 +85,11 @@ class _Spoken:
             self._shifts.append(call.starts[number] - at)
             at += len(call.sentences[number].letters) + len(END)
 
-    def find(self, pattern: re.Pattern[str]) -> Iterator[_Span]:
+    def find(self, pattern: Pattern) -> Iterator[_Span]:
         """Give every place of a pattern, in the whole call's text; no place leaves its sentence."""
-        for hit in pattern.finditer(self._text):
-            shift = self._shifts[bisect_right(self._starts, hit.start()) - 1]
-            yield _Span(hit.start() + shift, hit.end() + shift)
+        for start, end in pattern.spans(self._text):
+            shift = self._shifts[bisect_right(self._starts, start) - 1]
+            yield _Span(start + shift, end + shift)
 
 
 class _CallText:
@@ -100,7 +100,7 @@ class _CallText:
         self.sentences = sentences(segments)
         self.text = END.join(one.letters for one in self.sentences)
         self._spoken: dict[str, _Spoken] = {}
-        self._found: dict[tuple[re.Pattern[str], str], tuple[_Span, ...]] = {}
+        self._found: dict[tuple[Pattern, str], tuple[_Span, ...]] = {}
 
     @cached_property
     def starts(self) -> list[int]:
@@ -111,7 +111,7 @@ class _CallText:
             at += len(one.letters) + len(END)
         return starts
 
-    def find(self, pattern: re.Pattern[str], by: str) -> tuple[_Span, ...]:
+    def find(self, pattern: Pattern, by: str) -> tuple[_Span, ...]:
         """Give every place of a pattern in what ``by`` says; speakers can be unknown."""
         if by not in self._spoken:
             voices = {by, None}
@@ -123,9 +123,9 @@ class _CallText:
             self._found[pattern, by] = tuple(self._spoken[by].find(pattern))
         return self._found[pattern, by]
 
-    def between(self, pattern: re.Pattern[str], low: int, high: int) -> Iterator[_Span]:
+    def between(self, pattern: Pattern, low: int, high: int) -> Iterator[_Span]:
         """Give the places of a pattern in ``[low, high)``; most patterns are needed at few."""
-        return (_Span(*hit.span()) for hit in pattern.finditer(self.text, low, high))
+        return starmap(_Span, pattern.spans(self.text, low, high))
 
     def sentence_at(self, offset: int) -> int:
         """Give the number of the sentence that holds ``offset``."""
@@ -135,7 +135,7 @@ class _CallText:
         """Give the offset behind a sentence."""
         return self.starts[number] + len(self.sentences[number].letters)
 
-    def said(self, patterns: Sequence[re.Pattern[str]], numbers: range) -> Iterator[int]:
+    def said(self, patterns: Sequence[Pattern], numbers: range) -> Iterator[int]:
         """Give the sentences among ``numbers`` that hold any of ``patterns``."""
         if not numbers:
             return
@@ -144,7 +144,7 @@ class _CallText:
             for span in self.between(pattern, low, high):
                 yield self.sentence_at(span.start)
 
-    def has(self, patterns: Sequence[re.Pattern[str]], numbers: range) -> bool:
+    def has(self, patterns: Sequence[Pattern], numbers: range) -> bool:
         """Tell whether a sentence among ``numbers`` holds any of ``patterns``."""
         return next(self.said(patterns, numbers), None) is not None
 
@@ -161,11 +161,11 @@ class _CallText:
 class _Compiled:
     rule: Rule
     by: str
-    says: tuple[re.Pattern[str], ...]
-    unless: tuple[re.Pattern[str], ...]
-    unless_near: tuple[re.Pattern[str], ...]
-    after: tuple[re.Pattern[str], ...]
-    near: tuple[re.Pattern[str], ...]
+    says: tuple[Pattern, ...]
+    unless: tuple[Pattern, ...]
+    unless_near: tuple[Pattern, ...]
+    after: tuple[Pattern, ...]
+    near: tuple[Pattern, ...]
 
     def matches(self, call: _CallText) -> Iterator[tuple[int, _Span]]:
         """Give every place of the statement, with the number of its sentence."""
@@ -224,7 +224,7 @@ class _Compiled:
         return any(voice is None or voice != own for voice in voices)
 
 
-def _following(call: _CallText, span: _Span, pattern: re.Pattern[str]) -> _Span | None:
+def _following(call: _CallText, span: _Span, pattern: Pattern) -> _Span | None:
     """Give the first place of ``pattern`` behind ``span``, in its sentence and not far away."""
     end = call.end_of(call.sentence_at(span.start))
     limit = span.end + WITHIN
@@ -234,10 +234,10 @@ def _following(call: _CallText, span: _Span, pattern: re.Pattern[str]) -> _Span 
 
 def _denied(call: _CallText, span: _Span, number: int) -> bool:
     end = call.end_of(number)
-    if DENIED.match(call.text, span.end, end) or REPORTED.match(call.text, span.end, end):
+    if DENIED.begins(call.text, span.end, end) or REPORTED.begins(call.text, span.end, end):
         return True
     following = call.next_of(number)
-    return following is not None and bool(TAKEN_BACK.match(following.letters))
+    return following is not None and TAKEN_BACK.begins(following.letters)
 
 
 class PatternRules:
@@ -266,7 +266,7 @@ class PatternRules:
 
 
 def _compile(rule: Rule, element: Element, rubric: Rubric) -> _Compiled:
-    def ready(patterns: Sequence[str]) -> tuple[re.Pattern[str], ...]:
+    def ready(patterns: Sequence[str]) -> tuple[Pattern, ...]:
         return tuple(compile_pattern(pattern, rubric.words) for pattern in patterns)
 
     return _Compiled(
