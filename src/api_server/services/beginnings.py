@@ -43,9 +43,7 @@ class Pattern:
         first = beginnings(source)
         self._re = re.compile(rf"{first}(?<=(?=({source}))(?s:.))" if first else f"({source})")
 
-    def spans(
-        self, text: str, low: int = 0, high: int = sys.maxsize
-    ) -> Iterator[tuple[int, int]]:
+    def spans(self, text: str, low: int = 0, high: int = sys.maxsize) -> Iterator[tuple[int, int]]:
         """Give every place in ``text[low:high]``, from left to right, none over another."""
         behind = 0
         for hit in self._re.finditer(text, low, high):
