@@ -127,6 +127,7 @@ async def ask_about(
     answers: dict[int, Outcome[AgentAnswer]] = {}
 
     async def one(number: int, call: Call) -> None:
+        """Ask about one chunk, when it is its turn."""
         async with limiter:
             left = max(_LEAST_SEC, deadline.remaining) if len(calls) > 1 else request.timeout_sec
             answers[number] = await agent.ask(_request(prompt, request, call, left))
