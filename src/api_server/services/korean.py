@@ -31,7 +31,8 @@ _WITH_B = "".join(chr(first + 17) for first in range(_FIRST, _LAST, _FINALS))  #
 _WITH_N = "".join(chr(first + 4) for first in range(_FIRST, _LAST, _FINALS))  # 한, 신, 건, ...
 _NOUNS = "필중수주개소동"  # 필요, 중요, 수요...: their 요 ends no sentence; nor does 은요, "as for"
 _PUNCTUATED = r"[.?!。…]+(?=\s|$)"
-_SPOKEN = rf"(?:(?<=\w)(?<![{_NOUNS}은는])요|[{_WITH_B}](?:니[다까]|시[오다])|(?<=\w)(?<!니)까|죠)(?=\s)"
+_FORMAL = rf"[{_WITH_B}](?:니[다까]|시[오다])"
+_SPOKEN = rf"(?:(?<=\w)(?<![{_NOUNS}은는])요|{_FORMAL}|(?<=\w)(?<!니)까|죠)(?=\s)"
 _BOUNDARY = re.compile(rf"{_PUNCTUATED}|{_SPOKEN}")
 _ASKS = re.compile(
     rf"(?:[{_WITH_B}]니까|(?<!니)까요?|(?<![이가도])나요|[{_WITH_N}]가요?|는지요|을지요|냐고요|냐구요|느냐)$"
