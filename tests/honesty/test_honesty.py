@@ -215,8 +215,7 @@ def test_every_behaviour_by_itself(strict: bool, tmp_path: Path) -> None:
 
 TestHonesty = Honesty.TestCase
 TestHonesty.settings = settings(
-    max_examples=EXPLORED
-    or (60 if MUTANT else 25),  # the mutants run all on a healthy tree
+    max_examples=EXPLORED or (60 if MUTANT else 25),  # the mutants run all on a healthy tree
     stateful_step_count=25,
     deadline=None,
     derandomize=not EXPLORED,
