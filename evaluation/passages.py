@@ -12,6 +12,7 @@ from stt_engine.speech import Segment
 
 FOLDER = Path(__file__).parent / "passages"
 PHRASES = Path(__file__).parent / "phrases"
+COMPLIANT = Path(__file__).parent / "compliant.txt"
 SPEAKERS = {
     "상담원": ("agent", 0),
     "고객": ("customer", 1),
@@ -52,6 +53,11 @@ def phrases() -> list[Passage]:
     ``+`` says it and ``-`` only seems to; ``A:`` is the agent, ``C:`` the customer, ``|`` between.
     """
     return [one for file in sorted(PHRASES.glob("*.txt")) for one in _phrases(file)]
+
+
+def compliant() -> list[Passage]:
+    """Load what agents say as they should: no prohibited element is in it."""
+    return [replace(one, about=None) for one in _phrases(COMPLIANT)]
 
 
 def _phrases(file: Path) -> Iterator[Passage]:

@@ -26,7 +26,7 @@ from api_server.services.agent_backend import AgentBackend
 from api_server.services.rubric import Rubric, load_rubric
 from api_server.services.rules import PatternRules
 from api_server.services.validator import get_incomplete_elements_validator
-from evaluation.passages import Passage, load, noisy, phrases
+from evaluation.passages import Passage, compliant, load, noisy, phrases
 
 ALL = "all"
 Found = Callable[[Passage], frozenset[str]]
@@ -123,6 +123,19 @@ def by_rules(passages: Sequence[Passage], rubric: Rubric) -> dict[str, frozenset
     }
 
 
+def alarms(rubric: Rubric) -> dict[str, list[str]]:
+    """Give the compliant sentences in which the rules find something prohibited, with what."""
+    passages, kinds = compliant(), {one.id: one.kind for one in rubric.elements}
+    found = by_rules(passages, rubric)
+    taken = {
+        " | ".join(segment.text for segment in one.segments): [
+            name for name in sorted(found[one.id]) if kinds[name] == "prohibited"
+        ]
+        for one in passages
+    }
+    return {words: names for words, names in taken.items() if names}
+
+
 async def by_llm(
     passages: Sequence[Passage], rubric: Rubric, url: str, timeout_sec: float
 ) -> dict[str, dict[str, frozenset[str]]]:
@@ -191,20 +204,23 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rubric, results = load_rubric(), evaluate(options)
+    taken = alarms(rubric)
     write = sys.stdout.write
     if options.json:
-        figures = {
+        figures: dict[str, Any] = {
             name: {e: s.figures() for e, s in one.scores.items()}
             | {f"all {k}": one.total(rubric, k).figures() for k in ("prohibited", "required")}
             for name, one in results.items()
         }
+        figures["compliant"] = {"said": len(compliant()), "alarms": taken}
         write(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
         return 0
     _table(results, rubric, write)
+    write(f"\ncompliant: {len(taken)} of {len(compliant())} taken for something prohibited\n")
     if not options.llm:
         write("\nLLM alone and both: not run (no server: --llm URL, or VLLM_API_URL)\n")
     if options.misses:
-        for miss in (*results["rules"].misses, *results["rules, phrases"].misses):
+        for miss in (*results["rules"].misses, *results["rules, phrases"].misses, taken):
             write(json.dumps(miss, indent=1, ensure_ascii=False) + "\n")
     return 0
 

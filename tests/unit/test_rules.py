@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from api_server.services.rubric import Rubric, RubricInvalid, load_rubric
 from api_server.services.rules import MAX_EVIDENCE, PatternRules
-from evaluation.passages import load, noisy, phrases
-from evaluation.score import by_rules, judge
+from evaluation.passages import compliant, load, noisy, phrases
+from evaluation.score import alarms, by_rules, judge
 from stt_engine.speech import Segment
 from tests.unit.test_korean import said
 
@@ -277,3 +277,8 @@ def test_spaces_mean_nothing(example: tuple[str, str]) -> None:
     name, text = example
     assert DEFAULT.examine(said(f"A {text.replace(' ', '')}"))[name].evidence
     assert DEFAULT.examine(said(f"A {' '.join(text)}"))[name].evidence
+
+
+def test_what_agents_should_say_is_no_violation() -> None:
+    assert len(compliant()) >= 90
+    assert len(alarms(load_rubric())) <= 0.03 * len(compliant())
