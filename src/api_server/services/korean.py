@@ -3,7 +3,7 @@
 Patterns are looked for in text without spaces and punctuation, because recognisers write both as
 they like. A syllable without a final consonant stands for itself with any (``되`` is also ``된``,
 ``될``, ``됩``): Korean endings melt into the stem, and a stem is all that a pattern needs to name.
-A one-hour call takes a third of the time and a hundredth of the memory that a morphological
+A one-hour call takes half the time and a hundredth of the memory that a morphological
 analyser needs (kiwipiepy 0.24: 0.57 s and 540 MB; ``benchmarks/rules.py``).
 """
 
