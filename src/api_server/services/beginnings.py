@@ -142,5 +142,5 @@ def _part(token: re.Match[str], tokens: Iterator[re.Match[str]]) -> _Start:
         return _choice(tokens)
     if token[0].startswith(_ANYTHING):
         return _Start(None, empty=False, one=True)
-    letter = token[0][1:-1] if token[0].startswith("[") else token[0]
+    letter = token[0][1:-1] if token[0].startswith("[") else re.escape(token[0])
     return _Start(frozenset([letter]), empty=False, one=True)
