@@ -392,7 +392,7 @@ TIERS = (
     ),
     Mutant(
         _RULES,
-        "if DENIED.match(call.text, span.end, end) or",
+        "if DENIED.begins(call.text, span.end, end) or",
         "if",
         "a denial is taken for the statement",
     ),
