@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -204,9 +205,21 @@ SWEEPS = (*CLAIMS, *READINGS, *SHAPES, *HEARINGS, *DECODINGS, *SAYINGS, *SILENT)
 def test_every_behaviour_by_itself(strict: bool, tmp_path: Path) -> None:
     """The machine draws; this leaves none of them to chance."""
     world = World(tmp_path, strict=strict, remote=strict, redaction="off")
-    for more in SHAPES if strict else SWEEPS:
+    _swept(world, SHAPES if strict else SWEEPS)
+
+
+@pytest.mark.parametrize("redaction", [mode for mode in MODES if mode != "off"])
+def test_every_claim_about_what_is_masked(redaction: str, tmp_path: Path) -> None:
+    sent = [{**one, "analyze": "segments"} for one in CLAIMS]  # its text was not masked before
+    _swept(World(tmp_path, strict=False, remote=False, redaction=redaction), (*CLAIMS, *sent))
+
+
+def _swept(world: World, sweeps: Iterable[dict[str, Any]]) -> None:
+    for more in sweeps:
         world.rest(LONGEST_REST_SEC)
         call = Call(len(world.calls), **{"lines": ("greeting", "denial", "goodbye"), **more})
+        if call.analyze:
+            call.heard = Heard(tuple(call.spoken("a")), "speech", "caller")
         world.calls.append(call)
         world.send(call)
     world.loop.run_until_complete(world.compare_books())
