@@ -208,12 +208,6 @@ def test_every_behaviour_by_itself(strict: bool, tmp_path: Path) -> None:
     _swept(world, SHAPES if strict else SWEEPS)
 
 
-@pytest.mark.parametrize("redaction", [mode for mode in MODES if mode != "off"])
-def test_every_claim_about_what_is_masked(redaction: str, tmp_path: Path) -> None:
-    sent = [{**one, "analyze": "segments"} for one in CLAIMS]  # its text was not masked before
-    _swept(World(tmp_path, strict=False, remote=False, redaction=redaction), (*CLAIMS, *sent))
-
-
 def _swept(world: World, sweeps: Iterable[dict[str, Any]]) -> None:
     for more in sweeps:
         world.rest(LONGEST_REST_SEC)
@@ -238,6 +232,12 @@ TestHonesty.settings = settings(
     phases=[Phase.generate] if MUTANT else [Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
+
+
+@pytest.mark.parametrize("redaction", [mode for mode in MODES if mode != "off"])
+def test_every_claim_about_what_is_masked(redaction: str, tmp_path: Path) -> None:
+    sent = [{**one, "analyze": "segments"} for one in CLAIMS]  # its text was not masked before
+    _swept(World(tmp_path, strict=False, remote=False, redaction=redaction), (*CLAIMS, *sent))
 
 
 def test_the_sources_judged_are_the_ones_meant() -> None:
