@@ -176,7 +176,7 @@ def test_a_long_call_is_heard_piece_by_piece_with_its_own_times(
     assert done[-1] == so_far.work_sec == 100.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_a_job_that_goes_on_in_another_process_loses_and_repeats_nothing(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -269,7 +269,7 @@ WHOLE = st.fixed_dictionaries({"read": READ, **dict.fromkeys(ASKED, CLAIM)})
 REPLY = st.one_of(st.text(), JSON.map(json.dumps), WHOLE.map(json.dumps))
 
 
-@settings(deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(REPLY)
 async def test_no_verdict_without_proof_whatever_the_agent_says(reply: str) -> None:
     result = await checked(reply)
@@ -288,7 +288,7 @@ async def test_no_verdict_without_proof_whatever_the_agent_says(reply: str) -> N
         assert not result["success"]
 
 
-@settings(deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(WHOLE)
 async def test_no_absence_without_a_proof_of_reading(whole: dict[str, Any]) -> None:
     result = await checked(json.dumps(whole))
