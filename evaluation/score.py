@@ -123,9 +123,9 @@ def by_rules(passages: Sequence[Passage], rubric: Rubric) -> dict[str, frozenset
     }
 
 
-def alarms(rubric: Rubric) -> dict[str, list[str]]:
-    """Give the compliant sentences in which the rules find something prohibited, with what."""
-    passages, kinds = compliant(), {one.id: one.kind for one in rubric.elements}
+def alarms(passages: Sequence[Passage], rubric: Rubric) -> dict[str, list[str]]:
+    """Give the compliant passages in which the rules find something prohibited, with what."""
+    kinds = {one.id: one.kind for one in rubric.elements}
     found = by_rules(passages, rubric)
     taken = {
         " | ".join(segment.text for segment in one.segments): [
@@ -204,7 +204,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rubric, results = load_rubric(), evaluate(options)
-    taken = alarms(rubric)
+    should = compliant()
+    taken = alarms(should, rubric)
     write = sys.stdout.write
     if options.json:
         figures: dict[str, Any] = {
@@ -212,16 +213,18 @@ def main() -> int:
             | {f"all {k}": one.total(rubric, k).figures() for k in ("prohibited", "required")}
             for name, one in results.items()
         }
-        figures["compliant"] = {"said": len(compliant()), "alarms": taken}
+        figures["compliant"] = {"said": len(should), "alarms": taken}
         write(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
         return 0
     _table(results, rubric, write)
-    write(f"\ncompliant: {len(taken)} of {len(compliant())} taken for something prohibited\n")
+    write(f"\ncompliant: {len(taken)} of {len(should)} taken for something prohibited\n")
     if not options.llm:
         write("\nLLM alone and both: not run (no server: --llm URL, or VLLM_API_URL)\n")
     if options.misses:
-        for miss in (*results["rules"].misses, *results["rules, phrases"].misses, taken):
+        for miss in (*results["rules"].misses, *results["rules, phrases"].misses):
             write(json.dumps(miss, indent=1, ensure_ascii=False) + "\n")
+        for words, names in taken.items():
+            write(json.dumps({"compliant": words, "false": names}, ensure_ascii=False) + "\n")
     return 0
 
 

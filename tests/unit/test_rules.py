@@ -280,5 +280,6 @@ def test_spaces_mean_nothing(example: tuple[str, str]) -> None:
 
 
 def test_what_agents_should_say_is_no_violation() -> None:
-    assert len(compliant()) >= 90
-    assert len(alarms(load_rubric())) <= 0.03 * len(compliant())
+    should = compliant()
+    assert len(should) >= 90
+    assert len(alarms(should, load_rubric())) <= 0.03 * len(should)
