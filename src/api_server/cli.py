@@ -278,6 +278,7 @@ def _transcribed(settings: Settings, request: SpeechRequest) -> TranscribeResult
             settings.stt_compute_type,
             backends=settings.stt_backends,
             limits=settings.limits(),
+            tuning=settings.tuning(),
             observers=(log.LogObserver(stt_lines(reveal_text=settings.log_transcripts)), show),
             preload=False,
         )

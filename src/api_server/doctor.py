@@ -20,6 +20,8 @@ import anyio
 from api_server.service import Service
 from api_server.services.remote_stt import RemoteStt
 from api_server.settings import LOOPBACK, Settings
+from stt_engine.backends.cpu_bf16 import LIBRARY, cpu_flags, cpu_units, has_library
+from stt_engine.backends.cpu_bf16 import UNITS as BF16_UNITS
 from stt_engine.errors import EngineError, NotApplicable
 from stt_engine.isolated import LIBRARIES
 from stt_engine.model_folder import locate
@@ -28,6 +30,7 @@ from stt_engine.speech import SpeechRequest
 Verdict = Literal["ok", "warn", "fail"]
 
 _LOW_SPACE_GB = 2.0
+_VECTOR_UNITS = ("avx2", "avx512f", "avx512_vnni")
 _AGENT_PROBE_SEC = 10.0
 
 
@@ -45,6 +48,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     """Try everything a call needs, cheapest first; the last ones load a model and call the LLM."""
     yield _python()
     yield _cpu()
+    yield _fast_encoder()
     yield from _libraries()
     yield from _model(settings)
     yield from _folders(settings)
@@ -66,17 +70,20 @@ def _python() -> Check:
 
 def _cpu() -> Check:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    flags = _cpu_flags()
-    units = [name for name in ("avx2", "avx512f", "avx512_vnni", "amx_bf16") if name in flags]
+    flags = cpu_flags()
+    units = [name for name in (*_VECTOR_UNITS, *BF16_UNITS) if name in flags]
     return Check("cpu", "ok", f"{cores} cores; {', '.join(units) or 'no vector units listed'}")
 
 
-def _cpu_flags() -> set[str]:
-    info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return set()
-    lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
-    return set(next((line for line in lines if line.startswith("flags")), "").split())
+def _fast_encoder() -> Check:
+    """Tell whether the encoder in bfloat16 can be used; no call needs it, so it is never wrong."""
+    name, units = "bf16 encoder", cpu_units()
+    if units is None:
+        return Check(name, "ok", "not used: this CPU has no bfloat16 units")
+    if has_library():
+        return Check(name, "ok", f"{LIBRARY} {version(LIBRARY)} on {units}")
+    advice = f"optional, for speed on this CPU ({units}): pip install 'stt-engine[bf16]'"
+    return Check(name, "warn", f"{LIBRARY} is not installed", advice)
 
 
 def _libraries() -> Iterator[Check]:

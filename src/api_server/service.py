@@ -218,6 +218,7 @@ def _engine(
         settings.stt_compute_type,
         backends=settings.stt_backends,
         limits=settings.limits(),
+        tuning=settings.tuning(),
         observers=observers,
         first=remote,
         preload=False,

@@ -13,7 +13,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stt_engine.engine import BACKENDS
-from stt_engine.isolated import Limits
+from stt_engine.isolated import Limits, Tuning
 from stt_engine.speech import AudioLimits
 
 Names = Annotated[list[str], NoDecode]
@@ -59,6 +59,19 @@ class Settings(BaseSettings):
 
     stt_compute_type: str = "auto"
     """CTranslate2 compute type (`int8`, `float16`, ...); `auto`: int8 on a CPU."""
+
+    stt_decoding: Literal["batched", "sequential"] = "batched"
+    """How faster-whisper is used. `batched`: stretches of speech are encoded at their own length
+    and decoded together, those of different calls too; what is doubtful is heard again the other
+    way. `sequential`: the library's own way, a stretch at a time."""
+
+    stt_encoder: Literal["auto", "ctranslate2", "openvino"] = "auto"
+    """What encodes for `batched`. `openvino`: bfloat16, for CPUs that have units for it (needs
+    `pip install 'stt-engine[bf16]'`; proved against the other one when the model is loaded);
+    `auto`: that where it can be had and the CPU has AMX, else `ctranslate2`."""
+
+    stt_beam_size: int = Field(5, ge=1, le=10)
+    """Hypotheses that the decoder follows; 1 is faster, and makes a few more mistakes."""
 
     stt_agent_channel: int = Field(0, ge=0, le=1)
     """Channel of a two-channel recording that is the agent: 0 is left, 1 is right."""
@@ -244,6 +257,10 @@ class Settings(BaseSettings):
             return True
         allowed = {host.lower() for host in self.agent_allowed_hosts}
         return asked.hostname in allowed or f"{asked.hostname}:{port}" in allowed
+
+    def tuning(self) -> Tuning:
+        """Give how faster-whisper works."""
+        return Tuning(self.stt_decoding, self.stt_encoder, self.stt_beam_size)
 
     def limits(self) -> Limits:
         """Give the engine's limits."""

@@ -8,9 +8,9 @@ from stt_engine.version import __version__
 
 if TYPE_CHECKING:
     from stt_engine.engine import TranscribeResult, WhisperSTT
-    from stt_engine.isolated import Limits
+    from stt_engine.isolated import Limits, Tuning
 
-__all__ = ["Limits", "TranscribeResult", "WhisperSTT", "__version__"]
+__all__ = ["Limits", "TranscribeResult", "Tuning", "WhisperSTT", "__version__"]
 
 
 def __getattr__(name: str) -> object:
@@ -19,8 +19,8 @@ def __getattr__(name: str) -> object:
         from stt_engine import engine  # noqa: PLC0415
 
         return getattr(engine, name)
-    if name == "Limits":
-        from stt_engine.isolated import Limits  # noqa: PLC0415
+    if name in {"Limits", "Tuning"}:
+        from stt_engine import isolated  # noqa: PLC0415
 
-        return Limits
+        return getattr(isolated, name)
     raise AttributeError(f"module 'stt_engine' has no attribute '{name}'")

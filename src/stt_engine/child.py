@@ -79,16 +79,16 @@ def _bounded(memory_mb: int) -> None:
 class _Jobs:
     """The operations of a role, and the jobs that are in the middle of one."""
 
-    def __init__(self, role: str) -> None:
+    def __init__(self, role: str, tell: Callable[[list[int]], None]) -> None:
         module, name = ROLES[role]
         with native_errors():  # under a memory ceiling a library may not even be imported
-            self._operations: dict[str, Operation] = getattr(import_module(module), name)()
+            self._operations: dict[str, Operation] = getattr(import_module(module), name)(tell)
         self._running: dict[int, Steps] = {}
 
     def do(self, operation: str, number: int, job: Facts) -> Facts:
         """Begin a job or go on with it, up to its next step."""
         if operation != STEP:
-            found = self._operations[operation](job)
+            found = self._operations[operation]({**job, "job": number})
             if isinstance(found, dict):
                 return {"done": True, **found}
             self._running[number] = found
@@ -108,11 +108,14 @@ class _Jobs:
 
 
 def _serve(role: str, pipe: _Pipe) -> None:
+    def shared(numbers: list[int]) -> None:
+        pipe.tell("shared", jobs=numbers)
+
     jobs: _Jobs | None = None
     for message in pipe.jobs():
         attempts = Attempts(Stage.WORKER)
         with attempts.of(role):
-            jobs = jobs or _Jobs(role)
+            jobs = jobs or _Jobs(role, shared)
             operation, number = message.pop("operation"), message.pop("job")
             if operation == DROP:
                 jobs.drop(number)

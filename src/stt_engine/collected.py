@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,8 @@ class Collected:
     )
     spent: dict[str, float] = field(default_factory=dict)
     rejected: list[Facts] = field(default_factory=list)
+    doubts: Counter[str] = field(default_factory=Counter)
+    """Reasons why stretches were heard again, and how many of them."""
     speech_sec: dict[int, list[float]] = field(default_factory=dict)
     """By channel: seconds of speech that were found, and that became text."""
 
@@ -71,6 +74,7 @@ class Collected:
         self.place, self.language = None, None
         self.speech_sec.clear()
         self.rejected.clear()
+        self.doubts.clear()
         for heard in self.heard.values():
             heard.clear()
 
@@ -83,6 +87,7 @@ class Collected:
         self.language = step["language"] or self.language
         self.heard[task].extend(step.get("segments", ()))
         self.rejected.extend(step.get("rejected", ()))
+        self.doubts.update(step.get("doubts", ()))
         self.spent[task] = self.spent.get(task, 0.0) + took_sec
         if task == "transcribe":
             found = self.speech_sec.setdefault(step["channel"], [0.0, 0.0])
@@ -115,6 +120,7 @@ class Collected:
                     for channel, (found, recognised) in sorted(self.speech_sec.items())
                 ],
                 "rejected_segments": self.rejected,
+                "heard_again": dict(self.doubts),
                 "source_format": self.audio.source_format,
                 "channels": len(self.audio.files),
             },

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from stt_engine.errors import InvalidRequest
-from stt_engine.isolated import LIBRARIES, Decoder, IsolatedBackend, Limits
+from stt_engine.isolated import LIBRARIES, Decoder, IsolatedBackend, Limits, Tuning
 from stt_engine.log import DUMMY_REASON, LogObserver
 from stt_engine.outcome import DUMMY, Attempts, Observer, Outcome, Stage
 from stt_engine.quarantine import Quarantine
@@ -71,6 +71,7 @@ class WhisperSTT:
         compute_type: CTranslate2's (``int8``, ``float16``...); ``auto`` picks by device.
         backends: names in the order they are tried.
         limits: what a call may cost.
+        tuning: how faster-whisper works.
         observers: told of every event; by default one that writes the log lines.
         first: a backend of the caller's own that is tried before the others.
         preload: load the first backend that can be loaded now, not at the first call. A failure
@@ -88,6 +89,7 @@ class WhisperSTT:
         *,
         backends: Sequence[str] = BACKENDS,
         limits: Limits | None = None,
+        tuning: Tuning | None = None,
         observers: Iterable[Observer] | None = None,
         first: SpeechBackend | None = None,
         preload: bool = True,
@@ -107,6 +109,7 @@ class WhisperSTT:
                 device=device,
                 compute_type=compute_type,
                 limits=self.limits,
+                tuning=tuning,
                 observers=told,
             )
             for name in backends

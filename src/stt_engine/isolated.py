@@ -6,9 +6,9 @@ import importlib.util
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from stt_engine.catalogue import sha256_of
 from stt_engine.collected import Collected
@@ -61,6 +61,21 @@ class Limits:
     def call_timeout(self, duration_sec: float, passes: int, backends: int) -> float:
         """Give the seconds that a call may take in all: its wait, and every backend in turn."""
         return self.max_wait_sec + backends * self.transcribe_timeout(duration_sec, passes)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How faster-whisper works. Every answer says it in ``provenance``.
+
+    ``decoding`` is the road to begin with: ``batched`` (stretches together; what is doubtful goes
+    on to the other one) or ``sequential`` (the library's own, a stretch at a time). ``encoder``:
+    ``openvino`` (bfloat16, for CPUs with units for it), ``ctranslate2``, or ``auto``: the former
+    where it is faster.
+    """
+
+    decoding: Literal["batched", "sequential"] = "batched"
+    encoder: Literal["auto", "ctranslate2", "openvino"] = "auto"
+    beam_size: int = 5
 
 
 class Decoder:
@@ -126,9 +141,11 @@ class IsolatedBackend:
         device: str,
         compute_type: str,
         limits: Limits,
+        tuning: Tuning | None = None,
         observers: Iterable[Observer] = (),
     ) -> None:
         self.name = name
+        self._tuning = tuning or Tuning()
         self._model_path = model_path
         self._device = device
         self._compute_type = compute_type
@@ -187,7 +204,7 @@ class IsolatedBackend:
                 return so_far.transcript()
 
     def _run(self, so_far: Collected, ticket: Ticket, budget: float, pid: int | None) -> None:
-        job, before = so_far.job(), ticket.spent_sec
+        job, before = {**so_far.job(), "alone": ticket.alone}, ticket.spent_sec
         with closing(
             self.worker.steps("transcribe", job, timeout=budget, ticket=ticket, pid=pid)
         ) as steps:
@@ -254,6 +271,7 @@ class IsolatedBackend:
             "weights": str(folder.weights_file.absolute()),
             "device": self._device,
             "compute_type": self._compute_type,
+            **asdict(self._tuning),
         }
         with attempts.of(self.name):
             if fingerprint != self._digest[0]:

@@ -46,6 +46,8 @@ class Ticket:
     waited_sec: float = 0.0
     """Seconds that it has waited for its turns."""
     cancelled: bool = False
+    alone: bool = False
+    """It may share no step: one that it shared has ended a process, and it may be the reason."""
     since: float = field(init=False)
     deadline: float = field(init=False)
     _awake: threading.Event = field(default_factory=threading.Event, repr=False)

@@ -79,6 +79,8 @@ class Worker:
         self._numbers = count(1)
         self._child: ChildProcess | None = None
         self._jobs: set[int] = set()
+        self._sharing: set[int] = set()
+        self._suspects: set[int] = set()
         self._deaths = 0
         self._rests_until = 0.0
         self._unfinished = False
@@ -141,7 +143,9 @@ class Worker:
             CallExpired: the ticket's time was over.
             EngineError: what the child itself raised.
             ChildDefect: the child raised something outside the taxonomy.
-            JobLost: the child is gone, through another job's step or before the first one.
+            JobLost: the child is gone, before the first step, through another job's, or through one
+                that this job shared with others. In the latter case the ticket is ``alone`` from
+                now on, so that whoever ends the next child is known.
         """
         ticket = ticket or Ticket()
         number = next(self._numbers)
@@ -154,7 +158,7 @@ class Worker:
                     child = self._child_for(child, pid)
                     began = time.monotonic()
                     answer = self._exchange(child, message, left, timeout)
-                    took = time.monotonic() - began
+                    took = (time.monotonic() - began) / max(1, len(self._sharing))
                 left -= took
                 ticket.spent_sec += took
                 done = bool(answer["done"])
@@ -162,8 +166,12 @@ class Worker:
                     self._deaths = 0
                 yield answer
                 message = {"operation": _STEP, "job": number}
+        except JobLost:
+            ticket.alone = ticket.alone or number in self._suspects
+            raise
         finally:
             self._jobs.discard(number)
+            self._suspects.discard(number)
             if child is not None and not done:
                 child.send({"operation": _DROP, "job": number})
 
@@ -222,12 +230,15 @@ class Worker:
         self, child: ChildProcess, message: Payload, left: float, timeout: float
     ) -> Payload:
         self._unfinished = True
+        self._sharing = set()
         try:
             child.send(message)
             answer = self._answer(child, left, timeout)
-        except BaseException:
-            if self._unfinished:
-                self._end(child)
+        except BaseException as exc:
+            ended = self._unfinished and self._end(child)
+            if ended and self._sharing and isinstance(exc, WorkerDied | DeadlineExceeded):
+                self._suspects |= self._sharing & self._jobs
+                raise JobLost from exc
             raise
         self.memory_mb = answer["memory_mb"]
         return answer
@@ -255,14 +266,19 @@ class Worker:
             silent_until = child.last_beat + self.limits.stall_timeout_sec
             wait = max(0.01, min(deadline, silent_until) - time.monotonic())
             with contextlib.suppress(queue.Empty):
-                return child.messages.get(timeout=wait)
+                message = child.messages.get(timeout=wait)
+                if isinstance(message, Died) or message["event"] != "shared":
+                    return message
+                self._sharing = set(message["jobs"])
 
     def _stalled(self, child: ChildProcess) -> bool:
         return time.monotonic() - child.last_beat > self.limits.stall_timeout_sec
 
-    def _end(self, child: ChildProcess) -> None:
+    def _end(self, child: ChildProcess) -> bool:
+        """End a child that failed; false where it was closed on purpose, which is no death."""
         self._unfinished = False
-        if self._child is child:  # else it was closed on purpose: no death
+        died = self._child is child
+        if died:
             self._child = None
             self._deaths += 1
             if self._deaths >= _FREE_STARTS:
@@ -270,6 +286,7 @@ class Worker:
                 self._rests_until = self._clock() + min(rest, _LONGEST_REST_SEC)
         child.kill()
         self._note("ended", pid=child.process.pid)
+        return died
 
     def _note(self, what: str, **facts: object) -> None:
         event = Event(Stage.WORKER, "noted", self.role, detail={"what": what, **facts})

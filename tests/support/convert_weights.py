@@ -11,23 +11,20 @@ from __future__ import annotations
 
 import json
 import shutil
-import struct
 import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from stt_engine.backends.ct2_weights import read_variables
 from tests.support.models import MODELS, whisper_base
 
 Tensor = NDArray[np.generic]
 Tensors = dict[str, Tensor]
-
-_DTYPES = ("<f4", "i1", "<i2", "<i4", "<f2")
 
 
 @cache
@@ -48,32 +45,10 @@ def whisper_base_all() -> Path:
 def convert(source: Path, target: Path) -> None:
     """Write ``target/{faster-whisper,transformers,openai-whisper}`` from CTranslate2's folder."""
     shutil.copytree(source, target / "faster-whisper")
-    tensors = read_ctranslate2(source / "model.bin")
+    tensors = read_variables(source / "model.bin")
     settings = json.loads((source / "config.json").read_bytes())
     write_transformers(target / "transformers", tensors, settings, source / "tokenizer.json")
     write_openai_whisper(target / "openai-whisper", tensors)
-
-
-def read_ctranslate2(path: Path) -> Tensors:
-    """Read every variable of a CTranslate2 ``model.bin`` (binary versions 4 to 6)."""
-    tensors = {}
-    with path.open("rb") as file:
-        file.read(4)
-        _text(file)
-        _, count = struct.unpack("<II", file.read(8))
-        for _ in range(count):
-            name = _text(file)
-            rank = file.read(1)[0]
-            shape = struct.unpack(f"<{rank}I", file.read(4 * rank))
-            kind, length = struct.unpack("<BI", file.read(5))
-            raw = file.read(length)
-            tensors[name] = np.frombuffer(raw, _DTYPES[kind]).reshape(shape)
-    return tensors
-
-
-def _text(file: BinaryIO) -> str:
-    (length,) = struct.unpack("<H", file.read(2))
-    return file.read(length)[:-1].decode()
 
 
 # CTranslate2's layer -> transformers' and openai's; the linear layers of an attention are fused.

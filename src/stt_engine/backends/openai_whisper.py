@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from stt_engine.backends.hearing import Tell
+from stt_engine.backends.model import Heard, Model, Said, Stretch
 from stt_engine.backends.native import native_errors
-from stt_engine.backends.recognition import Heard, Model, model_operations
+from stt_engine.backends.recognition import model_operations
 from stt_engine.backends.vad import Samples
 
 PARAMETERS: dict[str, Any] = {
@@ -20,6 +22,8 @@ PARAMETERS: dict[str, Any] = {
 
 class OpenAIWhisper:
     """A loaded original checkpoint."""
+
+    together = 1
 
     def __init__(self, job: dict[str, Any]) -> None:
         import whisper
@@ -49,13 +53,16 @@ class OpenAIWhisper:
         _, chances = self._model.detect_language(mel.half() if self._half else mel)
         return str(max(chances, key=chances.__getitem__))
 
-    def hear(self, samples: Samples, language: str, task: str, *, words: bool) -> Iterable[Heard]:
-        """Recognise one stretch of speech."""
+    def hear(self, stretches: Sequence[Stretch]) -> list[Said]:
+        """Recognise stretches of speech, one after the other."""
+        return [Said(tuple(self._one(stretch))) for stretch in stretches]
+
+    def _one(self, stretch: Stretch) -> Iterable[Heard]:
         found = self._model.transcribe(
-            samples,
-            language=language,
-            task=task,
-            word_timestamps=words,
+            stretch.samples,
+            language=stretch.language,
+            task=stretch.task,
+            word_timestamps=stretch.words,
             fp16=self._half,
             verbose=None,
             **PARAMETERS,
@@ -83,6 +90,6 @@ def load(job: dict[str, Any]) -> Model:
         return OpenAIWhisper(job)
 
 
-def operations() -> dict[str, Any]:
+def operations(tell: Tell) -> dict[str, Any]:
     """Give the operations of this backend's child process."""
-    return model_operations(load)
+    return model_operations(load, tell)

@@ -1,20 +1,25 @@
 """What all backends share: channels, pieces of bounded length, languages, gates, merging.
 
-A backend only hears one piece of one channel at a time (:class:`Model`). Pieces keep memory flat
-however long the call is; they are cut at the quietest moment near the limit.
+A backend only hears stretches of speech (:class:`stt_engine.backends.model.Model`). They are looked
+for in pieces, which keep memory flat however long the call is; pieces are cut at the quietest
+moment near the limit.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from stt_engine.backends.hearing import Hearing, Item, Listener, Tell
+from stt_engine.backends.loops import is_loop
+from stt_engine.backends.model import Heard, Model, Said, Stretch
 from stt_engine.backends.native import native_errors
 from stt_engine.backends.vad import Samples, speech_spans
 from stt_engine.errors import LanguageNotSupported
@@ -27,58 +32,38 @@ PIECE_SEC = 120.0
 _CUT_WITHIN_SEC = 30.0
 _QUIET_WINDOW_SEC = 0.5
 
-MAX_COMPRESSION_RATIO = 2.4
-"""Text that zlib shrinks more than this repeats itself (openai-whisper's own threshold)."""
 
+_LOOKING = ThreadPoolExecutor(1, "speech")
+"""Looks for speech while the model is busy with what was found before."""
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """One segment as a model gave it; seconds from the start of the piece."""
-
-    start: float
-    end: float
-    text: str
-    confidence: float | None = None
-    words: tuple[tuple[float, float, str, float], ...] | None = None
-
-    def moved(self, offset: float) -> Heard:
-        """Give the same segment, ``offset`` seconds later."""
-        words = self.words and tuple((s + offset, e + offset, w, p) for s, e, w, p in self.words)
-        return replace(self, start=self.start + offset, end=self.end + offset, words=words)
-
-
-class Model(Protocol):
-    """A loaded model. ``samples`` are 16 kHz mono, -1 to 1, at most 30 s of them."""
-
-    multilingual: bool
-    facts: dict[str, Any]
-
-    def detect(self, samples: Samples) -> str:
-        """Give the language code of what is said."""
-        ...
-
-    def hear(self, samples: Samples, language: str, task: str, *, words: bool) -> Iterable[Heard]:
-        """Recognise one stretch of speech; seconds from its start."""
-        ...
-
-
+Ranges = list[tuple[int, int]]
 Facts = dict[str, Any]
 Steps = Generator[Facts, None, Facts]
 
 
-def model_operations(load: Callable[[Facts], Model]) -> dict[str, Callable[[Facts], Facts | Steps]]:
-    """Give a backend's operations: ``load`` keeps the model, ``transcribe`` uses it."""
-    kept: list[tuple[Model, Facts]] = []
+def _unheard(_jobs: list[int]) -> None:
+    pass
+
+
+def model_operations(
+    load: Callable[[Facts], Model], tell: Tell = _unheard
+) -> dict[str, Callable[[Facts], Facts | Steps]]:
+    """Give a backend's operations: ``load`` keeps the model, ``transcribe`` uses it.
+
+    ``tell`` is told which jobs share a step, before they do.
+    """
+    kept: list[tuple[Hearing, Model, Facts]] = []
 
     def run_load(job: Facts) -> Facts:
         kept.clear()
         model = load(job)
         facts = {**job["facts"], **model.facts, "engine_version": __version__}
-        kept.append((model, facts))
+        kept.append((Hearing(model, tell), model, facts))
         return {}
 
     def run_transcribe(job: Facts) -> Steps:
-        return recognise(*kept[0], job)
+        hearing, model, facts = kept[0]
+        return recognise(model, facts, job, hearing)
 
     return {"load": run_load, "transcribe": run_transcribe}
 
@@ -92,18 +77,18 @@ class Place:
     sample: int
 
 
-def recognise(model: Model, facts: Facts, job: Facts) -> Steps:
+def recognise(model: Model, facts: Facts, job: Facts, hearing: Hearing | None = None) -> Steps:
     """Recognise every channel of a decoded recording, one stretch of speech a step.
 
     Each step gives what was heard in it and the place (:class:`Place`) that it ends at; a job with
     ``resume`` goes on from such a place. ``provenance`` in the first step says who listens.
+    ``hearing`` is where other jobs are heard by the same model.
     """
     _check_language(model, job["language"])
     yield {"provenance": facts}
-    run = _Run(model, job)
-    for task in ("transcribe", "translate") if job["translate"] else ("transcribe",):
-        if task == "transcribe" or run.language != "en":  # English needs no translation
-            yield from run.all_channels(task)
+    listener = Listener(_Run(model, job).items(), job.get("job", 0), alone=job.get("alone", False))
+    for item in (hearing or Hearing(model, _unheard)).listen(listener):
+        yield _told(item, job)
     return {}
 
 
@@ -116,7 +101,7 @@ def _check_language(model: Model, language: str) -> None:
 
 @dataclass
 class _Run:
-    """One job on its way through the channels and pieces."""
+    """One job on its way through the channels and pieces, looking for what is to be heard."""
 
     model: Model
     job: Facts
@@ -131,12 +116,13 @@ class _Run:
         free = asked == AUTO and self.model.multilingual
         self.language = (at and at["language"]) if free else fixed
 
-    def all_channels(self, task: str) -> Iterator[Facts]:
-        files = [Path(name) for name in self.job["files"]]
-        for channel, file in enumerate(files):
-            done = self._done(task, channel)
-            if done is not None:
-                yield from self._channel(file, Place(task, channel, done), many=len(files) > 1)
+    def items(self) -> Iterator[Item]:
+        for task in ("transcribe", "translate") if self.job["translate"] else ("transcribe",):
+            if task == "transcribe" or self.language != "en":  # English needs no translation
+                for channel, name in enumerate(self.job["files"]):
+                    done = self._done(task, channel)
+                    if done is not None:
+                        yield from self._channel(Path(name), Place(task, channel, done))
 
     def _done(self, task: str, channel: int) -> int | None:
         """Give the samples of a channel that are done already; ``None``: all of them."""
@@ -147,68 +133,95 @@ class _Run:
             return None
         return at.sample if channel == at.channel else 0
 
-    def _channel(self, file: Path, at: Place, *, many: bool) -> Iterator[Facts]:
+    def _channel(self, file: Path, at: Place) -> Iterator[Item]:
         raw = np.memmap(file, dtype="<i2", mode="r")
-        for start, end in pieces(raw):
-            if end <= at.sample:
-                continue
-            samples = raw[start:end].astype(np.float32) / 32768.0
-            for span_end, span_sec, found in self._piece(samples, at, start):
-                step = {"language": self.language, "speech_sec": span_sec}
-                heard = self._judged(found, at.channel, many=many)
-                yield {**asdict(at), "sample": start + span_end, **step, **heard}
-            yield {**asdict(at), "sample": end, "language": self.language}
+        ranges = [found for found in pieces(raw) if found[1] > at.sample]
+        for (start, end), spans in _with_spans(raw, ranges):
+            yield from self._piece(raw[start:end], spans, at, start)
+            yield Item(at.task, at.channel, end, self.language)
 
     def _piece(
-        self, samples: Samples, at: Place, offset: int
-    ) -> Iterator[tuple[int, float, list[Heard]]]:
-        """Give each stretch of speech: the sample it ends at, its seconds, what was heard."""
-        with native_errors():
-            spans = speech_spans(samples)
-            for start, end in spans:
-                if offset + end <= at.sample:
-                    continue
-                language = self.language = self.language or self._detected(samples, spans)
-                words = self.job["words"]
-                heard = self.model.hear(samples[start:end], language, at.task, words=words)
-                moved = [one.moved((offset + start) / SAMPLE_RATE) for one in heard]
-                yield end, (end - start) / SAMPLE_RATE, moved
+        self, raw: npt.NDArray[np.int16], spans: Ranges, at: Place, offset: int
+    ) -> Iterator[Item]:
+        """Give each stretch of speech in it that is not behind the place."""
+        for start, end in spans:
+            if offset + end > at.sample:
+                language = self.language = self.language or self._detected(raw, spans)
+                yield Item(
+                    at.task,
+                    at.channel,
+                    offset + end,
+                    language,
+                    (offset + start) / SAMPLE_RATE,
+                    Stretch(_samples(raw[start:end]), language, at.task, self.job["words"]),
+                )
 
-    def _detected(self, samples: Samples, spans: list[tuple[int, int]]) -> str:
+    def _detected(self, raw: npt.NDArray[np.int16], spans: Ranges) -> str:
         """Listen to the longest stretch: a short "yes" tells little about its language."""
         start, end = max(spans, key=lambda span: span[1] - span[0])
-        return self.model.detect(samples[start:end])
-
-    def _judged(self, found: list[Heard], channel: int, *, many: bool) -> Facts:
-        """Take what was heard, and name what is rejected and why."""
-        segments, rejected = [], []
-        for heard in found:
-            if not heard.text.strip():
-                continue
-            if compression_ratio(heard.text) <= MAX_COMPRESSION_RATIO:
-                segments.append(self._described(heard, channel, many=many))
-            else:
-                place = {"start": heard.start, "end": heard.end, "channel": channel}
-                rejected.append({**place, "reason": "repetition_loop"})
-        return {"segments": segments, "rejected": rejected}
-
-    def _described(self, heard: Heard, channel: int, *, many: bool) -> Facts:
-        agent = channel == self.job["agent_channel"]
-        return {
-            "start": round(heard.start, 3),
-            "end": round(heard.end, 3),
-            "text": heard.text.strip(),
-            "channel": channel,
-            "speaker": ("agent" if agent else "customer") if many else None,
-            "confidence": None if heard.confidence is None else round(heard.confidence, 4),
-            "words": heard.words,
-        }
+        with native_errors():
+            return self.model.detect(_samples(raw[start:end]))
 
 
-def compression_ratio(text: str) -> float:
-    """Bytes of ``text`` over its bytes after zlib; high means repetition."""
-    raw = text.encode()
-    return len(raw) / len(zlib.compress(raw))
+def _with_spans(
+    raw: npt.NDArray[np.int16], ranges: Ranges
+) -> Iterator[tuple[tuple[int, int], Ranges]]:
+    """Give each piece with its speech; that of the next one is looked for meanwhile."""
+    looked: deque[Future[Ranges]] = deque()
+    for at, piece in enumerate(ranges):
+        for start, end in ranges[at + len(looked) : at + 2]:
+            looked.append(_LOOKING.submit(_spans, raw[start:end]))
+        with native_errors():
+            spans = looked.popleft().result()
+        yield piece, spans
+
+
+def _spans(raw: npt.NDArray[np.int16]) -> Ranges:
+    return speech_spans(_samples(raw))
+
+
+def _samples(raw: npt.NDArray[np.int16]) -> Samples:
+    return raw.astype(np.float32) / 32768.0
+
+
+def _told(item: Item, job: Facts) -> Facts:
+    """Give what one step brings, as the parent is told it."""
+    place = {"task": item.task, "channel": item.channel, "sample": item.sample}
+    step = {**place, "language": item.language}
+    if item.stretch is None:
+        return step
+    said = item.said or Said()
+    found = [heard.moved(item.offset_sec) for heard in said.segments]
+    judged = _judged(found, item.channel, job)
+    doubts = {"doubts": list(said.doubts)} if said.doubts else {}
+    return {**step, "speech_sec": item.stretch.seconds, **judged, **doubts}
+
+
+def _judged(found: list[Heard], channel: int, job: Facts) -> Facts:
+    """Take what was heard, and name what is rejected and why."""
+    segments, rejected = [], []
+    for heard in found:
+        if not heard.text.strip():
+            continue
+        if is_loop(heard.text):
+            place = {"start": heard.start, "end": heard.end, "channel": channel}
+            rejected.append({**place, "reason": "repetition_loop"})
+        else:
+            segments.append(_described(heard, channel, job))
+    return {"segments": segments, "rejected": rejected}
+
+
+def _described(heard: Heard, channel: int, job: Facts) -> Facts:
+    agent = channel == job["agent_channel"]
+    return {
+        "start": round(heard.start, 3),
+        "end": round(heard.end, 3),
+        "text": heard.text.strip(),
+        "channel": channel,
+        "speaker": ("agent" if agent else "customer") if len(job["files"]) > 1 else None,
+        "confidence": None if heard.confidence is None else round(heard.confidence, 4),
+        "words": heard.words,
+    }
 
 
 def pieces(

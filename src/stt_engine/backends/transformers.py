@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from stt_engine.backends.hearing import Tell
+from stt_engine.backends.model import Heard, Model, Said, Stretch
 from stt_engine.backends.native import native_errors
-from stt_engine.backends.recognition import Heard, Model, model_operations
+from stt_engine.backends.recognition import model_operations
 from stt_engine.backends.vad import Samples
 from stt_engine.speech import SAMPLE_RATE
 
@@ -17,6 +19,8 @@ PARAMETERS: dict[str, Any] = {"num_beams": 5, "max_new_tokens": 440, "do_sample"
 
 class TransformersWhisper:
     """A loaded Hugging Face model."""
+
+    together = 1
 
     def __init__(self, job: dict[str, Any]) -> None:
         import torch
@@ -46,20 +50,22 @@ class TransformersWhisper:
         token = int(self._model.detect_language(self._features(samples))[0])
         return str(self._processor.tokenizer.convert_ids_to_tokens(token)).strip("<|>")
 
-    def hear(self, samples: Samples, language: str, task: str, *, words: bool) -> Iterable[Heard]:
-        """Recognise one stretch of speech. ``words`` are not given by this backend."""
-        del words
-        asked = {"language": language, "task": task} if self.multilingual else {}
+    def hear(self, stretches: Sequence[Stretch]) -> list[Said]:
+        """Recognise stretches of speech, one after the other. Words are not given here."""
+        return [Said(tuple(self._one(stretch))) for stretch in stretches]
+
+    def _one(self, stretch: Stretch) -> Iterable[Heard]:
+        asked = {"language": stretch.language, "task": stretch.task} if self.multilingual else {}
         with self._torch.inference_mode():
             tokens = self._model.generate(
-                self._features(samples), return_timestamps=True, **asked, **PARAMETERS
+                self._features(stretch.samples), return_timestamps=True, **asked, **PARAMETERS
             )
         parts = self._processor.tokenizer.decode(
             tokens[0], output_offsets=True, skip_special_tokens=True
         )["offsets"]
-        length = len(samples) / SAMPLE_RATE
         for part in parts:
             start, end = part["timestamp"]
+            length = stretch.seconds
             yield Heard(min(start, length), min(end or length, length), part["text"])
 
     def _features(self, samples: Samples) -> Any:
@@ -73,6 +79,6 @@ def load(job: dict[str, Any]) -> Model:
         return TransformersWhisper(job)
 
 
-def operations() -> dict[str, Any]:
+def operations(tell: Tell) -> dict[str, Any]:
     """Give the operations of this backend's child process."""
-    return model_operations(load)
+    return model_operations(load, tell)

@@ -1,0 +1,163 @@
+"""Stretches of several calls, heard together by one model.
+
+The parent says whose step is next (:mod:`stt_engine.turns`). Where that step has something to be
+heard, the next stretches of the calls beside it are heard with it: a first one of each, the oldest
+call first, then a second one of each. What was heard for another call is kept until its own step
+asks for it, so no call waits for a batch to fill, and none gets what another one said. Where a
+shared step fails, whose step it is goes on by itself: a failure belongs to the call that causes it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from stt_engine.backends.model import Model, Said, Stretch
+from stt_engine.backends.native import native_errors
+from stt_engine.outcome import Attempts, Stage
+
+TOGETHER_SEC = 160.0
+"""Speech that is heard in one step: it bounds the step's time and memory."""
+
+Tell = Callable[[list[int]], None]
+"""Told, before a step that several jobs share, which jobs they are."""
+
+
+@dataclass(eq=False)
+class Item:
+    """A stretch on its way, or a place without speech that a job has come to.
+
+    ``channel`` and ``sample`` say where it ends, ``offset_sec`` where its stretch begins.
+    """
+
+    task: str
+    channel: int
+    sample: int
+    language: str | None
+    offset_sec: float = 0.0
+    stretch: Stretch | None = None
+    said: Said | None = None
+
+    @property
+    def unheard(self) -> Stretch | None:
+        """What is still to be heard of it."""
+        return self.stretch if self.said is None else None
+
+
+class Listener:
+    """One job: what it will come to, found only as far ahead as it is needed.
+
+    Args:
+        work: its items in order.
+        number: the job's.
+        alone: it may not share a step (one that it shared has ended a process).
+    """
+
+    def __init__(self, work: Iterator[Item], number: int, *, alone: bool) -> None:
+        self.number = number
+        self.alone = alone
+        self._work = work
+        self._ahead: deque[Item] = deque()
+        self._failure: BaseException | None = None
+
+    def first(self) -> Item | None:
+        """Give the next item; ``None`` at the end.
+
+        Raises:
+            EngineError: what went wrong in finding it, however early that was.
+        """
+        if not self._ahead and self._failure is not None:
+            raise self._failure
+        return self._ahead[0] if self._ahead or self._found_more() else None
+
+    def pop(self) -> Item:
+        """Take the next item, which is then done."""
+        return self._ahead.popleft()
+
+    def unheard(self, rank: int) -> Item | None:
+        """Give the item of the stretch that is to be heard after ``rank`` others.
+
+        What goes wrong is kept for the job's own step: it must not end another's.
+        """
+        attempts = Attempts(Stage.WORKER)
+        with attempts.of("ahead"):
+            return self._unheard(rank)
+        self._failure = attempts.failures[-1].error
+        return None
+
+    def _unheard(self, rank: int) -> Item | None:
+        while True:
+            found = [item for item in self._ahead if item.unheard is not None]
+            if len(found) > rank:
+                return found[rank]
+            if self._failure is not None or not self._found_more():
+                return None
+
+    def _found_more(self) -> bool:
+        item = next(self._work, None)
+        if item is not None:
+            self._ahead.append(item)
+        return item is not None
+
+
+class Hearing:
+    """The jobs of one model, and the one place where it is asked."""
+
+    def __init__(self, model: Model, tell: Tell) -> None:
+        self._model = model
+        self._tell = tell
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> Iterator[Item]:
+        """Give a job's items, each with what was said, while the other jobs listen too."""
+        self._listeners.append(listener)
+        try:
+            while (item := listener.first()) is not None:
+                if item.unheard is not None:
+                    self._hear(listener)
+                yield listener.pop()
+        finally:
+            self._listeners.remove(listener)
+
+    def _hear(self, leader: Listener) -> None:
+        jobs, items = self._batch(leader)
+        attempts = Attempts(Stage.WORKER)
+        if len(jobs) > 1:
+            self._tell(jobs)
+            with attempts.of("together"):
+                self._ask(items)
+                return
+        self._ask(items[:1] if attempts.failures else items)
+
+    def _ask(self, items: list[Item]) -> None:
+        stretches = [item.stretch for item in items if item.stretch is not None]
+        with native_errors():
+            found = self._model.hear(stretches)
+        for item, said in zip(items, found, strict=True):
+            item.said = said
+
+    def _batch(self, leader: Listener) -> tuple[list[int], list[Item]]:
+        """Choose what is heard now; the first is the leader's own next stretch."""
+        jobs: dict[int, None] = {}
+        items: list[Item] = []
+        left_sec = TOGETHER_SEC
+        for listener, item in self._candidates(leader):
+            left_sec -= item.stretch.seconds if item.stretch else 0.0
+            if items and (left_sec < 0 or len(items) >= self._model.together):
+                break
+            items.append(item)
+            jobs[listener.number] = None
+        return list(jobs), items
+
+    def _candidates(self, leader: Listener) -> Iterator[tuple[Listener, Item]]:
+        others = [one for one in self._listeners if one is not leader and not one.alone]
+        going, rank = [leader, *([] if leader.alone else others)], 0
+        while going:
+            still = []
+            for one in going:
+                item = one.unheard(rank)
+                if item is not None:
+                    still.append(one)
+                    yield one, item
+            going, rank = still, rank + 1
