@@ -8,7 +8,7 @@ TORCH  := .venv-torch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test check test-torch test-e2e serve doctor drill soak overload eval cer docs lock clean \
+.PHONY: help setup models demo test check test-torch test-e2e serve doctor drill soak overload bench eval cer docs lock clean \
 	docker-build docker-up docker-down docker-drill docker-test docker-base docker-bundle
 
 help: ## list the targets
@@ -70,6 +70,9 @@ eval: setup ## how well the check finds what is there, on labelled passages; mas
 	@$(BIN)/python evaluation/score.py $(EVAL)
 	@$(BIN)/python evaluation/masking.py
 
+bench: models ## speed beside other Whisper software (45 minutes; BENCH="--quick" 2; "--help")
+	@$(BIN)/python -m benchmarks.speed $(BENCH)
+
 cer: models ## error rate against faster-whisper called directly (AUDIO=folder with manifest.tsv)
 	@$(BIN)/python benchmarks/error_rate.py $(AUDIO)
 
@@ -109,5 +112,6 @@ docker-bundle: models ## one file under dist/ that installs everything on a mach
 	@docker/make-bundle
 
 clean: ## remove environments and caches; models stay
-	@rm -rf $(VENV) $(TORCH) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(TORCH) .venv-bench .cache/bench
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

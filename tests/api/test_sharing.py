@@ -151,8 +151,9 @@ def test_a_recording_that_ends_the_process_twice_is_not_tried_again(
 
 
 async def test_a_call_that_would_wait_too_long_is_told_when_to_come(
-    tmp_path: Path, canary: bytes, long: bytes
+    tmp_path: Path, canary: bytes
 ) -> None:
+    long = repeated(canary, 120)
     answers: list[tuple[str, httpx2.Response]] = []
     with api_server(tmp_path, queue_max_wait_sec=3, ready_proof_sec=NEVER) as server:
         async with server.client() as client, anyio.create_task_group() as tasks:

@@ -285,7 +285,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS binds on L
 
 
 @linux
-@pytest.mark.parametrize("memory_mb", [64, 150, 700])
+@pytest.mark.parametrize("memory_mb", [64, 150, 550])
 def test_too_little_memory_to_load(
     make: Make, whisper_base: Path, log_lines: list[str], memory_mb: int
 ) -> None:

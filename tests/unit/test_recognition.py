@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stt_engine.backends import recognition
+from stt_engine.backends.loops import MAX_COMPRESSION_RATIO, compression_ratio
+from stt_engine.backends.model import Heard, Said, Stretch
 from stt_engine.backends.native import native_errors
-from stt_engine.backends.recognition import (
-    MAX_COMPRESSION_RATIO,
-    Heard,
-    compression_ratio,
-    model_operations,
-    pieces,
-    recognise,
-)
-from stt_engine.backends.vad import MAX_SPAN_SEC, Samples, speech_spans
+from stt_engine.backends.recognition import model_operations, pieces, recognise
+from stt_engine.backends.vad import MAX_SPAN_SEC, speech_spans
 from stt_engine.collected import Collected
 from stt_engine.errors import (
     DeviceUnavailable,
@@ -35,59 +30,15 @@ from stt_engine.errors import (
     TranscriptionFailed,
 )
 from stt_engine.speech import SAMPLE_RATE, DecodedAudio, SpeechRequest
+from tests.support.stub_model import EchoModel, FakeModel, channel_at, job_of, loud_spans
 
 LOOP = "감사합니다. " * 40
-
-
-@dataclass
-class FakeModel:
-    """Says what it was told to, span by span, and remembers what it was asked."""
-
-    says: list[list[Heard]] = field(default_factory=list)
-    multilingual: bool = True
-    speaks: str = "ko"
-    facts: dict[str, Any] = field(default_factory=dict)
-    asked: list[tuple[float, str, str]] = field(default_factory=list)
-    detected: list[float] = field(default_factory=list)
-
-    def detect(self, samples: Samples) -> str:
-        self.detected.append(len(samples) / SAMPLE_RATE)
-        return self.speaks
-
-    def hear(self, samples: Samples, language: str, task: str, *, words: bool) -> Iterable[Heard]:
-        self.asked.append((len(samples) / SAMPLE_RATE, language, task))
-        return self.says[len(self.asked) - 1] if len(self.asked) <= len(self.says) else []
-
-
-class EchoModel(FakeModel):
-    """Says how long what it was given is, and in which task."""
-
-    def hear(self, samples: Samples, language: str, task: str, *, words: bool) -> Iterable[Heard]:
-        return [Heard(0, len(samples) / SAMPLE_RATE, f"{task} {language} {len(samples)}")]
 
 
 @pytest.fixture(autouse=True)
 def loud_is_speech(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take every stretch of samples that are not zero for speech, in place of Silero."""
-
-    def spans(samples: Samples) -> list[tuple[int, int]]:
-        edges = np.flatnonzero(np.diff(np.concatenate(([0], samples != 0, [0]))))
-        return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
-
-    monkeypatch.setattr(recognition, "speech_spans", spans)
-
-
-def _channel(path: Path, *talks: tuple[float, float], seconds: float = 20.0) -> str:
-    samples = np.zeros(round(seconds * SAMPLE_RATE), np.int16)
-    for start, end in talks:
-        samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] = 1_000
-    samples.tofile(path)
-    return str(path)
-
-
-def _job(*files: str, **changes: object) -> dict[str, Any]:
-    job = {"language": "ko", "translate": False, "words": False, "agent_channel": 0}
-    return {"files": list(files), **job, **changes}
+    monkeypatch.setattr(recognition, "speech_spans", loud_spans)
 
 
 def _steps(model: FakeModel, job: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -159,11 +110,11 @@ def test_a_long_call_is_heard_piece_by_piece_with_its_own_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recognition, "pieces", lambda raw: pieces(raw, 40.0))
-    file = _channel(tmp_path / "a", (5, 8), (45, 48), (85, 88), seconds=100)
+    file = channel_at(tmp_path / "a", (5, 8), (45, 48), (85, 88), seconds=100)
     model = FakeModel([[Heard(0.5, 2.5, text)] for text in ("하나", "둘", "셋")])
-    so_far = _collected(_job(file))
+    so_far = _collected(job_of(file))
     done = []
-    for step in _steps(model, _job(file)):
+    for step in _steps(model, job_of(file)):
         so_far.add(step, 1.0)
         done.append(so_far.done_sec)
     found = _told(so_far)
@@ -184,13 +135,14 @@ def test_a_job_that_goes_on_in_another_process_loses_and_repeats_nothing(
     folder = tmp_path_factory.mktemp("resume")
     talks = [[(s, s + 1) for s in range(1, 30, gap)] for gap in data.draw(_GAPS)]
     files = [
-        _channel(folder / str(number), *spans, seconds=32) for number, spans in enumerate(talks)
+        channel_at(folder / str(number), *spans, seconds=32) for number, spans in enumerate(talks)
     ]
     translate, language = data.draw(st.booleans()), data.draw(st.sampled_from(["ko", "auto"]))
-    job = _job(*files, translate=translate, language=language)
+    job = job_of(*files, translate=translate, language=language)
+    together = data.draw(st.integers(1, 5))
 
     def model() -> FakeModel:
-        return EchoModel()
+        return EchoModel(together=together)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(recognition, "pieces", lambda raw: pieces(raw, 11.0))
@@ -233,9 +185,9 @@ def test_any_text_said_often_enough_is_a_loop(text: str, times: int) -> None:
 
 
 def test_a_loop_is_left_out_and_said_to_be(tmp_path: Path) -> None:
-    file = _channel(tmp_path / "a", (1, 4), (6, 9))
+    file = channel_at(tmp_path / "a", (1, 4), (6, 9))
     model = FakeModel([[Heard(0, 3, "안녕하세요")], [Heard(0, 3, LOOP)]])
-    found = _run(model, _job(file))
+    found = _run(model, job_of(file))
     assert found["text"] == "안녕하세요"
     assert found["rejected"] == [
         {"start": 6.0, "end": 9.0, "channel": 0, "reason": "repetition_loop"}
@@ -243,14 +195,14 @@ def test_a_loop_is_left_out_and_said_to_be(tmp_path: Path) -> None:
 
 
 def test_nothing_but_loops_is_a_failure_and_no_silence(tmp_path: Path) -> None:
-    file = _channel(tmp_path / "a", (1, 4))
+    file = channel_at(tmp_path / "a", (1, 4))
     with pytest.raises(EmptyTranscript, match="1 segments"):
-        _run(FakeModel([[Heard(0, 3, LOOP)]]), _job(file))
+        _run(FakeModel([[Heard(0, 3, LOOP)]]), job_of(file))
 
 
 def test_blank_segments_are_no_speech(tmp_path: Path) -> None:
-    file = _channel(tmp_path / "a", (1, 4))
-    found = _run(FakeModel([[Heard(0, 1, "  "), Heard(1, 2, "")]]), _job(file))
+    file = channel_at(tmp_path / "a", (1, 4))
+    found = _run(FakeModel([[Heard(0, 1, "  "), Heard(1, 2, "")]]), job_of(file))
     assert found["segments"] == ()
     assert found["text"] == ""
     assert found["rejected"] == []
@@ -258,7 +210,7 @@ def test_blank_segments_are_no_speech(tmp_path: Path) -> None:
 
 def test_silence_never_reaches_the_model(tmp_path: Path) -> None:
     model = FakeModel([[Heard(0, 3, "시청해주셔서 감사합니다")]])
-    found = _run(model, _job(_channel(tmp_path / "a"), language="auto"))
+    found = _run(model, job_of(channel_at(tmp_path / "a"), language="auto"))
     assert model.asked == []
     assert model.detected == []
     assert found["segments"] == ()
@@ -266,14 +218,33 @@ def test_silence_never_reaches_the_model(tmp_path: Path) -> None:
     assert found["language"] == "auto"
 
 
+class DoubtingModel(EchoModel):
+    """Hears every third second of speech again."""
+
+    def hear(self, stretches: Sequence[Stretch]) -> list[Said]:
+        found = zip(stretches, super().hear(stretches), strict=True)
+        return [
+            replace(said, doubts=() if stretch.seconds % 3 else ("too_long", "too_loud"))
+            for stretch, said in found
+        ]
+
+
+def test_what_was_heard_again_is_counted_by_its_reasons(tmp_path: Path) -> None:
+    file = channel_at(tmp_path / "a", (0, 1), (2, 5), (6, 8), (9, 12))
+    found = _run(DoubtingModel(), job_of(file))
+    assert found["provenance"]["heard_again"] == {"too_long": 2, "too_loud": 2}
+    assert len(found["segments"]) == 4
+    assert _run(EchoModel(), job_of(file))["provenance"]["heard_again"] == {}
+
+
 # Channels ---------------------------------------------------------------------------------
 
 
 def test_two_channels_are_merged_by_time_and_named(tmp_path: Path) -> None:
-    left = _channel(tmp_path / "l", (0, 2), (8, 10))
-    right = _channel(tmp_path / "r", (3, 5), (12, 14))
+    left = channel_at(tmp_path / "l", (0, 2), (8, 10))
+    right = channel_at(tmp_path / "r", (3, 5), (12, 14))
     says = [[Heard(0, 2, text)] for text in ("여보세요", "네 고객님", "안녕하세요", "감사합니다")]
-    found = _run(FakeModel(says), _job(left, right))
+    found = _run(FakeModel(says), job_of(left, right))
     assert [
         (one["id"], one["start"], one["channel"], one["speaker"], one["text"])
         for one in found["segments"]
@@ -287,10 +258,10 @@ def test_two_channels_are_merged_by_time_and_named(tmp_path: Path) -> None:
     assert found["speech_sec"] == pytest.approx(8.0)
 
 
-def test_the_agent_may_be_on_the_other_channel(tmp_path: Path) -> None:
-    files = [_channel(tmp_path / name, (1, 2)) for name in "lr"]
+def test_the_agent_may_be_on_the_otherchannel(tmp_path: Path) -> None:
+    files = [channel_at(tmp_path / name, (1, 2)) for name in "lr"]
     says = [[Heard(0, 1, "왼쪽")], [Heard(0, 1, "오른쪽")]]
-    found = _run(FakeModel(says), _job(*files, agent_channel=1))
+    found = _run(FakeModel(says), job_of(*files, agent_channel=1))
     assert [(one["channel"], one["speaker"]) for one in found["segments"]] == [
         (0, "customer"),
         (1, "agent"),
@@ -298,7 +269,7 @@ def test_the_agent_may_be_on_the_other_channel(tmp_path: Path) -> None:
 
 
 def test_one_channel_does_not_tell_who_speaks(tmp_path: Path) -> None:
-    found = _run(FakeModel([[Heard(0, 1, "네")]]), _job(_channel(tmp_path / "a", (1, 2))))
+    found = _run(FakeModel([[Heard(0, 1, "네")]]), job_of(channel_at(tmp_path / "a", (1, 2))))
     assert found["segments"][0]["speaker"] is None
 
 
@@ -312,9 +283,9 @@ def test_any_two_channels_lose_nothing_and_are_in_order(
     files = []
     for channel in "lr":
         starts = data.draw(st.sets(st.integers(0, 9), max_size=6))
-        files.append(_channel(folder / channel, *((2 * s, 2 * s + 1) for s in sorted(starts))))
+        files.append(channel_at(folder / channel, *((2 * s, 2 * s + 1) for s in sorted(starts))))
         says += [[Heard(0, 1, f"{channel}{s}")] for s in sorted(starts)]
-    found = _run(FakeModel(says), _job(*files))["segments"]
+    found = _run(FakeModel(says), job_of(*files))["segments"]
     expected = sorted((2.0 * int(one[0].text[1:]), one[0].text) for one in says)
     assert [(one["start"], one["text"]) for one in found] == expected
     assert [one["id"] for one in found] == list(range(len(found)))
@@ -322,7 +293,7 @@ def test_any_two_channels_lose_nothing_and_are_in_order(
 
 def test_word_times_move_with_their_segment(tmp_path: Path) -> None:
     heard = Heard(0, 2, "네 네", 0.9, ((0.0, 0.5, "네", 0.8), (1.0, 1.5, " 네", 0.7)))
-    found = _run(FakeModel([[heard]]), _job(_channel(tmp_path / "a", (10, 12)), words=True))
+    found = _run(FakeModel([[heard]]), job_of(channel_at(tmp_path / "a", (10, 12)), words=True))
     (segment,) = found["segments"]
     assert [tuple(word.values()) for word in segment["words"]] == [
         (10.0, 10.5, "네", 0.8),
@@ -336,7 +307,7 @@ def test_word_times_move_with_their_segment(tmp_path: Path) -> None:
 
 def test_the_language_that_was_asked_for_is_used_without_listening_for_it(tmp_path: Path) -> None:
     model = FakeModel([[Heard(0, 1, "네")]], speaks="ja")
-    found = _run(model, _job(_channel(tmp_path / "a", (1, 2))))
+    found = _run(model, job_of(channel_at(tmp_path / "a", (1, 2))))
     assert model.asked == [(1.0, "ko", "transcribe")]
     assert model.detected == []
     assert found["language"] == "ko"
@@ -344,8 +315,8 @@ def test_the_language_that_was_asked_for_is_used_without_listening_for_it(tmp_pa
 
 def test_auto_listens_once_to_the_longest_stretch(tmp_path: Path) -> None:
     model = FakeModel([[Heard(0, 1, "a")]] * 3, speaks="en")
-    file = _channel(tmp_path / "a", (1, 2), (4, 9), (12, 14))
-    found = _run(model, _job(file, language="auto"))
+    file = channel_at(tmp_path / "a", (1, 2), (4, 9), (12, 14))
+    found = _run(model, job_of(file, language="auto"))
     assert model.detected == [5.0]
     assert {language for _, language, _ in model.asked} == {"en"}
     assert found["language"] == "en"
@@ -354,24 +325,24 @@ def test_auto_listens_once_to_the_longest_stretch(tmp_path: Path) -> None:
 def test_an_english_only_model_refuses_korean_instead_of_inventing(tmp_path: Path) -> None:
     model = FakeModel([[Heard(0, 1, "nonsense")]], multilingual=False)
     with pytest.raises(LanguageNotSupported, match="'ko'"):
-        _run(model, _job(_channel(tmp_path / "a", (1, 2))))
+        _run(model, job_of(channel_at(tmp_path / "a", (1, 2))))
     assert model.asked == []
 
 
 @pytest.mark.parametrize("language", ["en", "auto"])
 def test_an_english_only_model_hears_english(tmp_path: Path, language: str) -> None:
     model = FakeModel([[Heard(0, 1, "yes")]], multilingual=False)
-    found = _run(model, _job(_channel(tmp_path / "a", (1, 2)), language=language))
+    found = _run(model, job_of(channel_at(tmp_path / "a", (1, 2)), language=language))
     assert found["language"] == "en"
     assert model.detected == []
 
 
 def test_translation_only_when_asked(tmp_path: Path) -> None:
-    file = _channel(tmp_path / "a", (1, 2))
+    file = channel_at(tmp_path / "a", (1, 2))
     says = [[Heard(0, 1, "네")], [Heard(0, 1, "Yes")]]
-    assert _run(FakeModel(says), _job(file))["text_en"] == ""
+    assert _run(FakeModel(says), job_of(file))["text_en"] == ""
     model = FakeModel(says)
-    found = _run(model, _job(file, translate=True))
+    found = _run(model, job_of(file, translate=True))
     assert (found["text"], found["text_en"]) == ("네", "Yes")
     assert [task for _, _, task in model.asked] == ["transcribe", "translate"]
     assert found["speech_sec"] == pytest.approx(1.0)  # not counted twice
@@ -379,7 +350,7 @@ def test_translation_only_when_asked(tmp_path: Path) -> None:
 
 def test_english_needs_no_translation(tmp_path: Path) -> None:
     model = FakeModel([[Heard(0, 1, "Yes")]])
-    found = _run(model, _job(_channel(tmp_path / "a", (1, 2)), language="en", translate=True))
+    found = _run(model, job_of(channel_at(tmp_path / "a", (1, 2)), language="en", translate=True))
     assert found["text_en"] == "Yes"
     assert len(model.asked) == 1
 
@@ -390,7 +361,7 @@ def test_english_needs_no_translation(tmp_path: Path) -> None:
 def test_loading_again_replaces_the_model(tmp_path: Path) -> None:
     models = [FakeModel([[Heard(0, 1, text)]], facts={"device": text}) for text in ("old", "new")]
     operations = model_operations(lambda job: models[job["number"]])
-    job = _job(_channel(tmp_path / "a", (1, 2)))
+    job = job_of(channel_at(tmp_path / "a", (1, 2)))
     for number, text in enumerate(("old", "new")):
         operations["load"]({"number": number, "facts": {"model": "here"}})
         first, second, *_ = operations["transcribe"](job)

@@ -14,6 +14,7 @@ _MEMORY = (
     "failed to allocate",
     "defaultcpuallocator",
     "failed to map segment",
+    "can't start new thread",  # no room for its stack
 )
 _LIBRARIES = (RuntimeError, ValueError, OSError, KeyError, IndexError, ImportError)
 _DEVICE = ("cuda", "cudnn", "cublas", "no kernel image", "mps backend", "unsupported device")

@@ -169,9 +169,9 @@ def _with_spans(
     """Give each piece with its speech; that of the next one is looked for meanwhile."""
     looked: deque[Future[Ranges]] = deque()
     for at, piece in enumerate(ranges):
-        for start, end in ranges[at + len(looked) : at + 2]:
-            looked.append(_LOOKING.submit(_spans, raw[start:end]))
         with native_errors():
+            for start, end in ranges[at + len(looked) : at + 2]:
+                looked.append(_LOOKING.submit(_spans, raw[start:end]))
             spans = looked.popleft().result()
         yield piece, spans
 

@@ -1,0 +1,151 @@
+"""What the product is held to, and whether the numbers of a run keep it: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Results = dict[str, Any]
+
+WORDLESS_TEXT = "no text on noise, music, silence, ringing"
+NAMED = ("fw-batched", "fw-batched-plain", "fw-sequential", "openvino-genai")
+"""The peers whose words the product may not fall behind."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """``kept`` is None where it was not measured."""
+
+    what: str
+    wanted: str
+    measured: str = "not run"
+    kept: bool | None = None
+
+
+def claims(found: Results) -> list[Claim]:
+    """Judge everything that was measured."""
+    return [
+        *_long(found.get("long") or {}),
+        *_clips(found.get("clips") or {}),
+        *_traps(found.get("traps") or {}),
+        *_others(found),
+    ]
+
+
+def at_least(what: str, wanted: float, spread: Results | None, note: str = "") -> Claim:
+    """Claim that a ratio's median is at least that."""
+    goal = f"≥ {wanted:g} ×"
+    if not spread:
+        return Claim(what, goal)
+    told = f"{spread['median']:.2f} × ({spread['min']:.2f} to {spread['max']:.2f}){note}"
+    return Claim(what, goal, told, spread["median"] >= wanted)
+
+
+def at_most(what: str, wanted: float, value: float | None, unit: str) -> Claim:
+    """Claim that a value is at most that."""
+    goal = f"≤ {wanted:g} {unit}"
+    if value is None:
+        return Claim(what, goal)
+    return Claim(what, goal, f"{value:g} {unit}", value <= wanted)
+
+
+def _long(part: Results) -> Iterator[Claim]:
+    ratios, equal, rows = (part.get(key, {}) for key in ("ratios", "ratios_beam1", "rows"))
+    yield at_least(
+        "long call: faster-whisper batched, b8, both with timestamps, both beam 1",
+        2.5,
+        equal.get("fw-batched"),
+    )
+    yield at_least(
+        "long call: faster-whisper's defaults (sequential, beam 5)", 8, ratios.get("fw-sequential")
+    )
+    yield at_least("long call: openvino-genai, both beam 1", 2, equal.get("openvino-genai"))
+    yield at_least("long call: the product's encoder off", 1.4, ratios.get("product-ct2"))
+    for name, told in (("product", "as it is"), ("product-beam1", "beam 1")):
+        yield _worse(rows, name, f"long call: WER above the best peer's, {told}")
+    ours = rows.get("product")
+    loops = {True: ("some", False), False: ("none", True)}
+    yield Claim(
+        "long call: loops in the product's text", "none", *(loops[ours["looped"]] if ours else ())
+    )
+
+
+def _worse(rows: Results, name: str, what: str) -> Claim:
+    """Hold the product's error rate to that of the best of the three peers that are named."""
+    named = [rows[peer] for peer in NAMED if peer in rows]
+    points = None
+    if named and name in rows:
+        best = min(row["wer"]["median"] for row in named)
+        points = round(rows[name]["wer"]["median"] - best, 2)
+    return at_most(what, 0.2, points, "points")
+
+
+def _clips(part: Results) -> Iterator[Claim]:
+    rows, ratios = part.get("rows", {}), part.get("ratios", {})
+    peers = {name: row for name, row in rows.items() if not name.startswith("product")}
+    many = _best(peers, "16", "throughput", most=True)
+    late = _best(peers, "16", "p95", most=False)
+    one = _best(peers, "1", "p50", most=False)
+    yield _against("16 clients: throughput", 5, ratios, many, "16", "throughput")
+    yield _against("16 clients: p95 shorter", 5, ratios, late, "16", "p95")
+    yield _against("1 client: p50 shorter", 4, ratios, one, "1", "p50")
+    off = "product-ct2" if "product-ct2" in ratios else None
+    yield _against("1 client: p50, the product's encoder off", 3, ratios, off, "1", "p50")
+    levels = (rows.get("product") or {}).get("levels", {})
+    health = levels.get("16", {}).get("health_p99")
+    yield at_most("16 clients: /health p99", 100, health and round(1000 * health, 1), "ms")
+    peak = (rows.get("product") or {}).get("peak_mib") if "16" in levels else None
+    yield at_most("16 clients: peak memory", 1024, peak, "MiB")
+    mixed = [level["mixed_up"] + len(level["errors"]) for level in levels.values()]
+    yield at_most("clips with wrong or no text", 0, sum(mixed) if mixed else None, "clips")
+
+
+def _best(peers: Results, level: str, what: str, *, most: bool) -> str | None:
+    known = {
+        name: row["levels"][level][what]["median"]
+        for name, row in peers.items()
+        if level in row["levels"]
+    }
+    if not known:
+        return None
+    return max(known, key=known.__getitem__) if most else min(known, key=known.__getitem__)
+
+
+def _against(
+    what: str, wanted: float, ratios: Results, peer: str | None, level: str, key: str
+) -> Claim:
+    spread = ratios.get(peer, {}).get(level, {}).get(key) if peer else None
+    note = "" if not peer or "product" in peer else f", the best peer: {peer}"
+    return at_least(what, wanted, spread, note)
+
+
+def _traps(part: Results) -> Iterator[Claim]:
+    sounds = part.get("rows", {}).get("product", {}).get("sounds", {})
+    slowest = max((one["of_real_time"]["max"] for one in sounds.values()), default=None)
+    yield at_most("traps: the slowest", 0.25, slowest, "of real time")
+    for what, wrong in (
+        (
+            WORDLESS_TEXT,
+            [name for name, one in sounds.items() if one["text"] and not one["speech"]],
+        ),
+        ("traps: loops", [name for name, one in sounds.items() if one["looped"]]),
+    ):
+        told = (", ".join(wrong) or "none", not wrong) if sounds else ()
+        yield Claim(what, "none", *told)
+
+
+def _others(found: Results) -> Iterator[Claim]:
+    rows = (found.get("korean") or {}).get("rows", {})
+    worse = None
+    if {"product", "fw-sequential"} <= set(rows):
+        worse = round(rows["product"]["cer"] - rows["fw-sequential"]["cer"], 2)
+    yield at_most("Korean: CER above faster-whisper's, beam 5", 0, worse, "points")
+    ready = (found.get("ready") or {}).get("seconds", {}).get("median")
+    yield at_most("ready with the model loaded, warm", 2, ready, "s")
+    memory = found.get("memory") or {}
+    peak = (memory.get("two_hours") or {}).get("peak_mib")
+    yield at_most("two-hour call: peak memory", 1024, peak, "MiB")
+    many = memory.get("many_calls") or {}
+    grown = many.get("growth_after_first_hundred_mib")
+    yield at_most("1,000 calls: growth after the first hundred", 20, grown, "MiB")
