@@ -130,10 +130,7 @@ def _estimate(container: InputContainer, stream: AudioStream) -> float | None:
 def operations(
     _tell: object = None,
 ) -> dict[str, Callable[..., Generator[dict[str, Any], None, dict[str, Any]]]]:
-    """Give the operations of the decoder's child process: paths in, :class:`Decoded` out.
-
-    No two recordings share a step here, so nobody is told of it.
-    """
+    """Give the operations of the decoder's child process; no two recordings share a step."""
 
     def run(job: dict[str, Any]) -> Generator[dict[str, Any], None, dict[str, Any]]:
         limits = AudioLimits(job["max_bytes"], job["max_duration_sec"])

@@ -81,6 +81,7 @@ class Worker:
         self._jobs: set[int] = set()
         self._sharing: set[int] = set()
         self._suspects: set[int] = set()
+        self._owed: dict[int, float] = {}
         self._deaths = 0
         self._rests_until = 0.0
         self._unfinished = False
@@ -158,7 +159,7 @@ class Worker:
                     child = self._child_for(child, pid)
                     began = time.monotonic()
                     answer = self._exchange(child, message, left, timeout)
-                    took = (time.monotonic() - began) / max(1, len(self._sharing))
+                    took = self._share_of(number, time.monotonic() - began)
                 left -= took
                 ticket.spent_sec += took
                 done = bool(answer["done"])
@@ -172,8 +173,16 @@ class Worker:
         finally:
             self._jobs.discard(number)
             self._suspects.discard(number)
+            self._owed.pop(number, None)
             if child is not None and not done:
                 child.send({"operation": _DROP, "job": number})
+
+    def _share_of(self, number: int, took: float) -> float:
+        """Give what a job pays for its step and for those of others that it was heard in."""
+        share = took / max(1, len(self._sharing))
+        for other in (self._sharing & self._jobs) - {number}:
+            self._owed[other] = self._owed.get(other, 0.0) + share
+        return share + self._owed.pop(number, 0.0)
 
     def close(self) -> None:
         """End the child; a call in hand gets ``WorkerDied``. A later call starts a new one."""

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
+import time
+import wave
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
+import numpy as np
 import psutil
 import pytest
 
-from stt_engine.errors import AudioNotFound, CallExpired, WorkerCrashLoop, WorkerDied
+from stt_engine import process
+from stt_engine import worker as worker_module
+from stt_engine.errors import (
+    AudioNotFound,
+    CallExpired,
+    DeadlineExceeded,
+    EngineError,
+    ServerStopping,
+    WorkerCrashLoop,
+    WorkerDied,
+)
+from stt_engine.isolated import IsolatedBackend, Limits
 from stt_engine.outcome import Event
 from stt_engine.process import WorkerLimits
+from stt_engine.speech import SAMPLE_RATE, DecodedAudio, SpeechRequest, Transcript
 from stt_engine.turns import CallCancelled, Ticket
 from stt_engine.worker import JobLost, Worker
+from tests.conftest import REPOSITORY
 from tests.support import sounds
 from tests.support.server import awaited
+from tests.support.stub_child import DEADLY, ORDINARY, ROLE, STOPPING, WAITING, command
+from tests.support.stub_model import job_of
+
+Job = dict[str, Any]
 
 BOUND = 60.0
 
@@ -264,3 +286,314 @@ def test_closing_is_no_death(worker: Worker, short: Path, tmp_path: Path) -> Non
         _decode(worker, short, tmp_path / "s")
         worker.close()
     assert _decode(worker, short, tmp_path / "s") == 1.0
+
+
+# Steps that jobs share --------------------------------------------------------------------
+
+QUIET = 2.0
+"""Seconds without a sign of life, or without an answer, after which a stub child is ended."""
+
+
+class Shared:
+    """A real child with a stub model that hears two stretches at once, and its jobs.
+
+    A job that has four stretches has had two of them heard at its first step of hearing; the third
+    is then heard with the first one of the job that comes next.
+    """
+
+    def __init__(self, worker: Worker, folder: Path) -> None:
+        self.worker = worker
+        self._folder = folder
+        self._pipe = folder / "pipe"
+        os.mkfifo(self._pipe)
+        self.load()
+
+    def load(self) -> None:
+        self.worker.call("load", {"pipe": str(self._pipe), "facts": {}}, timeout=BOUND)
+
+    def job(self, *loud: int, timeout: float = BOUND, alone: bool = False) -> StubJob:
+        """Begin a job of one-second stretches of this loudness."""
+        samples = np.zeros(2 * len(loud) * SAMPLE_RATE, np.int16)
+        for at, level in enumerate(loud):
+            samples[2 * at * SAMPLE_RATE : (2 * at + 1) * SAMPLE_RATE] = level
+        file = self._folder / f"{len(list(self._folder.iterdir()))}.s16"
+        samples.tofile(file)
+        payload = {**job_of(str(file)), "alone": alone}
+        return StubJob(self.worker, payload, Ticket(alone=alone), timeout)
+
+    def at_work(self) -> BinaryIO:
+        """Wait until the child waits in a step; it goes on when this is closed."""
+        return self._pipe.open("wb")
+
+
+class StubJob:
+    """A job that is stepped by hand."""
+
+    def __init__(self, worker: Worker, payload: Job, ticket: Ticket, timeout: float) -> None:
+        self.ticket = ticket
+        self.texts: list[str] = []
+        self._steps = worker.steps("transcribe", payload, timeout=timeout, ticket=ticket)
+        self.step()  # who listens
+
+    def step(self) -> None:
+        for segment in next(self._steps).get("segments", ()):
+            self.texts.append(segment["text"])
+
+    def to_the_end(self) -> StubJob:
+        with contextlib.suppress(StopIteration):
+            while True:
+                self.step()
+        return self
+
+    def fails(self) -> Exception:
+        with pytest.raises((JobLost, EngineError)) as caught:
+            self.to_the_end()
+        return caught.value
+
+    def in_background(self) -> tuple[threading.Thread, list[Exception]]:
+        """Step it once in a thread; the list has what that ended with, if anything."""
+        found: list[Exception] = []
+
+        def run() -> None:
+            try:
+                self.step()
+            except (JobLost, EngineError) as exc:
+                found.append(exc)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread, found
+
+
+@pytest.fixture
+def shared(
+    tmp_path: Path, clock: Clock, events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Shared]:
+    monkeypatch.setattr(process, "_command", lambda role, fd, _limits: command(role, fd, 0))
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    stub = Worker(ROLE, WorkerLimits(stall_timeout_sec=QUIET), [events.append], clock)
+    yield Shared(stub, tmp_path)
+    stub.close()
+
+
+def _four(loud: int = ORDINARY) -> tuple[int, int, int, int]:
+    """Four stretches, of which the third is the special one."""
+    return ORDINARY, ORDINARY, loud, ORDINARY
+
+
+def test_jobs_that_share_a_step_get_their_own_words(shared: Shared) -> None:
+    first, second = shared.job(*_four()), shared.job(*_four(ORDINARY + 3))
+    for _ in range(2):
+        first.step()
+        second.step()
+    assert first.texts == ["transcribe ko 16000 1000"] * 2
+    assert first.to_the_end().texts == ["transcribe ko 16000 1000"] * 4
+    second.to_the_end()
+    assert second.texts[2] == "transcribe ko 16000 1003"
+    assert len(second.texts) == 4
+
+
+@pytest.mark.parametrize("whose", ["the leader's", "the neighbour's"])
+def test_a_child_that_ends_in_a_shared_step_blames_nobody(shared: Shared, whose: str) -> None:
+    own = whose == "the leader's"
+    neighbour = shared.job(*_four(ORDINARY if own else DEADLY))
+    neighbour.step()
+    leader = shared.job(DEADLY if own else ORDINARY)
+    bystander = shared.job(ORDINARY)
+    pid = shared.worker.pid
+    assert isinstance(leader.fails(), JobLost)
+    assert isinstance(neighbour.fails(), JobLost)
+    assert isinstance(bystander.fails(), JobLost)
+    assert (leader.ticket.alone, neighbour.ticket.alone) == (True, True)
+    assert not bystander.ticket.alone, "it had no part in that step"
+    assert shared.worker.state == "stopped"
+    shared.load()
+    assert shared.worker.pid != pid
+
+
+def test_of_two_that_are_heard_alone_the_one_that_ends_its_child_is_known(shared: Shared) -> None:
+    innocent = shared.job(*_four())
+    innocent.step()
+    guilty = shared.job(DEADLY)
+    assert isinstance(guilty.fails(), JobLost)
+    assert isinstance(innocent.fails(), JobLost)
+    shared.load()
+    innocent = shared.job(*_four(), alone=True)
+    innocent.step()
+    guilty = shared.job(DEADLY, alone=True)
+    died = guilty.fails()
+    assert isinstance(died, WorkerDied)
+    assert "SIGKILL" in str(died)
+    assert isinstance(innocent.fails(), JobLost), "its neighbour's death is not its own"
+    shared.load()
+    assert len(shared.job(*_four(), alone=True).to_the_end().texts) == 4
+
+
+def test_a_job_with_nobody_beside_it_that_ends_its_child_is_at_fault(shared: Shared) -> None:
+    only = shared.job(*_four(DEADLY))
+    assert isinstance(only.fails(), WorkerDied)
+    assert not only.ticket.alone
+
+
+def test_a_neighbour_that_was_dropped_before_is_no_sharer(shared: Shared) -> None:
+    neighbour = shared.job(*_four())
+    neighbour.step()
+    leader = shared.job(DEADLY)
+    neighbour._steps.close()
+    assert isinstance(leader.fails(), WorkerDied)
+    assert not neighbour.ticket.alone
+
+
+def test_a_death_after_a_shared_step_is_not_the_sharers(shared: Shared) -> None:
+    neighbour = shared.job(*_four())
+    neighbour.step()
+    leader = shared.job(ORDINARY)
+    leader.step()  # the shared one
+    last = shared.job(DEADLY, alone=True)
+    assert isinstance(last.fails(), WorkerDied)
+    for one in (neighbour, leader):
+        assert isinstance(one.fails(), JobLost)
+        assert not one.ticket.alone
+
+
+@pytest.mark.parametrize(("loud", "timeout"), [(WAITING, QUIET), (STOPPING, BOUND)])
+def test_a_shared_step_without_an_answer_blames_nobody(
+    shared: Shared, loud: int, timeout: float
+) -> None:
+    """The child waits for ever, or is stopped so that even its heart stands still."""
+    neighbour = shared.job(*_four())
+    neighbour.step()
+    leader = shared.job(loud, timeout=timeout)
+    lost = leader.fails()
+    assert isinstance(lost, JobLost)
+    assert isinstance(lost.__cause__, DeadlineExceeded)
+    assert isinstance(neighbour.fails(), JobLost)
+    assert (leader.ticket.alone, neighbour.ticket.alone) == (True, True)
+    assert shared.worker._deaths == 1
+
+
+def test_a_job_alone_that_gives_no_answer_is_late_itself(shared: Shared) -> None:
+    neighbour = shared.job(*_four())
+    neighbour.step()
+    late = shared.job(WAITING, timeout=QUIET, alone=True)
+    assert isinstance(late.fails(), DeadlineExceeded)
+    assert isinstance(neighbour.fails(), JobLost)
+    assert not neighbour.ticket.alone
+
+
+@pytest.mark.parametrize(("end", "named"), [("close", WorkerDied), ("stop", ServerStopping)])
+def test_closing_in_a_shared_step_is_no_death(
+    shared: Shared, events: list[Event], end: str, named: type[Exception]
+) -> None:
+    neighbour = shared.job(*_four())
+    neighbour.step()
+    leader = shared.job(WAITING)
+    thread, found = leader.in_background()
+    with contextlib.suppress(BrokenPipeError), shared.at_work():
+        getattr(shared.worker, end)()
+        thread.join(BOUND)
+    assert [type(one) for one in found] == [named]
+    assert isinstance(neighbour.fails(), JobLost if end == "close" else ServerStopping)
+    assert (leader.ticket.alone, neighbour.ticket.alone) == (False, False)
+    assert shared.worker._deaths == 0
+
+
+@dataclass
+class Hurried:
+    """The real clock, and what is added to it."""
+
+    added: float = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.added
+
+
+LONG = 20.0
+
+
+@pytest.fixture
+def hurried(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> Hurried:
+    found = Hurried()
+    monkeypatch.setattr(worker_module, "time", found)
+    shared.worker.limits = WorkerLimits(stall_timeout_sec=1_000.0)
+    return found
+
+
+def _long_step(shared: Shared, hurried: Hurried, leader: StubJob) -> None:
+    """Do a step that takes LONG seconds by the clock."""
+    thread, found = leader.in_background()
+    with shared.at_work():
+        hurried.added += LONG
+    thread.join(BOUND)
+    assert found == []
+
+
+def test_a_leader_pays_its_share_of_a_shared_step(shared: Shared, hurried: Hurried) -> None:
+    neighbour = shared.job(*_four())
+    neighbour.step()
+    leader = shared.job(WAITING)
+    before = leader.ticket.spent_sec
+    _long_step(shared, hurried, leader)
+    assert LONG / 2 <= leader.ticket.spent_sec - before < LONG
+
+
+def test_a_job_pays_for_all_of_a_step_of_its_own(shared: Shared, hurried: Hurried) -> None:
+    only = shared.job(WAITING)
+    before = only.ticket.spent_sec
+    _long_step(shared, hurried, only)
+    assert only.ticket.spent_sec - before >= LONG
+
+
+def test_a_neighbour_pays_its_share_of_a_shared_step(shared: Shared, hurried: Hurried) -> None:
+    neighbour = shared.job(*_four())
+    neighbour.step()
+    leader = shared.job(WAITING)
+    before = neighbour.ticket.spent_sec
+    _long_step(shared, hurried, leader)
+    neighbour.to_the_end()
+    assert LONG / 2 <= neighbour.ticket.spent_sec - before < LONG
+
+
+def test_two_calls_outlive_a_real_model_that_is_killed_in_a_step_they_share(
+    whisper_base: Path, tmp_path: Path, events: list[Event]
+) -> None:
+    """Both are heard to the end in the next process, each by itself."""
+    with wave.open(str(REPOSITORY / "src/stt_engine/assets/canary.wav")) as clip:
+        said = np.frombuffer(clip.readframes(clip.getnframes()), "<i2")
+    pause = np.zeros(3 * SAMPLE_RATE, np.int16)
+    backend = IsolatedBackend(
+        "faster-whisper",
+        whisper_base,
+        device="cpu",
+        compute_type="int8",
+        limits=Limits(),
+        observers=[events.append],
+    )
+    heard: dict[int, Transcript] = {}
+    tickets = [Ticket(), Ticket()]
+    times = 20
+
+    def run(number: int) -> None:
+        file = tmp_path / str(number)
+        np.tile(np.concatenate([said, pause]), times).tofile(file)
+        audio = DecodedAudio(file, file.stat().st_size / 2 / SAMPLE_RATE, (file,))
+        request = SpeechRequest(file, "en")
+        heard[number] = backend.transcribe(request, audio, tickets[number])
+
+    threads = [threading.Thread(target=run, args=[number]) for number in range(2)]
+    try:
+        backend.ensure_loaded()
+        for thread in threads:
+            thread.start()
+        awaited(lambda: backend.worker._sharing, "they share a step")
+        assert backend.pid is not None
+        os.kill(backend.pid, signal.SIGKILL)
+        for thread in threads:
+            thread.join(BOUND)
+    finally:
+        backend.close()
+    assert [ticket.alone for ticket in tickets] == [True, True]
+    for number in range(2):
+        assert heard[number].text.lower().count("speech recognition service") == times
+    told = [event.detail["what"] for event in events if event.detail.get("what")]
+    assert told == ["started", "ended", "started"]
