@@ -331,6 +331,18 @@ def test_a_native_error_in_one_group_costs_the_other_nothing(library: Any, token
     assert [_text(found[0]), _text(found[2])] == ["네", "네"]
 
 
+def test_a_native_error_of_the_encoder_is_a_doubt_too(library: Any, tokens: Tokens) -> None:
+    """The sequential road needs no other library than CTranslate2."""
+    road = _road(library, StubDecoder(lambda _at: _said(tokens("네"))))
+
+    def encode(_features: Features) -> Features:
+        raise RuntimeError("OpenVINO said no")
+
+    road._encoder = SimpleNamespace(facts={}, parallel=True, encode=encode)
+    found = road.hear([_stretch(5.0)] * 2)
+    assert [type(one) for one in found] == [Doubt] * 2
+
+
 @pytest.mark.parametrize(
     ("error", "named"),
     [

@@ -138,7 +138,13 @@ class BatchedRoad:
 
     def hear(self, stretches: Sequence[Stretch]) -> list[Said | Doubt]:
         """Hear stretches; in their order, what was said or why that is doubtful."""
-        encoded = list(self._encoding.map(self._encoded, stretches))
+        try:
+            with native_errors():
+                encoded = list(self._encoding.map(self._encoded, stretches))
+        except OutOfMemory:
+            raise
+        except BackendError as exc:
+            return [Doubt(f"{exc.error_type}: {exc}")] * len(stretches)
         groups = groups_of([one.seconds for one in stretches], self._workers, self._most_sec)
         decoded = self._decoding.map(
             self._group,

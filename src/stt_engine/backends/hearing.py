@@ -4,7 +4,7 @@ The parent says whose step is next (:mod:`stt_engine.turns`). Where that step ha
 heard, the next stretches of the calls beside it are heard with it: a first one of each, the oldest
 call first, then a second one of each. What was heard for another call is kept until its own step
 asks for it, so no call waits for a batch to fill, and none gets what another one said. Where a
-shared step fails, whose step it is goes on by itself: a failure belongs to the call that causes it.
+step fails, whose step it is goes on with one stretch alone: a failure belongs to its own call.
 """
 
 from __future__ import annotations
@@ -122,13 +122,13 @@ class Hearing:
 
     def _hear(self, leader: Listener) -> None:
         jobs, items = self._batch(leader)
-        attempts = Attempts(Stage.WORKER)
         if len(jobs) > 1:
             self._tell(jobs)
-            with attempts.of("together"):
+        if len(items) > 1:
+            with Attempts(Stage.WORKER).of("together"):
                 self._ask(items)
                 return
-        self._ask(items[:1] if attempts.failures else items)
+        self._ask(items[:1])
 
     def _ask(self, items: list[Item]) -> None:
         stretches = [item.stretch for item in items if item.stretch is not None]
