@@ -43,6 +43,10 @@ MIN_LOGPROB = -1.0
 MAX_NO_SPEECH = 0.6
 """openai-whisper's own thresholds of doubt (``transcribe.py``)."""
 
+SHORT_SEC = 2.0
+SHORT_MIN_LOGPROB = -0.7
+"""A sound this short that is only half believed may be none: music was heard as "You" at -0.99."""
+
 GROUP_SEC = 60.0
 BASE_WIDTH = 512
 """Seconds of speech in a group, for a model of Whisper base's width: more gains nothing (measured),
@@ -192,6 +196,9 @@ class BatchedRoad:
         if logprob < MIN_LOGPROB:
             silent = result.no_speech_prob > MAX_NO_SPEECH
             return Said() if silent else Doubt("low_probability")
+        short = stretch.seconds < SHORT_SEC and logprob < SHORT_MIN_LOGPROB
+        if short or result.no_speech_prob > MAX_NO_SPEECH:
+            return Doubt("perhaps_no_speech")
         if len(tokens) >= token_cap(stretch.seconds):
             return Doubt("too_many_tokens")
         tokenizer = self._tokenizer(stretch)
