@@ -621,3 +621,20 @@ def test_silence_is_made_equal_by_its_own_last_second() -> None:
     assert (joined[0, 60:110] == short[0, 10:]).all()
     assert (joined[0, 110:] == short[0, 10:40]).all()
     assert (joined[1] == long[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "score", "silent", "doubted"),
+    [
+        (0.464, -0.99, 0.0, True),  # music, heard as "You"
+        (0.464, -0.3, 0.0, False),
+        (5.0, -0.9, 0.0, False),
+        (5.0, -0.1, 0.7, True),
+    ],
+)
+def test_what_is_perhaps_no_speech_is_heard_again(
+    library: Any, tokens: Tokens, *, seconds: float, score: float, silent: float, doubted: bool
+) -> None:
+    says = _said(tokens("네", 0.0, 0.4), score=score, silent=silent)
+    (found,) = _road(library, StubDecoder(lambda _at: says)).hear([_stretch(seconds)])
+    assert (found == Doubt("perhaps_no_speech")) is doubted
