@@ -1,6 +1,6 @@
 """Many calls of every kind against one real server, while its processes are killed at random.
 
-``python benchmarks/soak.py [--calls N] [--callers N] [--kill-sec S] [--seed N] [--json]``
+``python benchmarks/soak.py [--calls N] [--callers N] [--kill-calls N] [--seed N] [--json]``
 
 Every answer is held to what was really in the recording. Afterwards: memory slope, descriptors,
 temporary files, defects met. Exit code 1 where an answer was not honest or something was left.
@@ -49,6 +49,8 @@ class Run:
     descriptors: list[tuple[int, int]] = field(default_factory=list)
     sent: int = 0
     done: int = 0
+    answered: anyio.Event = field(default_factory=anyio.Event)
+    """Set, and replaced by the next one, whenever a call is done."""
 
 
 async def soak(
@@ -65,7 +67,8 @@ async def soak(
         ) as client,
         anyio.create_task_group() as tasks,
     ):
-        tasks.start_soon(_kill, server, run, chance, options.kill_sec)
+        if options.kill_calls:
+            tasks.start_soon(_kill, server, run, chance, options.kill_calls)
         async with anyio.create_task_group() as callers:
             for _ in range(options.callers):
                 callers.start_soon(_caller, client, plan, run, server)
@@ -84,6 +87,8 @@ async def _caller(client: httpx2.AsyncClient, plan: Any, run: Run, server: ApiSe
             continue
         finally:
             run.done += 1
+            run.answered.set()
+            run.answered = anyio.Event()
         run.seconds.append(time.monotonic() - began)
         _judge(recording, answer, run)
         if run.done % _SAMPLE_EVERY == 0:
@@ -112,10 +117,16 @@ def _judge(recording: Recording, answer: httpx2.Response, run: Run) -> None:
     run.answers[f"{kind}: {told}"] += 1
 
 
-async def _kill(server: ApiServer, run: Run, chance: random.Random, every_sec: float) -> None:
-    """Kill a child now and then; one in four is stopped instead, and found by its silence."""
-    while every_sec:
-        await anyio.sleep(chance.uniform(0.5, 1.5) * every_sec)
+async def _kill(server: ApiServer, run: Run, chance: random.Random, every_calls: float) -> None:
+    """Kill a child now and then; one in four is stopped instead, and found by its silence.
+
+    By calls, not by seconds: a fast machine has as many kills as a slow one.
+    """
+    at_call = 0.0
+    while True:
+        at_call += chance.uniform(0.5, 1.5) * every_calls
+        while run.done < at_call:
+            await run.answered.wait()
         name = chance.choice(["faster-whisper", "faster-whisper", "audio"])
         found = await anyio.to_thread.run_sync(server.component, name)
         if found["pid"]:
@@ -182,7 +193,9 @@ def main() -> int:
     )
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--callers", type=int, default=4)
-    parser.add_argument("--kill-sec", type=float, default=20.0, help="mean; 0: kill nothing")
+    parser.add_argument(
+        "--kill-calls", type=float, default=30.0, help="calls between kills, mean; 0: kill nothing"
+    )
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

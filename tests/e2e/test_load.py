@@ -28,7 +28,7 @@ def _run(name: str, *options: str) -> dict[str, Any]:
 
 
 def test_calls_of_every_kind_with_processes_killed_are_answered_honestly() -> None:
-    found = _run("soak.py", "--calls", "40", "--kill-sec", "12")
+    found = _run("soak.py", "--calls", "40", "--kill-calls", "8")
     assert found["answered"] == 40
     assert found["dishonest"] == []
     assert sum(found["kills"].values()) >= 1
