@@ -42,6 +42,9 @@ long as CTranslate2's in int8 for stretches of 5 to 10 s (measured on an AMD Zen
 
 _AVX512 = {"avx512f", "avx512cd", "avx512dq", "avx512bw", "avx512vl"}
 
+MOST_TOKENS = (30, 14)
+"""Tokens for any stretch, and for each second of it: nobody speaks faster."""
+
 PROMPT_TOKENS = 3
 """Begin, language, task: they count as generated for CTranslate2, which stops at half of both."""
 
@@ -63,7 +66,7 @@ class SequentialRoad:
 
     def __init__(self, library: Any, workers: int, beam_size: int) -> None:
         self._library = library
-        self._parameters = {**PARAMETERS, "beam_size": beam_size}
+        self._parameters = {**PARAMETERS, "beam_size": beam_size, "best_of": beam_size}
         self._pool = ThreadPoolExecutor(workers, "sequential")
 
     def hear(self, stretches: Sequence[Stretch]) -> list[Said | Doubt]:
@@ -76,7 +79,7 @@ class SequentialRoad:
             language=stretch.language,
             task=stretch.task,
             word_timestamps=stretch.words,
-            max_new_tokens=2 * token_cap(stretch.seconds) - PROMPT_TOKENS,
+            max_new_tokens=2 * token_cap(stretch.seconds, MOST_TOKENS) - PROMPT_TOKENS,
             **self._parameters,
         )
         return Said(tuple(_heard(segment) for segment in found))

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import zlib
+from collections import Counter
+from collections.abc import Sequence
 
 MAX_COMPRESSION_RATIO = 2.4
 """Text that zlib shrinks more than this repeats itself (openai-whisper's own threshold)."""
+
+_LOOPS = re.compile(r"(.{1,5}?)\1{11,}|(.{6,60}?)\2{3,}")
+"""A few letters twelve times on end, or a phrase four times: no caller says "여보세요" so often."""
+
+_SHORTEST = 6
+
+_SUSPECTS = re.compile(r"(.{1,5}?)\1{7,}|(.{4,60}?)\2{3,}|(.{30,300}?)\3")
+"""What a person may have said, but a decoder says more often: an announcement comes twice, too."""
 
 
 def compression_ratio(text: str) -> float:
@@ -14,6 +25,28 @@ def compression_ratio(text: str) -> float:
     return len(raw) / len(zlib.compress(raw))
 
 
-def is_loop(text: str) -> bool:
-    """Tell whether ``text`` repeats itself too much to have been said."""
-    return compression_ratio(text) > MAX_COMPRESSION_RATIO
+def is_suspect(text: str) -> bool:
+    """Tell whether ``text`` repeats itself so much that it should be heard again."""
+    ratio = compression_ratio(text)
+    return ratio > MAX_COMPRESSION_RATIO or _SUSPECTS.search(_letters(text)) is not None
+
+
+def looped(texts: Sequence[str]) -> set[int]:
+    """Give which of the texts, one after the other, repeat themselves or each other too often.
+
+    A loop has to be seen over all of them: a decoder says a short question ten times in ten parts.
+    A text that only shares a few letters with a loop beside it is none.
+    """
+    found = {at for at, text in enumerate(texts) if compression_ratio(text) > MAX_COMPRESSION_RATIO}
+    letters = [_letters(text) for text in texts]
+    owners = [at for at, text in enumerate(letters) for _ in text]
+    for run in _LOOPS.finditer("".join(letters)):
+        phrase = max(_SHORTEST, len(run[1] or run[2]))
+        for at, count in Counter(owners[run.start() : run.end()]).items():
+            if count >= phrase or 2 * count > len(letters[at]):
+                found.add(at)
+    return found
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in text.casefold() if letter.isalnum())

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stt_engine.backends.hearing import Hearing, Item, Listener, Tell
-from stt_engine.backends.loops import is_loop
+from stt_engine.backends.loops import looped
 from stt_engine.backends.model import Heard, Model, Said, Stretch
 from stt_engine.backends.native import native_errors
 from stt_engine.backends.vad import Samples, speech_spans
@@ -199,11 +199,11 @@ def _told(item: Item, job: Facts) -> Facts:
 
 def _judged(found: list[Heard], channel: int, job: Facts) -> Facts:
     """Take what was heard, and name what is rejected and why."""
+    found = [heard for heard in found if heard.text.strip()]
+    loops = looped([heard.text for heard in found])
     segments, rejected = [], []
-    for heard in found:
-        if not heard.text.strip():
-            continue
-        if is_loop(heard.text):
+    for at, heard in enumerate(found):
+        if at in loops:
             place = {"start": heard.start, "end": heard.end, "channel": channel}
             rejected.append({**place, "reason": "repetition_loop"})
         else:
