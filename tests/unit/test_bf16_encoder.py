@@ -86,7 +86,7 @@ def test_graph_in_float32_equals_ctranslate2(
     features = clip(frames)
     states = exact.encode(features)
     assert states.dtype == np.float32
-    assert np.abs(states - peer(whisper_base, "float32")(features)).max() < 1e-3
+    assert np.abs(states - peer(whisper_base, "float32")(features)).max() < 3e-3
 
 
 @needs_library

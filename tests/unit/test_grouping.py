@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import pytest
@@ -79,7 +80,7 @@ def test_no_more_groups_than_workers_or_the_bounds_need_and_the_dearest_is_the_c
 ) -> None:
     best = _best(seconds, most_sec)
     needed = min(groups for groups, cost in best.items() if cost < float("inf"))
-    most = max(workers, needed)
+    most = math.ceil(needed / workers) * workers  # as many for each of them
     groups = groups_of(seconds, workers, most_sec)
     assert len(groups) <= most
     optimum = min(cost for groups, cost in best.items() if groups <= most)

@@ -5,10 +5,10 @@ what is doubtful here:
 
 - A stretch is encoded at its length and :data:`PADDING_SEC` of silence, not as 30 seconds. With
   less silence the decoder does not find the end (measured: runaways from 2 s downwards).
-- Stretches are encoded one by one (on a CPU a batch gains nothing and costs memory), and decoded in
-  groups of like length, for which the silence after them is made equal.
+- Groups of stretches of like length are heard together: encoded one by one (on a CPU a batch gains
+  nothing and costs memory), then decoded at once, for which the silence after them is made equal.
 - Groups go to as many workers as there are cores for, each on its own threads: two decoders with
-  one thread are faster than one with two.
+  one thread are faster than one with two, and while one encodes, the other may decode.
 
 Nothing is tried a second time here: what looks wrong is named as a :class:`Doubt`.
 """
@@ -47,7 +47,7 @@ SHORT_SEC = 2.0
 SHORT_MIN_LOGPROB = -0.7
 """A sound this short that is only half believed may be none: music was heard as "You" at -0.99."""
 
-GROUP_SEC = 60.0
+GROUP_SEC = 80.0
 BASE_WIDTH = 512
 """Seconds of speech in a group, for a model of Whisper base's width: more gains nothing (measured),
 and the decoder keeps the keys of all of it."""
@@ -132,8 +132,7 @@ class BatchedRoad:
         # A wide model has more layers too, whose keys a group keeps: the square of the width.
         width = encoder.encode(self._features(np.zeros(0, np.float32))).shape[-1]
         self._most_sec = GROUP_SEC * (BASE_WIDTH / width) ** 2
-        self._encoding = ThreadPoolExecutor(1 if encoder.parallel else workers, "encoder")
-        self._decoding = ThreadPoolExecutor(workers, "decoder")
+        self._pool = ThreadPoolExecutor(workers, "decoder")
 
     def detect(self, samples: Samples) -> str:
         """Give the language code of what is said."""
@@ -145,30 +144,17 @@ class BatchedRoad:
 
     def hear(self, stretches: Sequence[Stretch]) -> list[Said | Doubt]:
         """Hear stretches; in their order, what was said or why that is doubtful."""
-        try:
-            with native_errors():
-                encoded = list(self._encoding.map(self._encoded, stretches))
-        except OutOfMemory:
-            raise
-        except BackendError as exc:
-            return [Doubt(f"{exc.error_type}: {exc}")] * len(stretches)
         groups = groups_of([one.seconds for one in stretches], self._workers, self._most_sec)
-        decoded = self._decoding.map(
-            self._group,
-            [[stretches[at] for at in group] for group in groups],
-            [[encoded[at] for at in group] for group in groups],
-        )
+        heard = self._pool.map(self._group, [[stretches[at] for at in group] for group in groups])
         answers: dict[int, Said | Doubt] = {}
-        for group, found in zip(groups, decoded, strict=True):
+        for group, found in zip(groups, heard, strict=True):
             answers.update(zip(group, found, strict=True))
         return [answers[at] for at in range(len(stretches))]
 
-    def _encoded(self, stretch: Stretch) -> Features:
-        return self._encoder.encode(self._features(stretch.samples))
-
-    def _group(self, stretches: list[Stretch], encoded: list[Features]) -> list[Said | Doubt]:
+    def _group(self, stretches: list[Stretch]) -> list[Said | Doubt]:
         try:
             with native_errors():
+                encoded = [self._encoder.encode(self._features(one.samples)) for one in stretches]
                 return list(self._decoded(stretches, with_equal_silence(encoded)))
         except OutOfMemory:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 LARGEST = 8
@@ -20,7 +21,9 @@ def groups_of(seconds: Sequence[float], workers: int, most_sec: float) -> list[l
     order = sorted(range(len(seconds)), key=lambda at: -seconds[at])
     longest_first = [seconds[at] for at in order]
     sizes = _bounded(longest_first, float("inf"), most_sec)
-    workers = max(workers, len(sizes))
+    workers = (
+        math.ceil(len(sizes) / workers) * workers
+    )  # one group more would leave the others idle
     low, high = 0.0, _cost(longest_first)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
@@ -56,8 +59,9 @@ def _bounded(longest_first: list[float], most_cost: float, most_sec: float) -> l
 def _cost(longest_first: list[float]) -> float:
     """Milliseconds, roughly: a step of the decoder costs something for the group and each stretch.
 
-    Whisper base, int8, beam 5, one core: 20 ms a second of the longest stretch, for each stretch 14
-    ms a second of that too, and 10 ms for the silence after it.
+    Whisper base, int8, beam 5, one core: 20 ms a second of the longest stretch; for each stretch 14
+    ms a second of that too, 7 ms a second of its own to encode it, and 45 ms for its silence.
     """
     length = longest_first[0] if longest_first else 0.0
-    return 20 * length + len(longest_first) * (14 * length + 10)
+    encoding = 7 * sum(longest_first) + 45 * len(longest_first)
+    return (20 + 14 * len(longest_first)) * length + encoding
