@@ -25,10 +25,11 @@ from stt_engine.backends.batched import (
     token_cap,
     with_equal_silence,
 )
-from stt_engine.backends.bf16_encoder import EncoderUnavailable
+from stt_engine.backends.decoders import NativeDecoder
 from stt_engine.backends.faster_whisper import MOST_TOKENS, PAYS_WITH, FasterWhisper, SequentialRoad
 from stt_engine.backends.hearing import Hearing
 from stt_engine.backends.model import Said, Stretch
+from stt_engine.backends.openvino_graph import OpenVinoUnavailable
 from stt_engine.backends.vad import Samples, speech_spans
 from stt_engine.errors import DeviceUnavailable, OutOfMemory
 from stt_engine.speech import SAMPLE_RATE
@@ -213,7 +214,6 @@ class StubDecoder:
 
 class StubEncoder:
     facts: dict[str, Any]
-    parallel = True
 
     def __init__(self) -> None:
         self.facts = {"encoder": "stub"}
@@ -235,7 +235,7 @@ def _road(library: Any, decoder: StubDecoder, workers: int = 1) -> BatchedRoad:
         hf_tokenizer=library.hf_tokenizer,
         feature_extractor=library.feature_extractor,
     )
-    return BatchedRoad(stub, StubEncoder(), workers, 5)
+    return BatchedRoad(stub, StubEncoder(), NativeDecoder(stub, 5), workers)
 
 
 def _stretch(seconds: float, language: str = "ko", task: str = "transcribe") -> Stretch:
@@ -325,7 +325,7 @@ def test_a_native_error_in_one_group_costs_the_other_nothing(library: Any, token
 
     decoder.says = says
     road = _road(library, decoder, workers=2)
-    road._decoding = batched.ThreadPoolExecutor(1)  # one at a time, so that the last asked is it
+    road._pool = batched.ThreadPoolExecutor(1)  # one at a time, so that the last asked is it
     found = road.hear([_stretch(1.0), _stretch(24.0), _stretch(1.0)])
     assert isinstance(found[1], Doubt)
     assert [_text(found[0]), _text(found[2])] == ["네", "네"]
@@ -338,7 +338,7 @@ def test_a_native_error_of_the_encoder_is_a_doubt_too(library: Any, tokens: Toke
     def encode(_features: Features) -> Features:
         raise RuntimeError("OpenVINO said no")
 
-    road._encoder = SimpleNamespace(facts={}, parallel=True, encode=encode)
+    road._encoder = SimpleNamespace(facts={}, encode=encode)
     found = road.hear([_stretch(5.0)] * 2)
     assert [type(one) for one in found] == [Doubt] * 2
 
@@ -543,7 +543,7 @@ def test_ctranslate2s_own_encoder_is_taken_where_it_is_asked_for(
 
 
 def _unavailable(*_: object, **__: object) -> None:
-    raise EncoderUnavailable("the CPU has no such units")
+    raise OpenVinoUnavailable("the CPU has no such units")
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from stt_engine.backends.bf16_encoder import (
     MIN_FRAMES,
     Agreement,
     Bf16Encoder,
-    EncoderUnavailable,
     Features,
+    OpenVinoUnavailable,
     States,
     known_features,
     open_encoder,
@@ -157,7 +157,7 @@ def test_changed_weights_fail_the_check(
     change: Callable[[Variables], Variables],
 ) -> None:
     monkeypatch.setattr(bf16_encoder, "read_variables", lambda *args: change(read_variables(*args)))
-    with pytest.raises(EncoderUnavailable, match=r"does not agree .* mean cosine [\d.a-z-]+ "):
+    with pytest.raises(OpenVinoUnavailable, match=r"does not agree .* mean cosine [\d.a-z-]+ "):
         open_encoder(whisper_base, THREADS, peer(whisper_base, "int8"))
 
 
@@ -169,7 +169,7 @@ def never(features: Features) -> States:
 
 
 def test_on_another_device(whisper_base: Path) -> None:
-    with pytest.raises(EncoderUnavailable, match="runs on cuda"):
+    with pytest.raises(OpenVinoUnavailable, match="runs on cuda"):
         open_encoder(whisper_base, THREADS, never, device="cuda")
 
 
@@ -182,7 +182,7 @@ def test_without_the_library(whisper_base: Path) -> None:
         "from stt_engine.backends import bf16_encoder as tried\n"
         "tried.cpu_units = lambda: 'amx_bf16'\n"
         "try: tried.open_encoder(Path(sys.argv[1]), 1, print)\n"
-        "except tried.EncoderUnavailable as exc: print(exc)\n"
+        "except tried.OpenVinoUnavailable as exc: print(exc)\n"
     )
     assert run(program, whisper_base) == "openvino is not installed"
 
@@ -194,7 +194,7 @@ def test_without_units(whisper_base: Path, tmp_path: Path, monkeypatch: pytest.M
     assert flags == {"fpu", "avx2", "avx512f"}
     assert cpu_bf16.cpu_flags(tmp_path / "missing") == set()
     monkeypatch.setattr(cpu_bf16, "cpu_flags", lambda: flags)
-    with pytest.raises(EncoderUnavailable, match="neither amx_bf16 nor avx512_bf16"):
+    with pytest.raises(OpenVinoUnavailable, match="neither amx_bf16 nor avx512_bf16"):
         open_encoder(whisper_base, THREADS, never)
 
 
@@ -209,10 +209,10 @@ def test_damaged_weights(whisper_base: Path, tmp_path: Path, cut: int) -> None:
     """The folder was whole when it was checked; whatever happened since is only no bf16."""
     with (whisper_base / "model.bin").open("rb") as whole:
         (tmp_path / "model.bin").write_bytes(whole.read(cut))
-    with pytest.raises(EncoderUnavailable, match=r"WeightsUnreadable: .*model\.bin is cut short"):
+    with pytest.raises(OpenVinoUnavailable, match=r"WeightsUnreadable: .*model\.bin is cut short"):
         open_encoder(tmp_path, THREADS, never)
     (tmp_path / "model.bin").unlink()
-    with pytest.raises(EncoderUnavailable, match="FileNotFoundError"):
+    with pytest.raises(OpenVinoUnavailable, match="FileNotFoundError"):
         open_encoder(tmp_path, THREADS, never)
 
 
@@ -318,7 +318,7 @@ def test_a_folder_with_packed_weights_is_refused(
     monkeypatch.setattr(
         bf16_encoder, "read_variables", lambda *args: {**read_variables(*args), **packed}
     )
-    with pytest.raises(EncoderUnavailable, match="stored as int32 in an unknown form"):
+    with pytest.raises(OpenVinoUnavailable, match="stored as int32 in an unknown form"):
         open_encoder(whisper_base, THREADS, never)
 
 

@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from stt_engine.backends.decoders import Decoded, Decoder, tokenizer_of
 from stt_engine.backends.grouping import groups_of
 from stt_engine.backends.loops import is_suspect
 from stt_engine.backends.model import Heard, Said, Stretch, Words
@@ -60,7 +61,6 @@ _TOKENS = (15, 8)
 A runaway ends there, and who speaks still faster is heard on the next road."""
 
 _MOST_TOKENS = 224
-_MAX_FIRST_TIME = 50
 _REPEATED = 50
 _HOP = 160
 _PREPENDED = "\"'“¿([{-"
@@ -86,8 +86,6 @@ class Encoder(Protocol):
     """Whisper's encoder, in whatever library."""
 
     facts: dict[str, Any]
-    parallel: bool
-    """It uses every core for one call; else it can be called from several threads at once."""
 
     def encode(self, features: Features) -> Features:
         """Give ``(1, n / 2, width)`` for log-mel ``(1, bands, n)``, n at most 3,000."""
@@ -96,8 +94,6 @@ class Encoder(Protocol):
 
 class NativeEncoder:
     """CTranslate2's own encoder; each call runs on one of its workers."""
-
-    parallel = False
 
     def __init__(self, library: Any) -> None:
         self._model = library.model
@@ -117,17 +113,17 @@ class BatchedRoad:
     Args:
         library: faster-whisper's ``WhisperModel``.
         encoder: what encodes.
-        workers: decoders that work at once.
-        beam_size: hypotheses that are followed.
+        decoder: what decodes.
+        workers: groups that are heard at once.
     """
 
     name = "batched"
 
-    def __init__(self, library: Any, encoder: Encoder, workers: int, beam_size: int) -> None:
+    def __init__(self, library: Any, encoder: Encoder, decoder: Decoder, workers: int) -> None:
         self._library = library
         self._encoder = encoder
+        self._decoder = decoder
         self._workers = workers
-        self._beam_size = beam_size
         self._tokenizers: dict[tuple[str, str], Any] = {}
         # A wide model has more layers too, whose keys a group keeps: the square of the width.
         width = encoder.encode(self._features(np.zeros(0, np.float32))).shape[-1]
@@ -161,32 +157,20 @@ class BatchedRoad:
         except BackendError as exc:
             return [Doubt(f"{exc.error_type}: {exc}")] * len(stretches)
 
-    def _decoded(self, stretches: list[Stretch], encoded: Features) -> Iterator[Said | Doubt]:
-        import ctranslate2
-
+    def _decoded(self, stretches: list[Stretch], states: Features) -> Iterator[Said | Doubt]:
         prompts = [list(self._tokenizer(one).sot_sequence) for one in stretches]
-        cap = token_cap(max(one.seconds for one in stretches))
-        results = self._library.model.generate(
-            ctranslate2.StorageView.from_array(encoded),
-            prompts,
-            beam_size=self._beam_size,
-            max_length=2 * cap,  # CTranslate2 generates half of it, as if the rest were a prompt
-            max_initial_timestamp_index=_MAX_FIRST_TIME,
-            suppress_tokens=self._suppressed(stretches[0]),
-            return_scores=True,
-            return_no_speech_prob=True,
-        )
-        for at, (stretch, result) in enumerate(zip(stretches, results, strict=True)):
-            yield self._answer(stretch, result, encoded[at : at + 1])
+        most = token_cap(max(one.seconds for one in stretches))
+        found = self._decoder.decode(states, prompts, most)
+        for at, (stretch, decoded) in enumerate(zip(stretches, found, strict=True)):
+            yield self._answer(stretch, decoded, states[at : at + 1])
 
-    def _answer(self, stretch: Stretch, result: Any, encoded: Features) -> Said | Doubt:
-        tokens = result.sequences_ids[0]
-        logprob = result.scores[0] * len(tokens) / (len(tokens) + 1)
+    def _answer(self, stretch: Stretch, decoded: Decoded, states: Features) -> Said | Doubt:
+        tokens, logprob = decoded.tokens, decoded.logprob
         if logprob < MIN_LOGPROB:
-            silent = result.no_speech_prob > MAX_NO_SPEECH
+            silent = decoded.no_speech_prob > MAX_NO_SPEECH
             return Said() if silent else Doubt("low_probability")
         short = stretch.seconds < SHORT_SEC and logprob < SHORT_MIN_LOGPROB
-        if short or result.no_speech_prob > MAX_NO_SPEECH:
+        if short or decoded.no_speech_prob > MAX_NO_SPEECH:
             return Doubt("perhaps_no_speech")
         if len(tokens) >= token_cap(stretch.seconds):
             return Doubt("too_many_tokens")
@@ -196,7 +180,7 @@ class BatchedRoad:
             return Doubt("impossible_times")
         if is_suspect(tokenizer.decode([token for _, _, words in parts for token in words])):
             return Doubt("repetition_loop")
-        timed = self._word_times(stretch, parts, encoded) if stretch.words and parts else None
+        timed = self._word_times(stretch, parts, states) if stretch.words and parts else None
         return Said(tuple(self._heard(stretch, parts, math.exp(logprob), timed)))
 
     def _heard(
@@ -248,24 +232,10 @@ class BatchedRoad:
         return np.ascontiguousarray(found, np.float32)
 
     def _tokenizer(self, stretch: Stretch) -> Any:
-        from faster_whisper.tokenizer import Tokenizer
-
         kind = (stretch.language, stretch.task)
         if kind not in self._tokenizers:
-            library = self._library
-            self._tokenizers[kind] = Tokenizer(
-                library.hf_tokenizer,
-                library.model.is_multilingual,
-                task=stretch.task,
-                language=stretch.language,
-            )
+            self._tokenizers[kind] = tokenizer_of(self._library, *kind)
         return self._tokenizers[kind]
-
-    def _suppressed(self, stretch: Stretch) -> list[int]:
-        """Give the tokens that are no text: symbols that nobody says, and tasks."""
-        from faster_whisper.transcribe import get_suppressed_tokens
-
-        return list(get_suppressed_tokens(self._tokenizer(stretch), [-1]))
 
 
 def with_equal_silence(encoded: Sequence[Features]) -> Features:

@@ -2,15 +2,14 @@
 
 CTranslate2 has no bfloat16 on a CPU. The graph is built from the same ``model.bin``, and before it
 may take part it has to agree with CTranslate2 about a real clip. Wherever it cannot be had,
-:class:`EncoderUnavailable` says why, and CTranslate2's own encoder is as good as ever.
+:class:`OpenVinoUnavailable` says why, and CTranslate2's own encoder is as good as ever.
 """
 
 from __future__ import annotations
 
 import threading
 import wave
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -20,8 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stt_engine.backends.cpu_bf16 import cpu_units, has_library
-from stt_engine.backends.ct2_weights import WeightsUnreadable, read_variables
-from stt_engine.backends.encoder_graph import build, import_openvino
+from stt_engine.backends.ct2_weights import read_variables
+from stt_engine.backends.encoder_graph import build
+from stt_engine.backends.openvino_graph import (
+    OpenVinoUnavailable,
+    import_openvino,
+    unavailable,
+)
 from stt_engine.speech import SAMPLE_RATE
 
 Features = NDArray[np.float32]
@@ -42,10 +46,6 @@ MAX_RELATIVE_RMS = 0.12
 Measured with Whisper base: 0.9999 and 0.012 from CTranslate2 in float32, 0.9988 and 0.046 from int8
 (int8 is off by that much itself). One wrong bias vector: 0.981 and 0.20; anything worse is further.
 """
-
-
-class EncoderUnavailable(Exception):
-    """The encoder cannot be had here; the message says why. CTranslate2's does the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,6 @@ class Bf16Encoder:
 
     ``facts`` tells where the states come from, for ``provenance``.
     """
-
-    parallel = True
-    """One call uses every core that it was given; a second one at once gains nothing."""
 
     def __init__(self, folder: Path, threads: int, *, precision: str = "bf16") -> None:
         model = build(read_variables(folder / "model.bin", "encoder/"), bf16=precision == "bf16")
@@ -140,13 +137,13 @@ class Bf16Encoder:
         At two lengths, the shorter first: see :data:`MIN_FRAMES` for what a length can do.
 
         Raises:
-            EncoderUnavailable: they do not agree; the message holds the measured difference.
+            OpenVinoUnavailable: they do not agree; the message holds the measured difference.
         """
         whole = known_features(self._mels)
         for features in (np.ascontiguousarray(whole[..., : whole.shape[-1] // 2]), whole):
             agreement = Agreement.of(self.encode(features), reference(features))
             if not agreement.good:
-                raise EncoderUnavailable(f"it does not agree with CTranslate2's: {agreement}")
+                raise OpenVinoUnavailable(f"it does not agree with CTranslate2's: {agreement}")
         self.facts["encoder_check"] = asdict(agreement)
 
 
@@ -167,38 +164,35 @@ def open_encoder(
         device: where CTranslate2 runs; anything but ``cpu`` needs no help.
 
     Raises:
-        EncoderUnavailable: another device, a CPU without bfloat16 units, no library, weights in a
+        OpenVinoUnavailable: another device, a CPU without bfloat16 units, no library, weights in a
             form that is not known here, OpenVINO failed, or the check did.
     """
     if device != "cpu":
-        raise EncoderUnavailable(f"the model runs on {device}")
+        raise OpenVinoUnavailable(f"the model runs on {device}")
     if cpu_units() is None:
-        raise EncoderUnavailable("the CPU has neither amx_bf16 nor avx512_bf16")
+        raise OpenVinoUnavailable("the CPU has neither amx_bf16 nor avx512_bf16")
     if not has_library():
-        raise EncoderUnavailable("openvino is not installed")
-    with _failures():
+        raise OpenVinoUnavailable("openvino is not installed")
+    with unavailable():
         encoder = Bf16Encoder(folder, threads)
         encoder.check(reference)
     return encoder
 
 
-@contextmanager
-def _failures() -> Iterator[None]:
-    try:
-        yield
-    except (WeightsUnreadable, OSError, ImportError, RuntimeError, ValueError, MemoryError) as exc:
-        raise EncoderUnavailable(f"{type(exc).__name__}: {exc}") from exc
+def known_samples() -> NDArray[np.float32]:
+    """Give the built-in clip: 16 kHz, -1 to 1."""
+    with (
+        (files("stt_engine") / "assets" / "canary.wav").open("rb") as file,
+        wave.open(file) as clip,
+    ):
+        samples = np.frombuffer(clip.readframes(clip.getnframes()), "<i2")
+    return samples.astype(np.float32) / np.float32(32_768)
 
 
 def known_features(mels: int) -> Features:
     """Give the features of the built-in clip: (1, ``mels``, an even number of frames)."""
     from faster_whisper.feature_extractor import FeatureExtractor
 
-    with (
-        (files("stt_engine") / "assets" / "canary.wav").open("rb") as file,
-        wave.open(file) as clip,
-    ):
-        samples = np.frombuffer(clip.readframes(clip.getnframes()), "<i2")
     extractor = FeatureExtractor(feature_size=mels, sampling_rate=SAMPLE_RATE)
-    features = extractor(samples.astype(np.float32) / 32_768)
+    features = extractor(known_samples())
     return np.ascontiguousarray(features[None, :, : features.shape[1] // 2 * 2], np.float32)

@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stt_engine.backends.batched import BatchedRoad, Doubt, Encoder, NativeEncoder, token_cap
-from stt_engine.backends.bf16_encoder import EncoderUnavailable, open_encoder
+from stt_engine.backends.bf16_encoder import Bf16Encoder, known_samples, open_encoder
 from stt_engine.backends.cpu_bf16 import cpu_flags, cpu_units
+from stt_engine.backends.decoders import NativeDecoder, special_tokens
 from stt_engine.backends.grouping import LARGEST
 from stt_engine.backends.hearing import Tell
 from stt_engine.backends.model import Heard, Model, Said, Stretch
 from stt_engine.backends.native import native_errors
+from stt_engine.backends.openvino_decoder import OpenVinoDecoder
+from stt_engine.backends.openvino_graph import OpenVinoUnavailable, unavailable
 from stt_engine.backends.recognition import model_operations
 from stt_engine.errors import DeviceUnavailable
 
@@ -37,8 +40,11 @@ MOST_WORKERS = 4
 
 
 PAYS_WITH = "amx_bf16"
-"""The unit with which the bfloat16 encoder is the faster one. With avx512_bf16 alone it needs as
-long as CTranslate2's in int8 for stretches of 5 to 10 s (measured on an AMD Zen 5)."""
+"""The unit with which the bfloat16 encoder is the faster one for many stretches. With avx512_bf16
+it needs as long as CTranslate2's in int8 (measured on an AMD Zen 5), but uses all cores for one."""
+
+MAX_DIFFERENCE = 0.1
+"""Between the confidences of two roads that hear the same (measured with Whisper base: 0.01)."""
 
 _AVX512 = {"avx512f", "avx512cd", "avx512dq", "avx512bw", "avx512vl"}
 
@@ -99,6 +105,8 @@ class FasterWhisper:
         _use_wide_registers()
         from faster_whisper import WhisperModel
 
+        self._alone: BatchedRoad | None = None
+
         compute_type = job["compute_type"]
         if compute_type == "auto":
             compute_type = "default" if job["device"] == "cuda" else "int8"
@@ -111,11 +119,17 @@ class FasterWhisper:
             num_workers=workers,
             local_files_only=True,
         )
-        encoder = self._encoder_for(job, workers * threads)
-        fast = BatchedRoad(self._library, encoder, workers, job["beam_size"])
+        native = NativeEncoder(self._library)
+        helper = self._openvino(job, workers * threads, native)
+        encoder: Encoder = native
+        if helper and (job["encoder"] != "auto" or cpu_units() == PAYS_WITH):
+            encoder = helper
+        decoder = NativeDecoder(self._library, job["beam_size"])
+        fast = BatchedRoad(self._library, encoder, decoder, workers)
         plain = SequentialRoad(self._library, workers, job["beam_size"])
         roads: list[Road] = [fast, plain]  # the last one never doubts
         self._roads = roads[1:] if job["decoding"] == plain.name else roads
+        alone = self._road_alone(job, workers * threads, helper, fast) if helper else {}
         self.detect = fast.detect
         self.together = LARGEST * workers
         self.multilingual = bool(self._library.model.is_multilingual)
@@ -132,13 +146,14 @@ class FasterWhisper:
                 "threads": threads,
             },
             **encoder.facts,
+            **alone,
         }
 
     def hear(self, stretches: Sequence[Stretch]) -> list[Said]:
         """Hear stretches, and again on the next road what the one before doubts."""
         said: dict[int, Said] = {}
         doubts: dict[int, tuple[str, ...]] = dict.fromkeys(range(len(stretches)), ())
-        for road in self._roads:
+        for road in self._chain(len(stretches)):
             asked = list(doubts)
             for at, answer in zip(asked, road.hear([stretches[at] for at in asked]), strict=True):
                 if isinstance(answer, Doubt):
@@ -149,21 +164,63 @@ class FasterWhisper:
                 break
         return [said[at] for at in range(len(stretches))]
 
-    def _encoder_for(self, job: dict[str, Any], threads: int) -> Encoder:
-        native = NativeEncoder(self._library)
-        if job["encoder"] == "ctranslate2":
-            return native
-        if job["encoder"] == "auto" and cpu_units() != PAYS_WITH:
-            native.facts["encoder_reason"] = f"the CPU has no {PAYS_WITH}: bfloat16 gains nothing"
-            return native
+    def _chain(self, count: int) -> list[Road]:
+        """Give the roads for so many stretches: one alone has all cores, and its own first road."""
+        return self._roads if self._alone is None or count > 1 else [self._alone, *self._roads[1:]]
+
+    def _openvino(
+        self, job: dict[str, Any], threads: int, native: NativeEncoder
+    ) -> Bf16Encoder | None:
+        """Give the encoder in bfloat16, where it can be had; ``native.facts`` tell why not."""
+        if job["encoder"] == "ctranslate2" or job["decoding"] == SequentialRoad.name:
+            return None
         device = self._library.model.device
         try:
             return open_encoder(Path(job["folder"]), threads, native.encode, device=device)
-        except EncoderUnavailable as exc:
+        except OpenVinoUnavailable as exc:
             if job["encoder"] != "auto":
                 raise DeviceUnavailable(f"STT_ENCODER={job['encoder']}: {exc}") from exc
             native.facts["encoder_reason"] = str(exc)
-            return native
+            return None
+
+    def _road_alone(
+        self, job: dict[str, Any], threads: int, encoder: Bf16Encoder, fast: BatchedRoad
+    ) -> dict[str, Any]:
+        """Have a road for a stretch that is alone, if it agrees with ``fast``; gives its facts."""
+        try:
+            with unavailable():
+                decoder = OpenVinoDecoder(
+                    Path(job["folder"]),
+                    special_tokens(self._library),
+                    beam_size=job["beam_size"],
+                    threads=threads,
+                )
+            road = BatchedRoad(self._library, encoder, decoder, 1)
+            check_agreement(road, fast)
+        except OpenVinoUnavailable as exc:
+            return {"alone_reason": str(exc)}
+        self._alone = road
+        return {"alone": {**encoder.facts, **decoder.facts}}
+
+
+def check_agreement(road: BatchedRoad, reference: BatchedRoad) -> None:
+    """Have two roads hear the built-in clip.
+
+    Raises:
+        OpenVinoUnavailable: they do not hear the same, or not with the same confidence.
+    """
+    clip = Stretch(known_samples(), "en", "transcribe")
+    (found,), (wanted,) = road.hear([clip]), reference.hear([clip])
+    if isinstance(found, Doubt) or isinstance(wanted, Doubt):
+        raise OpenVinoUnavailable(f"it could not be compared with CTranslate2: {found}, {wanted}")
+    texts = [[one.text for one in said.segments] for said in (found, wanted)]
+    confidences = [[one.confidence or 0.0 for one in said.segments] for said in (found, wanted)]
+    if texts[0] != texts[1] or max(_differences(*confidences), default=1.0) > MAX_DIFFERENCE:
+        raise OpenVinoUnavailable(f"it does not agree with CTranslate2: {texts}, {confidences}")
+
+
+def _differences(some: Sequence[float], others: Sequence[float]) -> list[float]:
+    return [abs(one - other) for one, other in zip(some, others, strict=True)]
 
 
 def _use_wide_registers() -> None:

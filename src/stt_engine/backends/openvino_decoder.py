@@ -1,0 +1,152 @@
+"""Whisper's decoder on CPUs with bfloat16 units: OpenVINO in CTranslate2's place.
+
+CTranslate2 packs each matrix again at every step (through oneDNN: over half of a step's time for
+one stretch). Like the encoder, it has to agree with CTranslate2 about a real clip before use.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stt_engine.backends.beam_search import BeamSearch, Integers, Numbers, Scores, Tokens
+from stt_engine.backends.ct2_weights import read_variables
+from stt_engine.backends.decoder_graph import DecoderGraphs, Vocabulary
+from stt_engine.backends.decoders import MAX_FIRST_TIME, Decoded, SpecialTokens
+from stt_engine.backends.openvino_graph import import_openvino
+
+
+class OpenVinoDecoder:
+    """Both graphs, compiled. Calls from several threads take turns; each uses all ``threads``."""
+
+    def __init__(
+        self,
+        folder: Path,
+        special: SpecialTokens,
+        *,
+        beam_size: int,
+        threads: int,
+        precision: str = "bf16",
+    ) -> None:
+        variables = read_variables(folder / "model.bin", "decoder/")
+        graphs = DecoderGraphs(variables, precision)
+        self._embeddings = graphs.embeddings
+        self._positions = graphs.plain("position_encodings/encodings")
+        self._beam_size = beam_size
+        self._special = special
+        times = len(self._embeddings.scales) - special.first_time
+        self._tokens = Tokens(special.end, special.first_time, times)
+        self._vocabulary = _vocabulary(special, len(self._embeddings.scales))
+        settings = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "KV_CACHE_PRECISION": precision,
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,
+        }
+        (place,) = np.flatnonzero(self._vocabulary.others == special.no_speech)
+        self._silent = int(place)
+        self._library = import_openvino()
+        self._kind = getattr(self._library.Type, precision)
+        core = self._library.Core()
+        step = graphs.step(self._vocabulary, best=beam_size + 1)
+        self._sound = core.compile_model(graphs.sound(), "CPU", settings).create_infer_request()
+        self._step = core.compile_model(step, "CPU", settings).create_infer_request()
+        self._inputs = self._step.model_inputs
+        self._turn = threading.Lock()
+        self.facts: dict[str, Any] = {"decoder": f"openvino-int8-{precision}"}
+
+    def decode(self, states: Numbers, prompts: Sequence[list[int]], most: int) -> list[Decoded]:
+        """Decode stretches; see :class:`stt_engine.backends.decoders.Decoder`.
+
+        Raises:
+            RuntimeError: OpenVINO failed (out of memory, for one).
+        """
+        with self._turn:
+            return self._decode(states, np.array(prompts, np.int64), most)
+
+    def _decode(self, states: Numbers, prompts: Integers, most: int) -> list[Decoded]:
+        search = BeamSearch(len(states), self._beam_size, self._tokens, MAX_FIRST_TIME)
+        silent = self._begin(states, prompts)
+        rows, tokens = search.advance(self._scores())
+        for position in range(prompts.shape[1], prompts.shape[1] + most - 1):
+            if not search.going:
+                break
+            self._forget(search.going)
+            self._run(tokens, rows, position)
+            rows, tokens = search.advance(self._scores())
+        return [
+            Decoded(list(one.tokens), one.score / (len(one.tokens) + 1), float(quiet))
+            for one, quiet in zip(search.best(), silent, strict=True)
+        ]
+
+    def _begin(self, states: Numbers, prompts: Integers) -> Numbers:
+        """Have the graph know the sound and the prompts; gives how probably nobody speaks."""
+        self._sound.infer({0: states})
+        self._know(list(range(len(states))), [one.data for one in self._sound.output_tensors])
+        self._step.reset_state()
+        silent = np.zeros(len(states), np.float32)
+        for position, tokens in enumerate(prompts.T):
+            self._run(tokens, np.arange(len(states)), position)
+            if position == 0:
+                silent = self._no_speech()
+        return silent
+
+    def _know(self, known: list[int], sound: list[npt.NDArray[Any]]) -> None:
+        """Give the graph the keys and values of these stretches."""
+        self._known, self._kept = known, sound
+        for at, values in enumerate(sound):
+            self._step.set_tensor(self._inputs[2 + at], self._shared(values))
+
+    def _forget(self, going: list[int]) -> None:
+        """Leave out the sound of stretches that are done."""
+        if going == self._known:
+            return
+        places = [self._known.index(number) for number in going]
+        first = places == list(range(len(places)))
+        kept = [values[: len(places)] if first else values[places] for values in self._kept]
+        self._know(going, kept)
+
+    def _shared(self, values: npt.NDArray[Any]) -> Any:
+        """Give an OpenVINO tensor of the same memory."""
+        return self._library.Tensor(values, list(values.shape), self._kind)
+
+    def _run(self, tokens: Integers, rows: Integers, position: int) -> None:
+        rows_of = self._embeddings[tokens]
+        embedded = rows_of.values * rows_of.scales + self._positions[position]
+        self._step.set_tensor(self._inputs[0], self._library.Tensor(embedded[:, None]))
+        self._step.set_tensor(self._inputs[1], self._library.Tensor(rows.astype(np.int32)))
+        self._step.infer()
+
+    def _outputs(self) -> list[npt.NDArray[Any]]:
+        return [one.data for one in self._step.output_tensors]
+
+    def _scores(self) -> Scores:
+        text, places, text_sum, others = self._outputs()
+        words = self._vocabulary.text[places]
+        return Scores(text, words, text_sum, others[:, :1], others[:, 1 : 1 + self._tokens.times])
+
+    def _no_speech(self) -> Numbers:
+        """Give the probability of the token that says so, among all there are."""
+        _, _, text_sum, others = self._outputs()
+        every = np.concatenate([text_sum, others], axis=1).astype(np.float64)
+        highest = every.max(axis=1, keepdims=True)
+        shares = np.exp(every - highest)
+        found: Numbers = (shares[:, 1 + self._silent] / shares.sum(axis=1)).astype(np.float32)
+        return found
+
+
+def _vocabulary(special: SpecialTokens, size: int) -> Vocabulary:
+    """Say of each word what it is: that may be said, the end, the times, and all the rest."""
+    every = np.arange(size)
+    allowed = np.ones(size, bool)
+    allowed[list(special.suppressed)] = False
+    text = every[allowed & (every < special.end)]
+    rest = every[(every < special.first_time) & (every != special.end)]
+    rest = rest[~np.isin(rest, text)]
+    return Vocabulary(text, np.concatenate([[special.end], every[special.first_time :], rest]))
