@@ -2,7 +2,8 @@
 
 Of the calls that wait, the one with the least work left goes first; a three-second call passes a
 two-hour one at its next step. Every fourth turn goes to the call that has used the largest share
-of its time, so that none is passed for ever.
+of its time, so that none is passed for ever. A call that has not begun comes before all that have:
+its first step takes no time, and only then can it be heard in the steps of others.
 """
 
 from __future__ import annotations
@@ -111,23 +112,24 @@ class Lane:
         self._lock = threading.Lock()
         self._held = False
         self._waiting: list[Ticket] = []
+        self._beginning: set[Ticket] = set()
         self._turns = count(1)
 
     @contextmanager
-    def turn(self, ticket: Ticket) -> Iterator[None]:
-        """Hold the place for one step.
+    def turn(self, ticket: Ticket, *, first: bool = False) -> Iterator[None]:
+        """Hold the place for one step; ``first`` tells that the call has not begun.
 
         Raises:
             CallCancelled: nobody waits for the call any more.
             CallExpired: the call's time is over.
         """
-        self._enter(ticket)
+        self._enter(ticket, first=first)
         try:
             yield
         finally:
             self._leave()
 
-    def _enter(self, ticket: Ticket) -> None:
+    def _enter(self, ticket: Ticket, *, first: bool) -> None:
         ticket.check()
         with self._lock:
             if not self._held:
@@ -135,6 +137,8 @@ class Lane:
                 return
             ticket.wake(later=True)
             self._waiting.append(ticket)
+            if first:
+                self._beginning.add(ticket)
         began = time.monotonic()
         try:
             while self._waits(ticket):
@@ -144,6 +148,7 @@ class Lane:
             self._give_up(ticket)
             raise
         finally:
+            self._beginning.discard(ticket)
             ticket.waited_sec += time.monotonic() - began
 
     def _waits(self, ticket: Ticket) -> bool:
@@ -168,6 +173,9 @@ class Lane:
             chosen.wake()
 
     def _next(self) -> Ticket:
+        beginning = [one for one in self._waiting if one in self._beginning]
+        if beginning:
+            return beginning[0]
         if next(self._turns) % OLDEST_EVERY == 0:
             return max(self._waiting, key=lambda one: one.used)
         return min(self._waiting, key=lambda one: one.left_sec)

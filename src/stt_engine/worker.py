@@ -151,16 +151,16 @@ class Worker:
         ticket = ticket or Ticket()
         number = next(self._numbers)
         message: Payload = {"operation": operation, "job": number, **payload}
-        child, done, left = None, False, timeout
+        child, done, left, first = None, False, timeout, True
         self._jobs.add(number)
         try:
             while not done:
-                with self._lane.turn(ticket):
+                with self._lane.turn(ticket, first=first):
                     child = self._child_for(child, pid)
                     began = time.monotonic()
                     answer = self._exchange(child, message, left, timeout)
                     took = self._share_of(number, time.monotonic() - began)
-                left -= took
+                left, first = left - took, False
                 ticket.spent_sec += took
                 done = bool(answer["done"])
                 if done and operation != LOAD:

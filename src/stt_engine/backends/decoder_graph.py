@@ -8,7 +8,6 @@ packs them once, CTranslate2 (through oneDNN) at every step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,34 @@ from stt_engine.backends.ct2_weights import Variables
 from stt_engine.backends.openvino_graph import Graph, Rows
 
 
-@dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Which tokens the step tells of: the best of ``text``, and each of ``others``."""
+    """The embeddings of all tokens, in int8, in the order in which the step tells of them.
 
-    text: NDArray[np.int64]
-    others: NDArray[np.int64]
+    Args:
+        embeddings: a row for each token.
+        text: the tokens of which it tells the best only.
+        others: all the rest, of which it tells each.
+    """
+
+    def __init__(
+        self, embeddings: NDArray[np.float32], text: NDArray[np.int64], others: NDArray[np.int64]
+    ) -> None:
+        self.text = text
+        order = np.concatenate([text, others])
+        self._places = np.empty(len(order), np.int64)
+        self._places[order] = np.arange(len(order))
+        self._rows = Rows.rounded(embeddings, order)
+
+    @property
+    def parts(self) -> tuple[Rows, Rows]:
+        """The rows of the text, and of the others; they share this object's memory."""
+        count = len(self.text)
+        return self._rows[:count], self._rows[count:]
+
+    def embedded(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Give the embeddings (N, width) of tokens."""
+        places = self._places[tokens]
+        return self._rows.values[places] * self._rows.scales[places]
 
 
 class DecoderGraphs(Graph):
@@ -45,8 +66,6 @@ class DecoderGraphs(Graph):
             self.layers += 1
         self.width = self.plain("layer_norm/gamma").size
         self.head_width = self.width // self.heads
-        self.embeddings = Rows.rounded(self.plain("embeddings/weight"))
-        """Of every token; the same matrix tells what comes next."""
 
     def sound(self) -> Any:
         """States (B, S, width) to keys and values of each layer, by turns.
@@ -94,7 +113,8 @@ class DecoderGraphs(Graph):
             states = op.add(states, self.looked_up(states, keys, values, f"{name}/attention"))
             states = self.feed_forward(states, f"{name}/ffn")
         states = op.reshape(self.norm(states, "layer_norm"), self.integers(-1, self.width), True)  # noqa: FBT003
-        text = self.product(states, self.integer_matrix(self.embeddings[vocabulary.text]))
+        words, rest = (self.integer_matrix(rows, shared=True) for rows in vocabulary.parts)
+        text = self.product(states, words)
         top = op.topk(text, self.integer(best), 1, "max", "value", index_element_type="i32")
         highest = op.slice(top.output(0), *(self.integers(one) for one in (0, 1, 1, 1)))
         summed = op.reduce_sum(op.exp(op.subtract(text, highest)), self.integers(1), True)  # noqa: FBT003
@@ -102,7 +122,7 @@ class DecoderGraphs(Graph):
             top.output(0),
             top.output(1),
             op.add(op.log(summed), highest),
-            self.product(states, self.integer_matrix(self.embeddings[vocabulary.others])),
+            self.product(states, rest),
         ]
         results = [op.result(output) for output in outputs]
         return self.ov.Model(results, kept, [tokens, rows, *sound], "whisper_step")

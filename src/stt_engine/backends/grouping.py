@@ -11,8 +11,12 @@ LARGEST = 8
 _HALVINGS = 24
 
 
-def groups_of(seconds: Sequence[float], workers: int, most_sec: float) -> list[list[int]]:
-    """Give groups of indices, the dearest first; ``most_sec`` bounds the sound of one group.
+def groups_of(
+    seconds: Sequence[float], workers: int, most_sec: float, padding_sec: float = 0.0
+) -> list[list[int]]:
+    """Give groups of indices, the dearest first; ``most_sec`` bounds what is encoded for one group.
+
+    That is, for each stretch, as much as for the longest, and ``padding_sec``.
 
     All stretches of a group cost as much as its longest, so neighbours in length go together. There
     are as many groups as workers where the bounds allow it, and the dearest one is as cheap as can
@@ -20,14 +24,14 @@ def groups_of(seconds: Sequence[float], workers: int, most_sec: float) -> list[l
     """
     order = sorted(range(len(seconds)), key=lambda at: -seconds[at])
     longest_first = [seconds[at] for at in order]
-    sizes = _bounded(longest_first, float("inf"), most_sec)
+    sizes = _bounded(longest_first, float("inf"), most_sec, padding_sec)
     workers = (
         math.ceil(len(sizes) / workers) * workers
     )  # one group more would leave the others idle
     low, high = 0.0, _cost(longest_first)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        found = _bounded(longest_first, middle, most_sec)
+        found = _bounded(longest_first, middle, most_sec, padding_sec)
         if len(found) <= workers:
             sizes, high = found, middle
         else:
@@ -37,7 +41,9 @@ def groups_of(seconds: Sequence[float], workers: int, most_sec: float) -> list[l
     return sorted(groups, key=lambda group: -_cost([seconds[at] for at in group]))
 
 
-def _bounded(longest_first: list[float], most_cost: float, most_sec: float) -> list[int]:
+def _bounded(
+    longest_first: list[float], most_cost: float, most_sec: float, padding_sec: float
+) -> list[int]:
     """Cut greedily into groups within the bounds (one stretch is always within); their sizes."""
     sizes: list[int] = []
     start = 0
@@ -45,7 +51,7 @@ def _bounded(longest_first: list[float], most_cost: float, most_sec: float) -> l
         group = longest_first[start : at + 1]
         fits = (
             len(group) <= LARGEST
-            and len(group) * group[0] <= most_sec
+            and len(group) * (group[0] + padding_sec) <= most_sec
             and _cost(group) <= most_cost
         )
         if sizes and fits:

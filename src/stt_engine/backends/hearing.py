@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from stt_engine.backends.model import Model, Said, Stretch
@@ -109,16 +110,21 @@ class Hearing:
         self._tell = tell
         self._listeners: list[Listener] = []
 
-    def listen(self, listener: Listener) -> Iterator[Item]:
-        """Give a job's items, each with what was said, while the other jobs listen too."""
+    @contextmanager
+    def joined(self, listener: Listener) -> Iterator[None]:
+        """Have a job's stretches heard with those of the others, for the length of a block."""
         self._listeners.append(listener)
         try:
-            while (item := listener.first()) is not None:
-                if item.unheard is not None:
-                    self._hear(listener)
-                yield listener.pop()
+            yield
         finally:
             self._listeners.remove(listener)
+
+    def items(self, listener: Listener) -> Iterator[Item]:
+        """Give the items of a job that has joined, each with what was said."""
+        while (item := listener.first()) is not None:
+            if item.unheard is not None:
+                self._hear(listener)
+            yield listener.pop()
 
     def _hear(self, leader: Listener) -> None:
         jobs, items = self._batch(leader)

@@ -33,15 +33,14 @@ class OpenVinoDecoder:
         threads: int,
         precision: str = "bf16",
     ) -> None:
-        variables = read_variables(folder / "model.bin", "decoder/")
-        graphs = DecoderGraphs(variables, precision)
-        self._embeddings = graphs.embeddings
+        graphs = DecoderGraphs(read_variables(folder / "model.bin", "decoder/"), precision)
+        embeddings = graphs.plain("embeddings/weight")
+        text, others = _sorted(special, len(embeddings))
+        self._vocabulary = Vocabulary(embeddings, text, others)
         self._positions = graphs.plain("position_encodings/encodings")
+        self._tokens = Tokens(special.end, special.first_time, len(embeddings) - special.first_time)
+        self._silent = int(np.flatnonzero(others == special.no_speech)[0])
         self._beam_size = beam_size
-        self._special = special
-        times = len(self._embeddings.scales) - special.first_time
-        self._tokens = Tokens(special.end, special.first_time, times)
-        self._vocabulary = _vocabulary(special, len(self._embeddings.scales))
         settings = {
             "INFERENCE_PRECISION_HINT": precision,
             "KV_CACHE_PRECISION": precision,
@@ -49,8 +48,6 @@ class OpenVinoDecoder:
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,
         }
-        (place,) = np.flatnonzero(self._vocabulary.others == special.no_speech)
-        self._silent = int(place)
         self._library = import_openvino()
         self._kind = getattr(self._library.Type, precision)
         core = self._library.Core()
@@ -117,8 +114,7 @@ class OpenVinoDecoder:
         return self._library.Tensor(values, list(values.shape), self._kind)
 
     def _run(self, tokens: Integers, rows: Integers, position: int) -> None:
-        rows_of = self._embeddings[tokens]
-        embedded = rows_of.values * rows_of.scales + self._positions[position]
+        embedded = self._vocabulary.embedded(tokens) + self._positions[position]
         self._step.set_tensor(self._inputs[0], self._library.Tensor(embedded[:, None]))
         self._step.set_tensor(self._inputs[1], self._library.Tensor(rows.astype(np.int32)))
         self._step.infer()
@@ -141,12 +137,12 @@ class OpenVinoDecoder:
         return found
 
 
-def _vocabulary(special: SpecialTokens, size: int) -> Vocabulary:
-    """Say of each word what it is: that may be said, the end, the times, and all the rest."""
+def _sorted(special: SpecialTokens, size: int) -> tuple[Integers, Integers]:
+    """Give the tokens of text that may be said; and the end, the times and all the rest."""
     every = np.arange(size)
     allowed = np.ones(size, bool)
     allowed[list(special.suppressed)] = False
     text = every[allowed & (every < special.end)]
     rest = every[(every < special.first_time) & (every != special.end)]
     rest = rest[~np.isin(rest, text)]
-    return Vocabulary(text, np.concatenate([[special.end], every[special.first_time :], rest]))
+    return text, np.concatenate([[special.end], every[special.first_time :], rest])

@@ -96,10 +96,11 @@ class Graph:
         """Multiply by the transpose of a matrix."""
         return self.op.matmul(states, matrix, transpose_a=False, transpose_b=True)
 
-    def integer_matrix(self, rows: Rows) -> Any:
-        """Keep a matrix as int8."""
+    def integer_matrix(self, rows: Rows, *, shared: bool = False) -> Any:
+        """Keep a matrix as int8; a ``shared`` one has to outlive the graph."""
         op = self.op
-        return op.multiply(op.convert(op.constant(rows.values), "f32"), op.constant(rows.scales))
+        values = op.constant(rows.values, shared_memory=shared)
+        return op.multiply(op.convert(values, "f32"), op.constant(rows.scales))
 
     def norm(self, states: Any, name: str) -> Any:
         """Normalise the last axis."""
@@ -134,20 +135,20 @@ class Rows:
     scales: NDArray[np.float32]
 
     @classmethod
-    def rounded(cls, rows: NDArray[np.float32]) -> Rows:
-        """Round a matrix, some rows at a time: a vocabulary is large."""
+    def rounded(cls, rows: NDArray[np.float32], order: NDArray[np.int64] | None = None) -> Rows:
+        """Round a matrix, some rows at a time: a vocabulary is large; ``order`` puts them in it."""
         values = np.empty(rows.shape, np.int8)
         scales = np.empty((len(rows), 1), np.float32)
         for at in range(0, len(rows), _BLOCK):
-            block = rows[at : at + _BLOCK]
+            block = rows[at : at + _BLOCK] if order is None else rows[order[at : at + _BLOCK]]
             largest = np.maximum(block.max(axis=1), -block.min(axis=1))
             scale = np.where(largest > 0, largest / _INT8_MAX, np.float32(1))[:, None]
             scales[at : at + _BLOCK] = scale
-            np.rint(block / scale, casting="unsafe", out=values[at : at + _BLOCK], dtype=np.float32)
+            values[at : at + _BLOCK] = np.rint(block / scale)
         return cls(values, scales)
 
-    def __getitem__(self, places: NDArray[np.int64]) -> Rows:
-        """Give some of the rows."""
+    def __getitem__(self, places: slice) -> Rows:
+        """Give some of the rows, in the same memory."""
         return Rows(self.values[places], self.scales[places])
 
 

@@ -85,10 +85,12 @@ def recognise(model: Model, facts: Facts, job: Facts, hearing: Hearing | None = 
     ``hearing`` is where other jobs are heard by the same model.
     """
     _check_language(model, job["language"])
-    yield {"provenance": facts}
+    hearing = hearing or Hearing(model, _unheard)
     listener = Listener(_Run(model, job).items(), job.get("job", 0), alone=job.get("alone", False))
-    for item in (hearing or Hearing(model, _unheard)).listen(listener):
-        yield _told(item, job)
+    with hearing.joined(listener):
+        yield {"provenance": facts}
+        for item in hearing.items(listener):
+            yield _told(item, job)
     return {}
 
 
