@@ -82,8 +82,8 @@ class Bench:
 
     @cached_property
     def product(self) -> list[Engine]:
-        """The product, and the product with its bf16 encoder off, where it was on."""
-        if self.facts.get("encoder") == "ctranslate2":
+        """The product, and the product without OpenVINO, where that took part."""
+        if self.facts.get("encoder") == "ctranslate2" and "alone" not in self.facts:
             reason = self.facts.get("encoder_reason", "asked for")
             self.skip("product, encoder off", f"it is off by itself here: {reason}")
             return [self.variant("product")]

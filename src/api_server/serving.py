@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from api_server.service import Service
 from api_server.settings import Settings
+from stt_engine import heaps
 
 _ANSWER_SEC = 10
 """What writing the last answers may take."""
@@ -21,6 +22,7 @@ _OK = 200
 
 def serve(app: FastAPI, settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C; a second one ends at once."""
+    heaps.keep_few()
     logging.getLogger("uvicorn.access").addFilter(is_of_interest)
     config = uvicorn.Config(
         app,

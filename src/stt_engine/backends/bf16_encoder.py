@@ -97,6 +97,7 @@ class Bf16Encoder:
             "ENABLE_CPU_PINNING": False,  # CTranslate2's threads use the same cores
         }
         compiled = openvino.Core().compile_model(model, "CPU", settings)
+        self._compiled = compiled
         self._request: Any = compiled.create_infer_request()
         self._turn = threading.Lock()
         self._mels: int = model.input(0).partial_shape[1].get_length()

@@ -26,6 +26,7 @@ from stt_engine.backends.openvino_decoder import OpenVinoDecoder
 from stt_engine.backends.openvino_graph import OpenVinoUnavailable, unavailable
 from stt_engine.backends.recognition import model_operations
 from stt_engine.errors import DeviceUnavailable
+from stt_engine.heaps import return_freed
 
 PARAMETERS: dict[str, Any] = {
     "beam_size": 5,
@@ -124,6 +125,8 @@ class FasterWhisper:
         encoder: Encoder = native
         if helper and (job["encoder"] != "auto" or cpu_units() == PAYS_WITH):
             encoder = helper
+        elif helper:
+            native.facts["encoder_reason"] = f"the CPU has no {PAYS_WITH}: for one stretch only"
         decoder = NativeDecoder(self._library, job["beam_size"])
         fast = BatchedRoad(self._library, encoder, decoder, workers)
         plain = SequentialRoad(self._library, workers, job["beam_size"])
@@ -248,7 +251,9 @@ def _heard(segment: Any) -> Heard:
 def load(job: dict[str, Any]) -> Model:
     """Load the folder that ``job`` names."""
     with native_errors():
-        return FasterWhisper(job)
+        model = FasterWhisper(job)
+    return_freed()
+    return model
 
 
 def operations(tell: Tell) -> dict[str, Any]:

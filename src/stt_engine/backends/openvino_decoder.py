@@ -52,8 +52,10 @@ class OpenVinoDecoder:
         self._kind = getattr(self._library.Type, precision)
         core = self._library.Core()
         step = graphs.step(self._vocabulary, best=beam_size + 1)
-        self._sound = core.compile_model(graphs.sound(), "CPU", settings).create_infer_request()
-        self._step = core.compile_model(step, "CPU", settings).create_infer_request()
+        self._compiled = [
+            core.compile_model(one, "CPU", settings) for one in (graphs.sound(), step)
+        ]
+        self._sound, self._step = (one.create_infer_request() for one in self._compiled)
         self._inputs = self._step.model_inputs
         self._turn = threading.Lock()
         self.facts: dict[str, Any] = {"decoder": f"openvino-int8-{precision}"}

@@ -36,6 +36,7 @@ _QUIET_WINDOW_SEC = 0.5
 _LOOKING = ThreadPoolExecutor(1, "speech")
 """Looks for speech while the model is busy with what was found before."""
 
+Raw = npt.NDArray[np.int16]
 Ranges = list[tuple[int, int]]
 Facts = dict[str, Any]
 Steps = Generator[Facts, None, Facts]
@@ -136,15 +137,11 @@ class _Run:
         return at.sample if channel == at.channel else 0
 
     def _channel(self, file: Path, at: Place) -> Iterator[Item]:
-        raw = np.memmap(file, dtype="<i2", mode="r")
-        ranges = [found for found in pieces(raw) if found[1] > at.sample]
-        for (start, end), spans in _with_spans(raw, ranges):
-            yield from self._piece(raw[start:end], spans, at, start)
-            yield Item(at.task, at.channel, end, self.language)
+        for start, piece, spans in _with_spans(file, at.sample):
+            yield from self._piece(piece, spans, at, start)
+            yield Item(at.task, at.channel, start + len(piece), self.language)
 
-    def _piece(
-        self, raw: npt.NDArray[np.int16], spans: Ranges, at: Place, offset: int
-    ) -> Iterator[Item]:
+    def _piece(self, raw: Raw, spans: Ranges, at: Place, offset: int) -> Iterator[Item]:
         """Give each stretch of speech in it that is not behind the place."""
         for start, end in spans:
             if offset + end > at.sample:
@@ -158,31 +155,34 @@ class _Run:
                     Stretch(_samples(raw[start:end]), language, at.task, self.job["words"]),
                 )
 
-    def _detected(self, raw: npt.NDArray[np.int16], spans: Ranges) -> str:
+    def _detected(self, raw: Raw, spans: Ranges) -> str:
         """Listen to the longest stretch: a short "yes" tells little about its language."""
         start, end = max(spans, key=lambda span: span[1] - span[0])
         with native_errors():
             return self.model.detect(_samples(raw[start:end]))
 
 
-def _with_spans(
-    raw: npt.NDArray[np.int16], ranges: Ranges
-) -> Iterator[tuple[tuple[int, int], Ranges]]:
-    """Give each piece with its speech; that of the next one is looked for meanwhile."""
-    looked: deque[Future[Ranges]] = deque()
-    for at, piece in enumerate(ranges):
+def _with_spans(file: Path, done: int) -> Iterator[tuple[int, Raw, Ranges]]:
+    """Give where each piece begins, and it with its speech; the next one is read meanwhile.
+
+    Pieces are read, not mapped: what is mapped counts as memory, and a long call would grow.
+    """
+    ranges = [found for found in pieces(np.memmap(file, dtype="<i2", mode="r")) if found[1] > done]
+    ahead: deque[Future[tuple[Raw, Ranges]]] = deque()
+    for at, (start, _) in enumerate(ranges):
         with native_errors():
-            for start, end in ranges[at + len(looked) : at + 2]:
-                looked.append(_LOOKING.submit(_spans, raw[start:end]))
-            spans = looked.popleft().result()
-        yield piece, spans
+            for one in ranges[at + len(ahead) : at + 2]:
+                ahead.append(_LOOKING.submit(_piece_with_spans, file, *one))
+            piece, spans = ahead.popleft().result()
+        yield start, piece, spans
 
 
-def _spans(raw: npt.NDArray[np.int16]) -> Ranges:
-    return speech_spans(_samples(raw))
+def _piece_with_spans(file: Path, start: int, end: int) -> tuple[Raw, Ranges]:
+    piece = np.fromfile(file, "<i2", end - start, offset=2 * start)
+    return piece, speech_spans(_samples(piece))
 
 
-def _samples(raw: npt.NDArray[np.int16]) -> Samples:
+def _samples(raw: Raw) -> Samples:
     return raw.astype(np.float32) / 32768.0
 
 
@@ -226,9 +226,7 @@ def _described(heard: Heard, channel: int, job: Facts) -> Facts:
     }
 
 
-def pieces(
-    samples: npt.NDArray[np.int16], limit_sec: float = PIECE_SEC
-) -> Iterator[tuple[int, int]]:
+def pieces(samples: Raw, limit_sec: float = PIECE_SEC) -> Iterator[tuple[int, int]]:
     """Cut into ``(start, end)`` sample ranges no longer than ``limit_sec``, at quiet moments."""
     limit = int(limit_sec * SAMPLE_RATE)
     start, total = 0, len(samples)
@@ -241,7 +239,7 @@ def pieces(
         yield start, total
 
 
-def _quietest(samples: npt.NDArray[np.int16], low: int, high: int) -> int:
+def _quietest(samples: Raw, low: int, high: int) -> int:
     window = int(_QUIET_WINDOW_SEC * SAMPLE_RATE)
     stretch = np.abs(samples[low:high].astype(np.float32))
     usable = len(stretch) // window * window

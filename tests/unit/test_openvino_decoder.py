@@ -1,0 +1,257 @@
+"""The decoder in OpenVINO: the same graph as CTranslate2's, proved on real weights."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from faster_whisper import WhisperModel
+
+from stt_engine.backends import cpu_bf16, faster_whisper
+from stt_engine.backends.batched import BatchedRoad, Doubt, NativeEncoder, with_equal_silence
+from stt_engine.backends.bf16_encoder import known_samples
+from stt_engine.backends.decoders import (
+    Decoded,
+    NativeDecoder,
+    Numbers,
+    special_tokens,
+    tokenizer_of,
+)
+from stt_engine.backends.faster_whisper import FasterWhisper, check_agreement
+from stt_engine.backends.model import Said, Stretch
+from stt_engine.backends.openvino_decoder import OpenVinoDecoder
+from stt_engine.backends.openvino_graph import OpenVinoUnavailable, Rows
+from stt_engine.speech import SAMPLE_RATE
+
+needs_library = pytest.mark.skipif(
+    not cpu_bf16.has_library(), reason="openvino is not installed (it is on x86-64 Linux)"
+)
+needs_units = pytest.mark.skipif(
+    cpu_bf16.cpu_units() is None or not cpu_bf16.has_library(),
+    reason="this CPU has no bfloat16 units, or openvino is not installed",
+)
+BEAM_SIZE = 5
+MOST = 60
+WORDS = "this is a test of the speech recognition service"
+
+
+@pytest.fixture(scope="module")
+def library(whisper_base: Path) -> Any:
+    return WhisperModel(
+        str(whisper_base), device="cpu", compute_type="int8", cpu_threads=2, local_files_only=True
+    )
+
+
+@pytest.fixture(scope="module")
+def exact(library: Any, whisper_base: Path) -> OpenVinoDecoder:
+    return OpenVinoDecoder(
+        whisper_base, special_tokens(library), beam_size=BEAM_SIZE, threads=2, precision="f32"
+    )
+
+
+@pytest.fixture(scope="module")
+def native(library: Any) -> NativeDecoder:
+    return NativeDecoder(library, BEAM_SIZE)
+
+
+@pytest.fixture(scope="module")
+def states(library: Any, native: NativeDecoder) -> Numbers:
+    """What the encoder makes of a whole clip, its halves, noise and nothing: of one length."""
+    road = BatchedRoad(library, NativeEncoder(library), native, 1)
+    clip = known_samples()
+    noise = np.random.default_rng(7).normal(0, 0.05, SAMPLE_RATE).astype(np.float32)
+    half = len(clip) // 2
+    sounds = [clip, noise, clip[:half], np.zeros(SAMPLE_RATE, np.float32), clip[half:]]
+    return with_equal_silence([road._encoder.encode(road._features(one)) for one in sounds])
+
+
+@pytest.fixture(scope="module")
+def prompt(library: Any) -> list[int]:
+    return list(tokenizer_of(library, "en", "transcribe").sot_sequence)
+
+
+def _text(library: Any, decoded: Decoded) -> str:
+    text = tokenizer_of(library, "en", "transcribe").decode(decoded.tokens)
+    return " ".join(re.findall("[a-z]+", text.lower()))
+
+
+@needs_library
+def test_speech_is_decoded_as_by_ctranslate2(
+    library: Any,
+    exact: OpenVinoDecoder,
+    native: NativeDecoder,
+    states: Numbers,
+    prompt: list[int],
+) -> None:
+    places = [0, 2, 4]
+    found = exact.decode(states[places], [prompt] * 3, MOST)
+    wanted = native.decode(np.ascontiguousarray(states[places]), [prompt] * 3, MOST)
+    assert _text(library, found[0]) == WORDS
+    for one, other in zip(found, wanted, strict=True):
+        assert one.tokens == other.tokens
+        assert one.logprob == pytest.approx(other.logprob, abs=0.05)
+        assert one.no_speech_prob == pytest.approx(other.no_speech_prob, abs=0.02)
+
+
+@needs_library
+def test_each_is_decoded_as_if_it_were_alone(
+    exact: OpenVinoDecoder, states: Numbers, prompt: list[int]
+) -> None:
+    """Some are done before others, in no order: their sound is left out meanwhile."""
+    together = exact.decode(states, [prompt] * len(states), MOST)
+    assert len({len(one.tokens) for one in together}) > 2
+    for at, one in enumerate(together):
+        (alone,) = exact.decode(states[at : at + 1], [prompt], MOST)
+        assert alone.tokens == one.tokens
+        assert alone.logprob == pytest.approx(one.logprob, abs=1e-3)
+
+
+@needs_library
+def test_languages_and_tasks_may_differ_and_silence_is_known(
+    library: Any, exact: OpenVinoDecoder, states: Numbers, prompt: list[int]
+) -> None:
+    german = list(tokenizer_of(library, "de", "transcribe").sot_sequence)
+    found = exact.decode(states[[0, 0, 3]], [german, prompt, prompt], MOST)
+    assert _text(library, found[1]) == WORDS
+    assert found[0].tokens != found[1].tokens
+    assert found[0].no_speech_prob == pytest.approx(found[1].no_speech_prob, abs=1e-4)
+    assert found[2].no_speech_prob > found[1].no_speech_prob
+
+
+@needs_library
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_no_more_tokens_than_asked_for(
+    exact: OpenVinoDecoder, states: Numbers, prompt: list[int], most: int
+) -> None:
+    (found,) = exact.decode(states[:1], [prompt], most)
+    assert len(found.tokens) == most
+
+
+def test_rows_are_rounded_to_the_nearest() -> None:
+    rows = np.random.default_rng(3).normal(0, 0.1, (1_200, 64)).astype(np.float32)
+    rows[5] = 0
+    order = np.random.default_rng(4).permutation(len(rows))
+    found = Rows.rounded(rows, order)
+    assert np.all(found.scales > 0)
+    assert np.abs(found.values * found.scales - rows[order]).max() <= found.scales.max() / 2 + 1e-6
+    assert np.array_equal(found[7:9].values, found.values[7:9])
+
+
+# A road of its own for a stretch that is alone ---------------------------------------------
+
+
+def _job(folder: Path, **changes: object) -> dict[str, Any]:
+    job = {"folder": str(folder), "device": "cpu", "compute_type": "int8", "beam_size": BEAM_SIZE}
+    return {**job, "encoder": "auto", "decoding": "batched", **changes}
+
+
+@pytest.fixture(scope="module")
+def model(whisper_base: Path) -> FasterWhisper:
+    return FasterWhisper(_job(whisper_base))
+
+
+@pytest.fixture
+def clip() -> Stretch:
+    return Stretch(known_samples(), "en", "transcribe")
+
+
+@needs_units
+def test_one_stretch_is_heard_by_openvino_and_several_are_not(
+    model: FasterWhisper, clip: Stretch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert model.facts["alone"]["decoder"] == "openvino-int8-bf16"
+    assert model.facts["alone"]["encoder"] == "openvino-bf16"
+    assert "alone_reason" not in model.facts
+    road = model._alone
+    assert road is not None
+    heard: list[int] = []
+    hear = road.hear
+    monkeypatch.setattr(road, "hear", lambda asked: heard.append(len(asked)) or hear(asked))
+    (one,) = model.hear([clip])
+    both = model.hear([clip, clip])
+    assert heard == [1]
+    for said in (one, *both):
+        assert said.doubts == ()
+        text = "".join(part.text for part in said.segments)
+        assert " ".join(re.findall("[a-z]+", text.lower())) == WORDS
+
+
+@needs_units
+def test_words_have_their_times_there_too(model: FasterWhisper, clip: Stretch) -> None:
+    (said,) = model.hear([Stretch(clip.samples, "en", "transcribe", words=True)])
+    words = [word for part in said.segments for word in part.words or ()]
+    assert len(words) == len(WORDS.split())
+    times = [time for start, end, *_ in words for time in (start, end)]
+    assert times == sorted(times)
+
+
+@needs_units
+def test_what_openvino_stumbles_over_is_heard_by_the_sequential_road(
+    model: FasterWhisper, clip: Stretch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    road = model._alone
+    assert road is not None
+
+    def fails(*_: object) -> list[Decoded]:
+        raise RuntimeError("OpenVINO said no")
+
+    monkeypatch.setattr(road._decoder, "decode", fails)
+    (said,) = model.hear([clip])
+    (doubt,) = said.doubts
+    assert "OpenVINO said no" in doubt
+    assert said.segments
+
+
+@needs_units
+def test_a_decoder_that_disagrees_is_not_used_and_the_reason_is_told(
+    whisper_base: Path, clip: Stretch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = faster_whisper.OpenVinoDecoder._run
+
+    def shifted(self: Any, tokens: Any, rows: Any, position: int) -> None:
+        embedded(self, tokens, rows, position + 1)
+
+    monkeypatch.setattr(faster_whisper.OpenVinoDecoder, "_run", shifted)
+    model = FasterWhisper(_job(whisper_base))
+    assert "alone" not in model.facts
+    assert model.facts["alone_reason"]
+    (said,) = model.hear([clip])
+    assert said.doubts == ()
+
+
+@pytest.mark.parametrize("encoder", ["ctranslate2"])
+def test_openvino_is_not_used_where_ctranslate2_is_asked_for(
+    whisper_base: Path, encoder: str
+) -> None:
+    model = FasterWhisper(_job(whisper_base, encoder=encoder))
+    assert model._alone is None
+    assert not {"alone", "alone_reason"} & set(model.facts)
+
+
+def _answers(text: str, confidence: float) -> Any:
+    part = SimpleNamespace(text=text, confidence=confidence)
+    return SimpleNamespace(hear=lambda _asked: [Said((part,))])
+
+
+@pytest.mark.parametrize(
+    ("found", "good"),
+    [(("a", 0.85), True), (("b", 0.9), False), (("a", 0.6), False)],
+    ids=["close", "other words", "other confidence"],
+)
+def test_roads_agree_about_words_and_confidence(found: tuple[str, float], good: bool) -> None:
+    reference = _answers("a", 0.9)
+    if good:
+        check_agreement(_answers(*found), reference)
+        return
+    with pytest.raises(OpenVinoUnavailable, match="does not agree"):
+        check_agreement(_answers(*found), reference)
+
+
+def test_a_doubt_proves_nothing() -> None:
+    doubting: Any = SimpleNamespace(hear=lambda _asked: [Doubt("low_probability")])
+    with pytest.raises(OpenVinoUnavailable, match="could not be compared"):
+        check_agreement(doubting, _answers("a", 0.9))
