@@ -76,7 +76,7 @@ def _cpu() -> Check:
 
 
 def _fast_encoder() -> Check:
-    """Tell whether the encoder in bfloat16 can be used; no call needs it, so it is never wrong."""
+    """Tell whether bfloat16 can be used; no call needs it, so it is never wrong."""
     name, units = "bf16 encoder", cpu_units()
     if units is None:
         return Check(name, "ok", "not used: this CPU has no bfloat16 units")

@@ -66,9 +66,10 @@ class Settings(BaseSettings):
     way. `sequential`: the library's own way, a stretch at a time."""
 
     stt_encoder: Literal["auto", "ctranslate2", "openvino"] = "auto"
-    """What encodes for `batched`. `openvino`: bfloat16, for CPUs that have units for it (needs
-    `pip install 'stt-engine[bf16]'`; proved against the other one when the model is loaded);
-    `auto`: that where it can be had and the CPU has AMX, else `ctranslate2`."""
+    """Which library works for `batched`. `auto`: OpenVINO in bfloat16, where the CPU has units for
+    it and `pip install 'stt-engine[bf16]'` was done: for a stretch of speech that is alone, and with
+    AMX as the encoder of all. It is proved against CTranslate2 when the model is loaded.
+    `openvino`: as the encoder of all without AMX too. `ctranslate2`: OpenVINO is never used."""
 
     stt_beam_size: int = Field(5, ge=1, le=10)
     """Hypotheses that the decoder follows; 1 is faster, and makes a few more mistakes."""
