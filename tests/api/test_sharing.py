@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import signal
 import socket
-import wave
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ import pytest
 
 from tests.api.test_stopping import InHand, busy
 from tests.support.server import ApiServer, api_server, awaited
+from tests.support.sounds import repeated
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -30,16 +29,6 @@ NEVER = 3600.0
 def worker_pid(server: ApiServer) -> int:
     """Give the process that hears; there is none for a moment while it is being replaced."""
     return int(awaited(lambda: server.component("faster-whisper")["pid"], "a process that hears"))
-
-
-def repeated(recording: bytes, times: int) -> bytes:
-    """Give the same words over and over, with a pause that starts a new stretch of speech."""
-    raw = io.BytesIO()
-    with wave.open(io.BytesIO(recording)) as source, wave.open(raw, "wb") as out:
-        out.setparams(source.getparams())
-        pause = b"\0" * (3 * source.getframerate() * source.getsampwidth())
-        out.writeframes((source.readframes(source.getnframes()) + pause) * times)
-    return raw.getvalue()
 
 
 @pytest.fixture(scope="module")

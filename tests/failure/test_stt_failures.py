@@ -458,6 +458,14 @@ def _until(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.01)
 
 
+@pytest.fixture(scope="module")
+def long_call(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A call of several steps, in one of which something can happen: 60 stretches of speech."""
+    file = tmp_path_factory.mktemp("long") / "call.wav"
+    file.write_bytes(sounds.repeated(CANARY.read_bytes(), 60))
+    return file
+
+
 def _meanwhile(
     stt: WhisperSTT, watch: Watch, path: Path, act: Callable[[], object]
 ) -> TranscribeResult:
@@ -472,13 +480,13 @@ def _meanwhile(
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV"])
 def test_the_transcribing_process_crashes_in_mid_call(
-    make: Make, whisper_base: Path, sample_call: Path, log_lines: list[str], watch: Watch, name: str
+    make: Make, whisper_base: Path, long_call: Path, log_lines: list[str], watch: Watch, name: str
 ) -> None:
     stt = make(whisper_base)
     pid, told = _pid(stt), len(log_lines)
-    result = _meanwhile(stt, watch, sample_call, lambda: os.kill(pid, signal.Signals[name]))
+    result = _meanwhile(stt, watch, long_call, lambda: os.kill(pid, signal.Signals[name]))
     _assert_dummy(result, "WorkerDied", f"signal {name}")
-    assert result["duration"] == pytest.approx(68.2, abs=0.1)
+    assert result["duration"] > 300
     assert _stt(log_lines, told) == _lines_of(result, "faster-whisper")
     assert stt.ready is False
     assert not psutil.pid_exists(pid)
@@ -487,11 +495,11 @@ def test_the_transcribing_process_crashes_in_mid_call(
 
 
 def test_the_transcribing_process_hangs_in_mid_call(
-    make: Make, whisper_base: Path, sample_call: Path, log_lines: list[str], watch: Watch
+    make: Make, whisper_base: Path, long_call: Path, log_lines: list[str], watch: Watch
 ) -> None:
     stt = make(whisper_base, limits=Limits(stall_timeout_sec=3.0))
     pid, told = _pid(stt), len(log_lines)
-    result = _meanwhile(stt, watch, sample_call, lambda: os.kill(pid, signal.SIGSTOP))
+    result = _meanwhile(stt, watch, long_call, lambda: os.kill(pid, signal.SIGSTOP))
     _assert_dummy(result, "DeadlineExceeded", "silent for 3 s")
     assert _stt(log_lines, told) == _lines_of(result, "faster-whisper")
     assert not psutil.pid_exists(pid)
@@ -541,21 +549,21 @@ def test_the_decoder_dies_in_mid_call(
 
 
 def test_closing_in_mid_call_answers_the_caller(
-    make: Make, whisper_base: Path, sample_call: Path, watch: Watch
+    make: Make, whisper_base: Path, long_call: Path, watch: Watch
 ) -> None:
     stt = make(whisper_base)
-    result = _meanwhile(stt, watch, sample_call, stt.close)
+    result = _meanwhile(stt, watch, long_call, stt.close)
     _assert_dummy(result, "WorkerDied")
 
 
 def test_who_waits_behind_a_call_that_crashed_is_answered_by_the_model(
-    make: Make, whisper_base: Path, sample_call: Path, watch: Watch
+    make: Make, whisper_base: Path, long_call: Path, watch: Watch
 ) -> None:
     stt = make(whisper_base)
     pid = _pid(stt)
     watch.heard.clear()
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(stt.transcribe, sample_call, "en")
+        first = pool.submit(stt.transcribe, long_call, "en")
         assert watch.heard.wait(BOUND)
         second = pool.submit(stt.transcribe, CANARY, "en")
         os.kill(pid, signal.SIGKILL)
@@ -564,7 +572,7 @@ def test_who_waits_behind_a_call_that_crashed_is_answered_by_the_model(
 
 
 def test_health_is_told_while_a_call_runs(
-    make: Make, whisper_base: Path, sample_call: Path, watch: Watch
+    make: Make, whisper_base: Path, long_call: Path, watch: Watch
 ) -> None:
     stt = make(whisper_base)
     seen: list[str] = []
@@ -573,7 +581,7 @@ def test_health_is_told_while_a_call_runs(
         seen.extend(one.state for one in stt.components() if one.name == "faster-whisper")
         os.kill(_pid(stt), signal.SIGKILL)  # no need to wait for the end
 
-    _meanwhile(stt, watch, sample_call, look)
+    _meanwhile(stt, watch, long_call, look)
     assert seen == ["busy"]
 
 

@@ -4,6 +4,7 @@ The writers give mono 16-bit PCM WAV and return the path they wrote. ``encode`` 
 each format a recorder is known to leave; ask ``can_encode`` first, since PyAV's build decides.
 """
 
+import io
 import struct
 import wave
 from dataclasses import dataclass, field
@@ -83,6 +84,16 @@ def read_wav(path: Path) -> tuple[Samples, int]:
     with wave.open(str(path), "rb") as source:
         raw = np.frombuffer(source.readframes(source.getnframes()), dtype="<i2")
         return raw.reshape(-1, source.getnchannels()) / 32_768, source.getframerate()
+
+
+def repeated(recording: bytes, times: int) -> bytes:
+    """Give the same words over and over, with a pause that starts a new stretch of speech."""
+    raw = io.BytesIO()
+    with wave.open(io.BytesIO(recording)) as source, wave.open(raw, "wb") as out:
+        out.setparams(source.getparams())
+        pause = b"\0" * (3 * source.getframerate() * source.getsampwidth())
+        out.writeframes((source.readframes(source.getnframes()) + pause) * times)
+    return raw.getvalue()
 
 
 def _clock(seconds: float, rate: int) -> Samples:
