@@ -85,7 +85,7 @@ class Bench:
         """The product, and the product without OpenVINO, where that took part."""
         if self.facts.get("encoder") == "ctranslate2" and "alone" not in self.facts:
             reason = self.facts.get("encoder_reason", "asked for")
-            self.skip("product, encoder off", f"it is off by itself here: {reason}")
+            self.skip("product without OpenVINO", f"it is off by itself here: {reason}")
             return [self.variant("product")]
         return [self.variant("product"), self.variant("product-ct2")]
 

@@ -55,7 +55,7 @@ def cores() -> int:
 
 TITLES = {
     "product": "product",
-    "product-ct2": "product, encoder off",
+    "product-ct2": "product without OpenVINO",
     "product-beam1": "product, beam 1",
 }
 _VARIANTS = {
@@ -66,7 +66,7 @@ _VARIANTS = {
 
 
 def product(name: str, env: dict[str, str], arguments: Job) -> Engine:
-    """Give the product as it is, with its bf16 encoder off, or with the peers' beam."""
+    """Give the product as it is, without OpenVINO, or with the peers' beam."""
     return Engine(
         name,
         TITLES[name],

@@ -38,7 +38,7 @@ KOREAN_WORDS = {
         "각 서버에 견준 이 제품의 처리량, p50, p95 (1보다 크면 이 제품이 낫습니다):"
     ),
     "product": "이 제품",
-    "product, encoder off": "이 제품, bf16 인코더 끔",
+    "product without OpenVINO": "이 제품, OpenVINO 없음",
     "product, beam 1": "이 제품, 빔 1",
     "faster-whisper batched": "faster-whisper 배치",
     "faster-whisper batched, no timestamps": "faster-whisper 배치, 타임스탬프 없음",
@@ -63,7 +63,9 @@ KOREAN_WORDS = {
         "긴 통화: faster-whisper 기본값(순차, 빔 5) 대비"
     ),
     "long call: openvino-genai, both beam 1": "긴 통화: openvino-genai 대비, 양쪽 모두 빔 1",
-    "long call: the product's encoder off": "긴 통화: 이 제품의 bf16 인코더를 껐을 때 대비",
+    "long call: faster-whisper batched, b8, beam 1; the product without OpenVINO, as it is": (
+        "긴 통화: faster-whisper 배치(b8, 빔 1) 대비, OpenVINO 없는 이 제품의 기본값"
+    ),
     "long call: WER above the best peer's, as it is": (
         "긴 통화: 가장 정확한 비교 대상보다 높은 WER, 기본값"
     ),
@@ -74,8 +76,8 @@ KOREAN_WORDS = {
     "16 clients: throughput": "클라이언트 16개: 처리량",
     "16 clients: p95 shorter": "클라이언트 16개: p95가 짧은 배수",
     "1 client: p50 shorter": "클라이언트 1개: p50이 짧은 배수",
-    "1 client: p50, the product's encoder off": (
-        "클라이언트 1개: p50, 이 제품의 bf16 인코더를 껐을 때 대비"
+    "1 client: p50 shorter; the product without OpenVINO": (
+        "클라이언트 1개: p50이 짧은 배수, OpenVINO 없는 이 제품"
     ),
     "16 clients: /health p99": "클라이언트 16개: /health p99",
     "16 clients: peak memory": "클라이언트 16개: 최대 메모리",
