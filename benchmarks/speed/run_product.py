@@ -18,6 +18,10 @@ TUNED = {"decoding": "STT_DECODING", "encoder": "STT_ENCODER", "beam_size": "STT
 """Arguments of ``Tuning`` by the server's settings, so that one name does for both."""
 
 
+LOOPS_ONLY = "EmptyTranscript"
+"""Something was heard, and all of it rejected: a failed call with a reason, and no text."""
+
+
 def tuning() -> Settings:
     """Give the argument that the environment asks for; nothing where it asks for nothing."""
     asked = {key: os.environ[name] for key, name in TUNED.items() if name in os.environ}
@@ -36,6 +40,8 @@ def load(settings: Settings) -> tuple[Transcribe, Any]:
 
     def transcribe(path: str, job: Settings) -> list[Heard]:
         result = stt.transcribe(path, language=job["language"])
+        if result["error_type"] == LOOPS_ONLY:
+            return [Heard("", 0, 0)]
         if not result["success"]:
             raise SystemExit(f"{path}: {result['error_type']}: {result['error']}")
         known.update(
