@@ -508,8 +508,8 @@ def test_each_is_encoded_with_its_own_silence_and_decoded_at_one_length(
     assert isinstance(encoder, StubEncoder)
     encoder.frames.clear()
     road.hear([_stretch(2.0), _stretch(3.011)])
-    assert sorted(encoder.frames) == [700, 850], "five seconds more, in half seconds"
-    assert decoder.asked[-1]["shape"] == [2, 425, WIDTH]
+    assert sorted(encoder.frames) == [700, 802], "five seconds more, in whole states"
+    assert decoder.asked[-1]["shape"] == [2, 401, WIDTH]
     encoder.frames.clear()
     road.hear([_stretch(27.0), _stretch(30.0)])
     assert encoder.frames == [3000, 3000], "no more than the window"

@@ -63,8 +63,7 @@ A runaway ends there, and who speaks still faster is heard on the next road."""
 _MOST_TOKENS = 224
 _REPEATED = 50
 _HOP = 160
-_STEP = SAMPLE_RATE // 2
-"""Lengths are rounded up to this, since the libraries prepare themselves for each one anew."""
+_STEP = 2 * _HOP
 _PREPENDED = "\"'“¿([{-"
 _APPENDED = "\"'.。,，!！?？:：”)]}、"
 
@@ -271,6 +270,6 @@ def _heard(
 
 
 def _padded(samples: Samples) -> int:
-    """Give the samples that are encoded for a stretch: whole half seconds, so whole states."""
+    """Give the samples that are encoded for a stretch: an even number of frames."""
     length = min(len(samples) + PADDING_SEC * SAMPLE_RATE, WINDOW_SEC * SAMPLE_RATE)
     return math.ceil(length / _STEP) * _STEP
