@@ -10,8 +10,9 @@ from collections.abc import Sequence
 MAX_COMPRESSION_RATIO = 2.4
 """Text that zlib shrinks more than this repeats itself (openai-whisper's own threshold)."""
 
-_LOOPS = re.compile(r"(.{1,5}?)\1{11,}|(.{6,60}?)\2{3,}")
-"""A few letters twelve times on end, or a phrase four times: no caller says "여보세요" so often."""
+_LOOPS = re.compile(r"(.{1,5}?)\1{11,}|(.{6,20}?)\2{3,}")
+"""A few letters twelve times on end, or a short phrase four times. A sentence may really be said
+again and again; where a decoder repeats one in a single segment, its compression tells."""
 
 _SHORTEST = 6
 
