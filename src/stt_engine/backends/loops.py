@@ -44,7 +44,7 @@ def looped(texts: Sequence[str]) -> set[int]:
     for run in _LOOPS.finditer("".join(letters)):
         phrase = max(_SHORTEST, len(run[1] or run[2]))
         for at, count in Counter(owners[run.start() : run.end()]).items():
-            if count >= phrase or 2 * count > len(letters[at]):
+            if count >= phrase or 2 * count >= len(letters[at]):
                 found.add(at)
     return found
 
