@@ -2,8 +2,8 @@
 
 Of the calls that wait, the one with the least work left goes first; a three-second call passes a
 two-hour one at its next step. Every fourth turn goes to the call that has used the largest share
-of its time, so that none is passed for ever. A call that has not begun comes before all that have:
-its first step takes no time, and only then can it be heard in the steps of others.
+of its time, so that none is passed for ever. A call that has not begun comes before those that
+have: only then can it be heard in the steps of others. At most :data:`BEGINNINGS` come in a row.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from stt_engine.errors import CallExpired
 
 OLDEST_EVERY = 4
 """One turn in so many is for the call that has waited longest, measured by its own allowance."""
+
+BEGINNINGS = 16
+"""First steps in a row, as many calls as are heard together; then it is the turn of another."""
 
 _FOREVER = 10 * 365 * 86400.0
 
@@ -113,6 +116,7 @@ class Lane:
         self._held = False
         self._waiting: list[Ticket] = []
         self._beginning: set[Ticket] = set()
+        self._begun = 0
         self._turns = count(1)
 
     @contextmanager
@@ -174,8 +178,11 @@ class Lane:
 
     def _next(self) -> Ticket:
         beginning = [one for one in self._waiting if one in self._beginning]
-        if beginning:
+        others = [one for one in self._waiting if one not in self._beginning]
+        if beginning and (self._begun < BEGINNINGS or not others):
+            self._begun += 1
             return beginning[0]
+        self._begun = 0
         if next(self._turns) % OLDEST_EVERY == 0:
-            return max(self._waiting, key=lambda one: one.used)
-        return min(self._waiting, key=lambda one: one.left_sec)
+            return max(others, key=lambda one: one.used)
+        return min(others, key=lambda one: one.left_sec)

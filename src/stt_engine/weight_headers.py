@@ -21,7 +21,7 @@ MULTILINGUAL_VOCABULARY = 51_865
 """Tokens of the smallest multilingual Whisper vocabulary; English-only ones have one less."""
 
 _MAX_JSON_HEADER = 100_000_000
-_CT2_VERSIONS = range(4, 7)
+CT2_VERSIONS = range(4, 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +59,34 @@ def read_ctranslate2(path: Path) -> WeightsHeader:
 
 def _ctranslate2_shapes(file: BinaryIO, path: Path) -> dict[str, tuple[int, ...]]:
     size = path.stat().st_size
-    (version,) = _unpack(file, "<I")
-    if version not in _CT2_VERSIONS:
+    (version,) = read_numbers(file, "<I")
+    if version not in CT2_VERSIONS:
         raise damaged(path, f"is no CTranslate2 model (binary version {version})")
-    _string(file)
-    _unpack(file, "<I")  # revision of the specification
+    read_text(file)
+    read_numbers(file, "<I")  # revision of the specification
     shapes = {}
-    (count,) = _unpack(file, "<I")
+    (count,) = read_numbers(file, "<I")
     for _ in range(count):
-        name = _string(file)
-        (rank,) = _unpack(file, "<B")
-        shapes[name] = _unpack(file, f"<{rank}I")
-        _, length = _unpack(file, "<BI")
+        name = read_text(file)
+        (rank,) = read_numbers(file, "<B")
+        shapes[name] = read_numbers(file, f"<{rank}I")
+        _, length = read_numbers(file, "<BI")
         if file.seek(length, 1) > size:
             raise damaged(path, f"is cut short in {name} ({size} bytes)")
-    (aliases,) = _unpack(file, "<I")
+    (aliases,) = read_numbers(file, "<I")
     for _ in range(2 * aliases):
-        _string(file)
+        read_text(file)
     return shapes
 
 
-def _unpack(file: BinaryIO, layout: str) -> tuple[int, ...]:
+def read_numbers(file: BinaryIO, layout: str) -> tuple[int, ...]:
+    """Read numbers in a layout of :mod:`struct`; ``struct.error`` where the file ends before."""
     return struct.unpack(layout, file.read(struct.calcsize(layout)))
 
 
-def _string(file: BinaryIO) -> str:
-    (length,) = _unpack(file, "<H")
+def read_text(file: BinaryIO) -> str:
+    """Read a text as CTranslate2 stores it: its length, and a zero at its end."""
+    (length,) = read_numbers(file, "<H")
     (raw,) = struct.unpack(f"{length}s", file.read(length))
     return str(raw, "utf-8").rstrip("\0")
 

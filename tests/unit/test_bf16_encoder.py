@@ -36,14 +36,8 @@ from stt_engine.backends.ct2_weights import (
     plain,
     read_variables,
 )
+from tests.support.units import needs_library, needs_units
 
-needs_library = pytest.mark.skipif(
-    not cpu_bf16.has_library(), reason="openvino is not installed (it is on x86-64 Linux)"
-)
-needs_units = pytest.mark.skipif(
-    cpu_bf16.cpu_units() is None or not cpu_bf16.has_library(),
-    reason="this CPU has no bfloat16 units, or openvino is not installed",
-)
 THREADS = 2
 LAYERS = HEADS = 2
 POSITIONS = [f"{side}/position_encodings/encodings" for side in ("encoder", "decoder")]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from faster_whisper import WhisperModel
 
-from stt_engine.backends import cpu_bf16, faster_whisper
+from stt_engine.backends import faster_whisper
 from stt_engine.backends.batched import BatchedRoad, Doubt, NativeEncoder, with_equal_silence
 from stt_engine.backends.bf16_encoder import known_samples
 from stt_engine.backends.decoders import (
@@ -26,14 +26,8 @@ from stt_engine.backends.model import Said, Stretch
 from stt_engine.backends.openvino_decoder import OpenVinoDecoder
 from stt_engine.backends.openvino_graph import OpenVinoUnavailable, Rows
 from stt_engine.speech import SAMPLE_RATE
+from tests.support.units import needs_library, needs_units
 
-needs_library = pytest.mark.skipif(
-    not cpu_bf16.has_library(), reason="openvino is not installed (it is on x86-64 Linux)"
-)
-needs_units = pytest.mark.skipif(
-    cpu_bf16.cpu_units() is None or not cpu_bf16.has_library(),
-    reason="this CPU has no bfloat16 units, or openvino is not installed",
-)
 BEAM_SIZE = 5
 MOST = 60
 WORDS = "this is a test of the speech recognition service"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stt_engine.errors import CallExpired
-from stt_engine.turns import OLDEST_EVERY, CallCancelled, Lane, Ticket
+from stt_engine.turns import BEGINNINGS, OLDEST_EVERY, CallCancelled, Lane, Ticket
 
 BOUND = 30.0
 
@@ -54,6 +54,24 @@ def _order(lane: Lane, tickets: dict[str, Ticket], turns: int, step: float, cloc
         if chosen.left_sec <= 0:
             lane._waiting.remove(chosen)
     return "".join(had)
+
+
+def test_who_has_not_begun_comes_before_who_has(clock: Clock) -> None:
+    lane = Lane()
+    short, new, newer = (_ticket(clock, work) for work in (1, 500, 900))
+    lane._waiting, lane._beginning = [short, newer, new], {new, newer}
+    assert lane._next() is newer, "of those, the one that came first"
+
+
+def test_an_endless_stream_of_new_calls_passes_nobody_for_ever(clock: Clock) -> None:
+    lane = Lane()
+    old = _ticket(clock, 7200)
+    had = 0
+    for _ in range(10 * (BEGINNINGS + 1)):
+        new = [_ticket(clock, 1) for _ in range(3)]
+        lane._waiting, lane._beginning = [old, *new], set(new)
+        had += lane._next() is old
+    assert had == 10
 
 
 def test_a_short_call_passes_a_long_one_at_its_next_step(clock: Clock) -> None:

@@ -23,6 +23,7 @@ from stt_engine.backends.ct2_weights import read_variables
 from stt_engine.backends.encoder_graph import build
 from stt_engine.backends.openvino_graph import (
     OpenVinoUnavailable,
+    compiled,
     import_openvino,
     unavailable,
 )
@@ -89,22 +90,13 @@ class Bf16Encoder:
 
     def __init__(self, folder: Path, threads: int, *, precision: str = "bf16") -> None:
         model = build(read_variables(folder / "model.bin", "encoder/"), bf16=precision == "bf16")
-        openvino = import_openvino()
-        settings = {
-            "INFERENCE_PRECISION_HINT": precision,
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": 1,  # two streams of one thread: 5 % more, for a second set of buffers
-            "ENABLE_CPU_PINNING": False,  # CTranslate2's threads use the same cores
-        }
-        compiled = openvino.Core().compile_model(model, "CPU", settings)
-        self._compiled = compiled
-        self._request: Any = compiled.create_infer_request()
+        self._request: Any = compiled(model, threads, precision)
         self._turn = threading.Lock()
         self._mels: int = model.input(0).partial_shape[1].get_length()
         self._width: int = model.output(0).partial_shape[2].get_length()
         self.facts: dict[str, Any] = {
             "encoder": f"openvino-{precision}",
-            "openvino": str(openvino.__version__).partition("-")[0],
+            "openvino": str(import_openvino().__version__).partition("-")[0],
             "units": cpu_units(),
         }
 

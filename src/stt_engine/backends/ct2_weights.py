@@ -10,9 +10,10 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from stt_engine.weight_headers import CT2_VERSIONS, read_numbers, read_text
+
 Variables = dict[str, NDArray[np.generic]]
 
-_VERSIONS = range(4, 7)
 _DTYPES = ("<f4", "i1", "<i2", "<i4", "<f2", "<u2")
 """CTranslate2's data types in its own order; numpy has no bfloat16, so its bits are ``<u2``."""
 
@@ -39,15 +40,15 @@ def read_variables(path: Path, prefix: str = "") -> Variables:
 
 
 def _variables(file: BinaryIO, prefix: str) -> Variables:
-    (version,) = _numbers(file, "<I")
-    if version not in _VERSIONS:
+    (version,) = read_numbers(file, "<I")
+    if version not in CT2_VERSIONS:
         raise ValueError(f"binary version {version}")
-    _text(file)  # the name of the specification, then its revision
-    _, count = _numbers(file, "<II")
+    read_text(file)  # the name of the specification, then its revision
+    _, count = read_numbers(file, "<II")
     found: Variables = {}
     places: dict[str, int] = {}
     for _ in range(count):
-        name = _text(file)
+        name = read_text(file)
         places[name] = file.tell()
         _one(file, name, prefix, found)
     _aliases(file, prefix, found, places)
@@ -56,9 +57,9 @@ def _variables(file: BinaryIO, prefix: str) -> Variables:
 
 def _one(file: BinaryIO, name: str, prefix: str, found: Variables) -> None:
     """Read the variable at the file's position into ``found``, or step over it."""
-    (rank,) = _numbers(file, "<B")
-    shape = _numbers(file, f"<{rank}I")
-    kind, length = _numbers(file, "<BI")
+    (rank,) = read_numbers(file, "<B")
+    shape = read_numbers(file, f"<{rank}I")
+    kind, length = read_numbers(file, "<BI")
     if name.startswith(prefix):
         found[name] = np.frombuffer(file.read(length), _DTYPES[kind]).reshape(shape)
     else:
@@ -66,24 +67,14 @@ def _one(file: BinaryIO, name: str, prefix: str, found: Variables) -> None:
 
 
 def _aliases(file: BinaryIO, prefix: str, found: Variables, places: dict[str, int]) -> None:
-    (count,) = _numbers(file, "<I")
-    pairs = [(_text(file), _text(file)) for _ in range(count)]
+    (count,) = read_numbers(file, "<I")
+    pairs = [(read_text(file), read_text(file)) for _ in range(count)]
     for alias, name in pairs:
         if alias.startswith(prefix) and name in found:
             found[alias] = found[name]
         elif alias.startswith(prefix):
             file.seek(places[name])
             _one(file, alias, prefix, found)
-
-
-def _numbers(file: BinaryIO, layout: str) -> tuple[int, ...]:
-    return struct.unpack(layout, file.read(struct.calcsize(layout)))
-
-
-def _text(file: BinaryIO) -> str:
-    (length,) = _numbers(file, "<H")
-    (raw,) = struct.unpack(f"{length}s", file.read(length))
-    return str(raw, "utf-8").rstrip("\0")
 
 
 def plain(variables: Variables, name: str) -> NDArray[np.float32]:

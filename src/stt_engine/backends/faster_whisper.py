@@ -39,7 +39,6 @@ PARAMETERS: dict[str, Any] = {
 MOST_WORKERS = 4
 """Decoders that work at once; on a machine with more cores each has several threads."""
 
-
 PAYS_WITH = "amx_bf16"
 """The unit with which the bfloat16 encoder is the faster one for many stretches. With avx512_bf16
 it needs as long as CTranslate2's in int8 (measured on an AMD Zen 5), but uses all cores for one."""
@@ -107,7 +106,6 @@ class FasterWhisper:
         from faster_whisper import WhisperModel
 
         self._alone: BatchedRoad | None = None
-
         compute_type = job["compute_type"]
         if compute_type == "auto":
             compute_type = "default" if job["device"] == "cuda" else "int8"

@@ -18,7 +18,7 @@ from stt_engine.backends.beam_search import BeamSearch, Integers, Numbers, Score
 from stt_engine.backends.ct2_weights import read_variables
 from stt_engine.backends.decoder_graph import DecoderGraphs, Vocabulary
 from stt_engine.backends.decoders import MAX_FIRST_TIME, Decoded, SpecialTokens
-from stt_engine.backends.openvino_graph import import_openvino
+from stt_engine.backends.openvino_graph import compiled, import_openvino
 
 
 class OpenVinoDecoder:
@@ -41,21 +41,12 @@ class OpenVinoDecoder:
         self._tokens = Tokens(special.end, special.first_time, len(embeddings) - special.first_time)
         self._silent = int(np.flatnonzero(others == special.no_speech)[0])
         self._beam_size = beam_size
-        settings = {
-            "INFERENCE_PRECISION_HINT": precision,
-            "KV_CACHE_PRECISION": precision,
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": 1,
-            "ENABLE_CPU_PINNING": False,
-        }
         self._library = import_openvino()
         self._kind = getattr(self._library.Type, precision)
-        core = self._library.Core()
         step = graphs.step(self._vocabulary, best=beam_size + 1)
-        self._compiled = [
-            core.compile_model(one, "CPU", settings) for one in (graphs.sound(), step)
-        ]
-        self._sound, self._step = (one.create_infer_request() for one in self._compiled)
+        self._sound, self._step = (
+            compiled(graph, threads, precision) for graph in (graphs.sound(), step)
+        )
         self._inputs = self._step.model_inputs
         self._turn = threading.Lock()
         self.facts: dict[str, Any] = {"decoder": f"openvino-int8-{precision}"}

@@ -1,0 +1,15 @@
+"""What of OpenVINO and of the CPU's units a test needs."""
+
+from __future__ import annotations
+
+import pytest
+
+from stt_engine.backends import cpu_bf16
+
+needs_library = pytest.mark.skipif(
+    not cpu_bf16.has_library(), reason="openvino is not installed (it is on x86-64 Linux)"
+)
+needs_units = pytest.mark.skipif(
+    cpu_bf16.cpu_units() is None or not cpu_bf16.has_library(),
+    reason="this CPU has no bfloat16 units, or openvino is not installed",
+)
