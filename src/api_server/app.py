@@ -21,7 +21,7 @@ from stt_engine.speech import SpeechRequest
 router = APIRouter()
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, begin: bool = False) -> FastAPI:
     """Make the application; models are loaded and connections made once it starts.
 
     Raises:
@@ -29,7 +29,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         RubricInvalid: the rubric file is wrong.
         ValueError: a backend's name is wrong.
     """
-    return base_app(settings or Settings(), (router,), checks=True)
+    return base_app(settings or Settings(), (router,), checks=True, begin=begin)
 
 
 AgentFormat = Literal["prompt_based", "text_only"]

@@ -31,9 +31,12 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 """The problem documents of an endpoint that takes a recording or a transcript."""
 
 
-def base_app(settings: Settings, routers: tuple[APIRouter, ...], *, checks: bool) -> FastAPI:
-    """Make an application; models are loaded and connections made once it starts.
+def base_app(
+    settings: Settings, routers: tuple[APIRouter, ...], *, checks: bool, begin: bool
+) -> FastAPI:
+    """Make an application; connections are made once it starts, and models are loaded then too.
 
+    With ``begin`` the model is loaded from now on; whoever makes it has to start it.
     ``checks`` tells whether it asks an agent, so that its health is of interest.
 
     Raises:
@@ -46,7 +49,7 @@ def base_app(settings: Settings, routers: tuple[APIRouter, ...], *, checks: bool
         description="Speech to text for calls that says what failed instead of inventing.",
         lifespan=_lifespan,
     )
-    app.state.service = Service.of(settings)
+    app.state.service = Service.of(settings, begin=begin)
     app.state.checks = checks
     for router in routers:
         app.include_router(router)

@@ -94,7 +94,7 @@ def serve(
         )
     log.configure(settings.log_level, settings.log_format, settings.log_file)
     with _refusing():
-        server = create_stt_app(settings) if stt_only else create_app(settings)
+        server = (create_stt_app if stt_only else create_app)(settings, begin=True)
     serving.serve(server, settings)
 
 

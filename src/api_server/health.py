@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -84,6 +85,7 @@ class Readiness:
         self._proof: _Proof | None = None
         self._reason = "the model is loading"
         self._ended = False
+        self._begun: threading.Thread | None = None
 
     @property
     def reason(self) -> str | None:
@@ -97,6 +99,11 @@ class Readiness:
             return self._reason
         return None
 
+    def begin(self) -> None:
+        """Load and prove beside what else a start has to do; :meth:`watch` goes on from there."""
+        self._begun = threading.Thread(target=self._prove, name="first proof", daemon=True)
+        self._begun.start()
+
     async def watch(self) -> None:
         """Load, prove, and look again for ever; a lost model is loaded again.
 
@@ -105,6 +112,10 @@ class Readiness:
         """
         rest = 0
         wait = 1
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            await anyio.to_thread.run_sync(begun.join, abandon_on_cancel=True)
+            rest = 0 if self.reason is None else wait
         while True:
             if self.reason is None:
                 rest, wait = 0, 1

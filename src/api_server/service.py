@@ -65,8 +65,11 @@ class Service:
     agent_proof: AgentProof
 
     @classmethod
-    def of(cls, settings: Settings) -> Service:
-        """Wire a server. Loads nothing and connects to nothing.
+    def of(cls, settings: Settings, *, begin: bool = False) -> Service:
+        """Wire a server. Connects to nothing.
+
+        ``begin`` has the model loaded beside the rest of the wiring, which reads hundreds of
+        rules; without it nothing is loaded.
 
         Raises:
             RubricInvalid: the rubric file is wrong.
@@ -82,6 +85,15 @@ class Service:
         )
         remote = _remote(settings, observers)
         stt = _engine(settings, observers, remote)
+        readiness = Readiness(
+            stt,
+            settings.ready_canary_text,
+            settings.ready_interval_sec,
+            settings.ready_proof_sec,
+            observers,
+        )
+        if begin:
+            readiness.begin()
         agent_proof = AgentProof(
             settings.agent_url,
             settings.agent_proof_sec,
@@ -116,13 +128,7 @@ class Service:
             CallAnalysis(stt, validator, admission, observers, mask if everywhere else None),
             metrics,
             last_failures,
-            Readiness(
-                stt,
-                settings.ready_canary_text,
-                settings.ready_interval_sec,
-                settings.ready_proof_sec,
-                observers,
-            ),
+            readiness,
             agent_proof,
         )
 

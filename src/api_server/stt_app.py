@@ -20,7 +20,7 @@ from stt_engine.speech import SpeechRequest
 router = APIRouter()
 
 
-def create_stt_app(settings: Settings | None = None) -> FastAPI:
+def create_stt_app(settings: Settings | None = None, *, begin: bool = False) -> FastAPI:
     """Make the application that recognises and never asks an agent.
 
     Raises:
@@ -28,7 +28,7 @@ def create_stt_app(settings: Settings | None = None) -> FastAPI:
         RubricInvalid: the rubric file is wrong.
         ValueError: a backend's name is wrong.
     """
-    return base_app(settings or Settings(), (router,), checks=False)
+    return base_app(settings or Settings(), (router,), checks=False, begin=begin)
 
 
 @router.post(

@@ -19,7 +19,8 @@ from stt_engine.errors import ModelDamaged
 MANIFEST = "stt-engine.json"
 """Name of the list that lies in every fetched folder."""
 
-_BLOCK = 1 << 20
+_BLOCK = 16 * 1024 * 1024
+"""Large: between two blocks the interpreter's other threads may take their turns, 5 ms each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class Collected:
     request: SpeechRequest
     audio: DecodedAudio
     provenance: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     language: str | None = None
     place: dict[str, Any] | None = None
     heard: dict[str, list[dict[str, Any]]] = field(
@@ -75,6 +76,7 @@ class Collected:
         self.speech_sec.clear()
         self.rejected.clear()
         self.doubts.clear()
+        self.facts.clear()
         for heard in self.heard.values():
             heard.clear()
 
@@ -88,6 +90,7 @@ class Collected:
         self.heard[task].extend(step.get("segments", ()))
         self.rejected.extend(step.get("rejected", ()))
         self.doubts.update(step.get("doubts", ()))
+        self.facts.update(step.get("facts", {}))
         self.spent[task] = self.spent.get(task, 0.0) + took_sec
         if task == "transcribe":
             found = self.speech_sec.setdefault(step["channel"], [0.0, 0.0])
@@ -102,8 +105,9 @@ class Collected:
         """
         segments = _in_order(self.heard["transcribe"])
         if self.rejected and not segments:
+            why = ", ".join(sorted({one["reason"] for one in self.rejected}))
             raise EmptyTranscript(
-                f"{len(self.rejected)} segments were heard and all rejected as repetition loops"
+                f"{len(self.rejected)} segments were heard and all rejected ({why})"
             )
         return Transcript(
             text=_joined(segments),
@@ -114,6 +118,7 @@ class Collected:
             segments=segments,
             provenance={
                 **self.provenance,
+                **self.facts,
                 "speech_sec": sum(found for found, _ in self.speech_sec.values()),
                 "coverage": [
                     {"channel": channel, "speech_sec": found, "recognised_sec": recognised}

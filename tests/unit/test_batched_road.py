@@ -28,7 +28,7 @@ from stt_engine.backends.batched import (
 from stt_engine.backends.decoders import NativeDecoder
 from stt_engine.backends.faster_whisper import MOST_TOKENS, PAYS_WITH, FasterWhisper, SequentialRoad
 from stt_engine.backends.hearing import Hearing
-from stt_engine.backends.model import Said, Stretch
+from stt_engine.backends.model import LATE_SEC, Said, Stretch
 from stt_engine.backends.openvino_graph import OpenVinoUnavailable
 from stt_engine.backends.vad import Samples, speech_spans
 from stt_engine.errors import DeviceUnavailable, OutOfMemory
@@ -126,7 +126,7 @@ def test_the_clip_is_heard(model: FasterWhisper, canary: Stretch) -> None:
     assert all(one.words is None for one in said.segments)
     assert all(0.5 < (one.confidence or 0) <= 1 for one in said.segments)
     assert said.segments[0].start == 0
-    assert 2 < said.segments[-1].end <= canary.seconds
+    assert 2 < said.segments[-1].end <= canary.seconds + LATE_SEC
 
 
 def test_the_clip_is_heard_the_same_among_others_of_other_lengths_and_languages(
@@ -265,13 +265,6 @@ def test_an_ordinary_answer_is_not_doubted(library: Any, tokens: Tokens) -> None
     assert (one.start, one.end, one.text, said.doubts) == (0.5, 2.5, "안녕하세요", ())
 
 
-def test_a_part_ends_with_its_stretch_at_the_latest(library: Any, tokens: Tokens) -> None:
-    road = _road(library, StubDecoder(lambda _at: _said(tokens("안녕하세요", 3.5, 4.5))))
-    (said,) = road.hear([_stretch(3.0)])
-    assert isinstance(said, Said)
-    assert [(one.start, one.end) for one in said.segments] == [(3.0, 3.0)]
-
-
 DOUBTS: dict[str, tuple[str, Callable[[Tokens], Any]]] = {
     "improbable": ("low_probability", lambda of: _said(of("무엇"), score=-1.5)),
     "endless": ("too_many_tokens", lambda of: _said([*of("네"), *([of("네")[1]] * 200)])),
@@ -338,7 +331,7 @@ def test_a_native_error_of_the_encoder_is_a_doubt_too(library: Any, tokens: Toke
     def encode(_features: Features) -> Features:
         raise RuntimeError("OpenVINO said no")
 
-    road._encoder = SimpleNamespace(facts={}, encode=encode)
+    road.encoder = SimpleNamespace(facts={}, encode=encode)
     found = road.hear([_stretch(5.0)] * 2)
     assert [type(one) for one in found] == [Doubt] * 2
 
@@ -504,12 +497,12 @@ def test_each_is_encoded_with_its_own_silence_and_decoded_at_one_length(
 ) -> None:
     decoder = StubDecoder(lambda _at: _said(tokens("네")))
     road = _road(library, decoder)
-    encoder = road._encoder
+    encoder = road.encoder
     assert isinstance(encoder, StubEncoder)
     encoder.frames.clear()
     road.hear([_stretch(2.0), _stretch(3.011)])
-    assert sorted(encoder.frames) == [700, 802], "five seconds more, in whole states"
-    assert decoder.asked[-1]["shape"] == [2, 401, WIDTH]
+    assert sorted(encoder.frames) == [550, 652], "three and a half seconds more, in whole states"
+    assert decoder.asked[-1]["shape"] == [2, 326, WIDTH]
     encoder.frames.clear()
     road.hear([_stretch(27.0), _stretch(30.0)])
     assert encoder.frames == [3000, 3000], "no more than the window"
@@ -550,6 +543,7 @@ def _unavailable(*_: object, **__: object) -> None:
 @pytest.fixture
 def units(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CPU with which the other encoder pays, whatever this one has."""
+    monkeypatch.setattr(faster_whisper, "check_possible", lambda _device: None)
     monkeypatch.setattr(faster_whisper, "cpu_units", lambda: PAYS_WITH)
 
 
@@ -557,7 +551,6 @@ def units(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_where_the_other_encoder_cannot_be_had_the_reason_is_told(
     whisper_base: Path, canary: Stretch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(faster_whisper, "cpu_units", lambda: faster_whisper.PAYS_WITH)
     monkeypatch.setattr(faster_whisper, "open_encoder", _unavailable)
     found = _loaded(whisper_base, encoder="auto")
     assert found.facts["encoder"] == "ctranslate2"
@@ -565,6 +558,7 @@ def test_where_the_other_encoder_cannot_be_had_the_reason_is_told(
     assert _words(found.hear([canary])[0]) == WORDS
 
 
+@pytest.mark.usefixtures("units")
 def test_an_encoder_that_was_asked_for_and_cannot_be_had_is_a_failure(
     whisper_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -584,7 +578,6 @@ def test_the_other_encoder_is_used_where_it_can_be_had(
             used.append(features.shape)
             return native.encode(features)
 
-    monkeypatch.setattr(faster_whisper, "cpu_units", lambda: faster_whisper.PAYS_WITH)
     monkeypatch.setattr(faster_whisper, "open_encoder", lambda *_, **__: Other())
     found = _loaded(whisper_base, encoder="auto")
     assert found.facts["encoder"] == "stub"
@@ -593,6 +586,7 @@ def test_the_other_encoder_is_used_where_it_can_be_had(
     assert len(used) == 1
 
 
+@pytest.mark.usefixtures("units")
 def test_for_many_stretches_bfloat16_is_used_only_where_it_is_faster(
     whisper_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from faster_whisper import WhisperModel
 
-from stt_engine.backends import faster_whisper
+from stt_engine.backends import alone
+from stt_engine.backends.alone import check_agreement
 from stt_engine.backends.batched import BatchedRoad, Doubt, NativeEncoder, with_equal_silence
 from stt_engine.backends.bf16_encoder import known_samples
 from stt_engine.backends.decoders import (
@@ -21,7 +23,7 @@ from stt_engine.backends.decoders import (
     special_tokens,
     tokenizer_of,
 )
-from stt_engine.backends.faster_whisper import FasterWhisper, check_agreement
+from stt_engine.backends.faster_whisper import FasterWhisper
 from stt_engine.backends.model import Said, Stretch
 from stt_engine.backends.openvino_decoder import OpenVinoDecoder
 from stt_engine.backends.openvino_graph import OpenVinoUnavailable, Rows
@@ -60,7 +62,7 @@ def states(library: Any, native: NativeDecoder) -> Numbers:
     noise = np.random.default_rng(7).normal(0, 0.05, SAMPLE_RATE).astype(np.float32)
     half = len(clip) // 2
     sounds = [clip, noise, clip[:half], np.zeros(SAMPLE_RATE, np.float32), clip[half:]]
-    return with_equal_silence([road._encoder.encode(road._features(one)) for one in sounds])
+    return with_equal_silence([road.encoder.encode(road._features(one)) for one in sounds])
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +147,22 @@ def _job(folder: Path, **changes: object) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def model(whisper_base: Path) -> FasterWhisper:
-    return FasterWhisper(_job(whisper_base))
+    return _prepared(_job(whisper_base))
+
+
+def _prepared(job: dict[str, Any]) -> FasterWhisper:
+    """Load, and wait for the road that is built beside the work."""
+    model = FasterWhisper(job)
+    if model.alone is not None:
+        model.alone.wait()
+    return model
+
+
+def _road(model: FasterWhisper) -> BatchedRoad:
+    assert model.alone is not None
+    road, _ = model.alone.now()
+    assert road is not None
+    return road
 
 
 @pytest.fixture
@@ -157,17 +174,16 @@ def clip() -> Stretch:
 def test_one_stretch_is_heard_by_openvino_and_several_are_not(
     model: FasterWhisper, clip: Stretch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert model.facts["alone"]["decoder"] == "openvino-int8-bf16"
-    assert model.facts["alone"]["encoder"] == "openvino-bf16"
-    assert "alone_reason" not in model.facts
-    road = model._alone
-    assert road is not None
+    road = _road(model)
     heard: list[int] = []
     hear = road.hear
     monkeypatch.setattr(road, "hear", lambda asked: heard.append(len(asked)) or hear(asked))
     (one,) = model.hear([clip])
     both = model.hear([clip, clip])
     assert heard == [1]
+    assert one.facts["alone"]["decoder"] == "openvino-int8-bf16"
+    assert one.facts["alone"]["encoder"] == "openvino-bf16"
+    assert [said.facts for said in both] == [{}, {}]
     for said in (one, *both):
         assert said.doubts == ()
         text = "".join(part.text for part in said.segments)
@@ -187,8 +203,7 @@ def test_words_have_their_times_there_too(model: FasterWhisper, clip: Stretch) -
 def test_what_openvino_stumbles_over_is_heard_by_the_sequential_road(
     model: FasterWhisper, clip: Stretch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    road = model._alone
-    assert road is not None
+    road = _road(model)
 
     def fails(*_: object) -> list[Decoded]:
         raise RuntimeError("OpenVINO said no")
@@ -204,16 +219,16 @@ def test_what_openvino_stumbles_over_is_heard_by_the_sequential_road(
 def test_a_decoder_that_disagrees_is_not_used_and_the_reason_is_told(
     whisper_base: Path, clip: Stretch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embedded = faster_whisper.OpenVinoDecoder._run
+    embedded = alone.OpenVinoDecoder._run
 
     def shifted(self: Any, tokens: Any, rows: Any, position: int) -> None:
         embedded(self, tokens, rows, position + 1)
 
-    monkeypatch.setattr(faster_whisper.OpenVinoDecoder, "_run", shifted)
-    model = FasterWhisper(_job(whisper_base))
-    assert "alone" not in model.facts
-    assert model.facts["alone_reason"]
+    monkeypatch.setattr(alone.OpenVinoDecoder, "_run", shifted)
+    model = _prepared(_job(whisper_base))
     (said,) = model.hear([clip])
+    assert set(said.facts) == {"alone_reason"}
+    assert said.facts["alone_reason"]
     assert said.doubts == ()
 
 
@@ -222,8 +237,46 @@ def test_openvino_is_not_used_where_ctranslate2_is_asked_for(
     whisper_base: Path, encoder: str
 ) -> None:
     model = FasterWhisper(_job(whisper_base, encoder=encoder))
-    assert model._alone is None
-    assert not {"alone", "alone_reason"} & set(model.facts)
+    assert model.alone is None
+
+
+@needs_units
+def test_until_that_road_is_there_a_stretch_is_heard_as_the_others_are(
+    whisper_base: Path, clip: Stretch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, prove = threading.Event(), alone.Alone._proved
+
+    def late(self: alone.Alone) -> Any:
+        assert built.wait(60)
+        return prove(self)
+
+    monkeypatch.setattr(alone.Alone, "_proved", late)
+    model = FasterWhisper(_job(whisper_base))
+    assert model.alone is not None
+    try:
+        (before,) = model.hear([clip])
+    finally:
+        built.set()
+        model.alone.wait()
+    assert before.facts == {"alone_reason": "it is still being prepared"}
+    assert before.doubts == ()
+    (after,) = model.hear([clip])
+    assert set(after.facts) == {"alone"}
+    assert [one.text for one in after.segments] == [one.text for one in before.segments]
+
+
+@needs_units
+def test_a_defect_in_building_it_is_told_and_costs_nothing_else(
+    whisper_base: Path, clip: Stretch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defect(*_: object, **__: object) -> None:
+        raise KeyError("a name")
+
+    monkeypatch.setattr(alone, "special_tokens", defect)
+    (said,) = _prepared(_job(whisper_base)).hear([clip])
+    assert "a name" in said.facts["alone_reason"]
+    assert said.doubts == ()
+    assert said.segments
 
 
 def _answers(text: str, confidence: float) -> Any:

@@ -203,11 +203,19 @@ def test_a_loop_over_many_segments_is_seen_and_what_was_said_before_it_stays() -
         ["010-0000-0000입니다."],
         ["지금은 통화량이 많아 연결이 지연되고 있습니다. 잠시만 기다려 주시기 바랍니다."] * 2,
         ["This is a test of the speech recognition service."] * 4,
+        ["This is a test. " * 2 + "And that was it."] * 3,
     ],
-    ids=["hello", "yes", "thanks", "number", "announcement", "test"],
+    ids=["hello", "yes", "thanks", "number", "announcement", "test", "tests"],
 )
 def test_what_people_and_announcements_repeat_is_no_loop(said: list[str]) -> None:
     assert looped(said) == set()
+
+
+def test_a_sentence_five_times_on_end_is_a_loop_wherever_its_segments_end() -> None:
+    """What a decoder made of many people speaking at once: 28 letters, again and again."""
+    sentence = "The transplant is the place where"
+    assert looped([sentence] * 5) == {0, 1, 2, 3, 4}
+    assert looped(["Well.", *[f"{sentence} {sentence}"] * 3, "Yes."]) == {1, 2, 3}
 
 
 def test_an_announcement_that_comes_twice_is_heard_again() -> None:
@@ -234,6 +242,22 @@ def test_a_loop_is_left_out_and_said_to_be(tmp_path: Path) -> None:
     assert found["text"] == "안녕하세요"
     assert found["rejected"] == [
         {"start": 6.0, "end": 9.0, "channel": 0, "reason": "repetition_loop"}
+    ]
+
+
+def test_what_cannot_have_been_said_in_a_stretch_is_left_out_and_said_to_be(
+    tmp_path: Path,
+) -> None:
+    file = channel_at(tmp_path / "a", (1, 4), (6, 9))
+    late = Heard(20, 28, "시청해주셔서 감사합니다")
+    model = FakeModel([[Heard(0, 30, "안녕하세요"), late], [Heard(2, 4, "네")]])
+    found = _run(model, job_of(file))
+    assert found["text"] == "안녕하세요 네"
+    assert [segment["end"] for segment in found["segments"]] == [4.0, 9.0], (
+        "no end beyond the speech"
+    )
+    assert found["rejected"] == [
+        {"start": 4.0, "end": 4.0, "channel": 0, "reason": "impossible_times"}
     ]
 
 

@@ -27,14 +27,14 @@ import numpy.typing as npt
 from stt_engine.backends.decoders import Decoded, Decoder, tokenizer_of
 from stt_engine.backends.grouping import groups_of
 from stt_engine.backends.loops import is_suspect
-from stt_engine.backends.model import Heard, Said, Stretch, Words
+from stt_engine.backends.model import LATE_SEC, Heard, Said, Stretch
 from stt_engine.backends.native import native_errors
 from stt_engine.backends.timed import Part, timed_parts
 from stt_engine.backends.vad import Samples
 from stt_engine.errors import BackendError, OutOfMemory
 from stt_engine.speech import SAMPLE_RATE
 
-PADDING_SEC = 5.0
+PADDING_SEC = 3.5
 """Silence after a stretch: what the decoder needs to end it."""
 
 WINDOW_SEC = 30.0
@@ -52,9 +52,6 @@ GROUP_SEC = 60.0
 BASE_WIDTH = 512
 """Seconds that are encoded in a group, for a model of Whisper base's width: the decoder keeps the
 keys of all of it. Measured with 16 callers: 60 s take 659 MiB, 100 s 800, for 4 % more speed."""
-
-LATE_SEC = 1.0
-"""Text that begins this long after the end of its stretch was not said in it."""
 
 _TOKENS = (15, 8)
 """Tokens for any stretch, and for each second of it: Korean calls have 4 to 5 a second (measured).
@@ -122,7 +119,7 @@ class BatchedRoad:
 
     def __init__(self, library: Any, encoder: Encoder, decoder: Decoder, workers: int) -> None:
         self._library = library
-        self._encoder = encoder
+        self.encoder = encoder
         self._decoder = decoder
         self._workers = workers
         self._tokenizers: dict[tuple[str, str], Any] = {}
@@ -135,7 +132,7 @@ class BatchedRoad:
         """Give the language code of what is said."""
         import ctranslate2
 
-        encoded = self._encoder.encode(self._features(samples))
+        encoded = self.encoder.encode(self._features(samples))
         (found,) = self._library.model.detect_language(ctranslate2.StorageView.from_array(encoded))
         return str(found[0][0]).strip("<|>")
 
@@ -152,7 +149,7 @@ class BatchedRoad:
     def _group(self, stretches: list[Stretch]) -> list[Said | Doubt]:
         try:
             with native_errors():
-                encoded = [self._encoder.encode(self._features(one.samples)) for one in stretches]
+                encoded = [self.encoder.encode(self._features(one.samples)) for one in stretches]
                 return list(self._decoded(stretches, with_equal_silence(encoded)))
         except OutOfMemory:
             raise
@@ -195,14 +192,14 @@ class BatchedRoad:
         decode = self._tokenizer(stretch).decode
         for at, (start, end, tokens) in enumerate(parts):
             if timed is None:
-                yield _heard(stretch, start, end, decode(tokens), confidence)
+                yield Heard(start, end, decode(tokens), confidence)
                 continue
             part = timed[at]
             words = tuple(
                 (word["start"], word["end"], word["word"], float(word["probability"]))
                 for word in part["words"]
             )
-            yield _heard(stretch, part["start"], part["end"], decode(tokens), confidence, words)
+            yield Heard(part["start"], part["end"], decode(tokens), confidence, words)
 
     def _word_times(
         self, stretch: Stretch, parts: list[Part], encoded: Features
@@ -254,19 +251,6 @@ def _extended(states: Features, length: int) -> Features:
     missing = length - states.shape[1]
     at = states.shape[1] - _REPEATED + np.arange(missing) % _REPEATED
     return np.concatenate([states, states[:, at]], axis=1) if missing else states
-
-
-def _heard(
-    stretch: Stretch,
-    start: float,
-    end: float,
-    text: str,
-    confidence: float,
-    words: Words | None = None,
-) -> Heard:
-    """Give a segment that ends with its stretch at the latest."""
-    end = min(end, stretch.seconds)
-    return Heard(min(start, end), end, text, confidence, words)
 
 
 def _padded(samples: Samples) -> int:

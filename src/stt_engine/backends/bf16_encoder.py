@@ -140,6 +140,23 @@ class Bf16Encoder:
         self.facts["encoder_check"] = asdict(agreement)
 
 
+def check_possible(device: str) -> None:
+    """Look, in no time, whether there may be such an encoder here.
+
+    Args:
+        device: where CTranslate2 runs; anything but ``cpu`` needs no help.
+
+    Raises:
+        OpenVinoUnavailable: another device, a CPU without bfloat16 units, or no library.
+    """
+    if device != "cpu":
+        raise OpenVinoUnavailable(f"the model runs on {device}")
+    if cpu_units() is None:
+        raise OpenVinoUnavailable("the CPU has neither amx_bf16 nor avx512_bf16")
+    if not has_library():
+        raise OpenVinoUnavailable("openvino is not installed")
+
+
 def open_encoder(
     folder: Path,
     threads: int,
@@ -154,18 +171,13 @@ def open_encoder(
         threads: how many cores one call may use.
         reference: CTranslate2's encoder, from features (1, mels, frames) to states
             (1, frames / 2, width).
-        device: where CTranslate2 runs; anything but ``cpu`` needs no help.
+        device: where CTranslate2 runs.
 
     Raises:
-        OpenVinoUnavailable: another device, a CPU without bfloat16 units, no library, weights in a
-            form that is not known here, OpenVINO failed, or the check did.
+        OpenVinoUnavailable: it is not possible here, the weights are in a form that is not known,
+            OpenVINO failed, or the check did.
     """
-    if device != "cpu":
-        raise OpenVinoUnavailable(f"the model runs on {device}")
-    if cpu_units() is None:
-        raise OpenVinoUnavailable("the CPU has neither amx_bf16 nor avx512_bf16")
-    if not has_library():
-        raise OpenVinoUnavailable("openvino is not installed")
+    check_possible(device)
     with unavailable():
         encoder = Bf16Encoder(folder, threads)
         encoder.check(reference)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 MAX_COMPRESSION_RATIO = 2.4
 """Text that zlib shrinks more than this repeats itself (openai-whisper's own threshold)."""
 
-_LOOPS = re.compile(r"(.{1,5}?)\1{11,}|(.{6,20}?)\2{3,}")
-"""A few letters twelve times on end, or a short phrase four times. A sentence may really be said
-again and again; where a decoder repeats one in a single segment, its compression tells."""
+_LOOPS = re.compile(r"(.{1,5}?)\1{11,}|(.{6,20}?)\2{3,}|(.{21,100}?)\3{4,}")
+"""A few letters twelve times on end, a short phrase four times, or a sentence, which a person may
+well say again, five times."""
 
 _SHORTEST = 6
 
@@ -42,7 +42,7 @@ def looped(texts: Sequence[str]) -> set[int]:
     letters = [_letters(text) for text in texts]
     owners = [at for at, text in enumerate(letters) for _ in text]
     for run in _LOOPS.finditer("".join(letters)):
-        phrase = max(_SHORTEST, len(run[1] or run[2]))
+        phrase = max(_SHORTEST, len(run[1] or run[2] or run[3]))
         for at, count in Counter(owners[run.start() : run.end()]).items():
             if count >= phrase or 2 * count >= len(letters[at]):
                 found.add(at)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from stt_engine.backends.vad import Samples
 from stt_engine.speech import SAMPLE_RATE
+
+LATE_SEC = 1.0
+"""A segment that begins this long after the end of its stretch was not said in it."""
 
 Words = tuple[tuple[float, float, str, float], ...]
 """Words as ``(start, end, word, probability)``; seconds."""
@@ -38,6 +41,14 @@ class Heard:
     confidence: float | None = None
     words: Words | None = None
 
+    def within(self, seconds: float) -> Heard:
+        """Give the same segment with no time beyond the end of its stretch."""
+        words = self.words and tuple(
+            (min(s, seconds), min(e, seconds), w, p) for s, e, w, p in self.words
+        )
+        start, end = min(self.start, seconds), min(self.end, seconds)
+        return replace(self, start=start, end=end, words=words)
+
     def moved(self, offset: float) -> Heard:
         """Give the same segment, ``offset`` seconds later."""
         words = self.words and tuple((s + offset, e + offset, w, p) for s, e, w, p in self.words)
@@ -46,10 +57,14 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a model made of one stretch; ``doubts`` are the reasons why it was heard again."""
+    """What a model made of one stretch; ``doubts`` are the reasons why it was heard again.
+
+    ``facts`` tell who heard it, where that is not what the model's own facts say.
+    """
 
     segments: tuple[Heard, ...] = ()
     doubts: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Model(Protocol):

@@ -8,7 +8,7 @@ moment near the limit.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from stt_engine.backends.hearing import Hearing, Item, Listener, Tell
 from stt_engine.backends.loops import looped
-from stt_engine.backends.model import Heard, Model, Said, Stretch
+from stt_engine.backends.model import LATE_SEC, Heard, Model, Said, Stretch
 from stt_engine.backends.native import native_errors
 from stt_engine.backends.vad import Samples, speech_spans
 from stt_engine.errors import LanguageNotSupported
@@ -32,6 +32,9 @@ PIECE_SEC = 120.0
 _CUT_WITHIN_SEC = 30.0
 _QUIET_WINDOW_SEC = 0.5
 
+_AHEAD = 3
+"""Pieces that are looked at before they are needed: a step may ask for two (a long call took 4 %
+longer with one ahead)."""
 
 _LOOKING = ThreadPoolExecutor(1, "speech")
 """Looks for speech while the model is busy with what was found before."""
@@ -163,7 +166,7 @@ class _Run:
 
 
 def _with_spans(file: Path, done: int) -> Iterator[tuple[int, Raw, Ranges]]:
-    """Give where each piece begins, and it with its speech; the next one is read meanwhile.
+    """Give where each piece begins, and it with its speech; the next ones are read meanwhile.
 
     Pieces are read, not mapped: what is mapped counts as memory, and a long call would grow.
     """
@@ -171,7 +174,7 @@ def _with_spans(file: Path, done: int) -> Iterator[tuple[int, Raw, Ranges]]:
     ahead: deque[Future[tuple[Raw, Ranges]]] = deque()
     for at, (start, _) in enumerate(ranges):
         with native_errors():
-            for one in ranges[at + len(ahead) : at + 2]:
+            for one in ranges[at + len(ahead) : at + 1 + _AHEAD]:
                 ahead.append(_LOOKING.submit(_piece_with_spans, file, *one))
             piece, spans = ahead.popleft().result()
         yield start, piece, spans
@@ -193,23 +196,26 @@ def _told(item: Item, job: Facts) -> Facts:
     if item.stretch is None:
         return step
     said = item.said or Said()
-    found = [heard.moved(item.offset_sec) for heard in said.segments]
-    judged = _judged(found, item.channel, job)
+    judged = _judged(said.segments, item, item.stretch.seconds, job)
     doubts = {"doubts": list(said.doubts)} if said.doubts else {}
-    return {**step, "speech_sec": item.stretch.seconds, **judged, **doubts}
+    facts = {"facts": dict(said.facts)} if said.facts else {}
+    return {**step, "speech_sec": item.stretch.seconds, **judged, **doubts, **facts}
 
 
-def _judged(found: list[Heard], channel: int, job: Facts) -> Facts:
-    """Take what was heard, and name what is rejected and why."""
-    found = [heard for heard in found if heard.text.strip()]
+def _judged(said: Iterable[Heard], item: Item, seconds: float, job: Facts) -> Facts:
+    """Take what was heard in a stretch of so many seconds, and name what is rejected and why."""
+    found = [heard for heard in said if heard.text.strip()]
     loops = looped([heard.text for heard in found])
     segments, rejected = [], []
-    for at, heard in enumerate(found):
-        if at in loops:
-            place = {"start": heard.start, "end": heard.end, "channel": channel}
-            rejected.append({**place, "reason": "repetition_loop"})
+    for at, one in enumerate(found):
+        reason = "impossible_times" if one.start > seconds + LATE_SEC else None
+        reason = "repetition_loop" if at in loops else reason
+        heard = one.within(seconds).moved(item.offset_sec)
+        if reason:
+            place = {"start": heard.start, "end": heard.end, "channel": item.channel}
+            rejected.append({**place, "reason": reason})
         else:
-            segments.append(_described(heard, channel, job))
+            segments.append(_described(heard, item.channel, job))
     return {"segments": segments, "rejected": rejected}
 
 

@@ -1,0 +1,109 @@
+"""The road for a stretch that no other is heard with: OpenVINO on all cores.
+
+It is built and proved beside the work, because that takes as long as all the rest of loading:
+until it is there, and where it cannot be had, such a stretch is heard as the others are.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stt_engine.backends.batched import BatchedRoad, Doubt
+from stt_engine.backends.bf16_encoder import Bf16Encoder, known_samples, open_encoder
+from stt_engine.backends.decoders import special_tokens
+from stt_engine.backends.model import Stretch
+from stt_engine.backends.openvino_decoder import OpenVinoDecoder
+from stt_engine.backends.openvino_graph import OpenVinoUnavailable, unavailable
+from stt_engine.heaps import return_freed
+from stt_engine.outcome import Attempts, Stage
+
+MAX_DIFFERENCE = 0.1
+"""Between the confidences of two roads that hear the same (measured with Whisper base: 0.01)."""
+
+
+class Alone:
+    """The road, and what is known of it; begins to build it at once.
+
+    Args:
+        library: faster-whisper's ``WhisperModel``.
+        folder: a checked faster-whisper folder.
+        fast: the road that it has to agree with.
+        beam_size: hypotheses that are followed.
+        threads: cores of this process.
+        encoder: OpenVINO's, where there is one already.
+    """
+
+    def __init__(
+        self,
+        library: Any,
+        folder: Path,
+        fast: BatchedRoad,
+        *,
+        beam_size: int,
+        threads: int,
+        encoder: Bf16Encoder | None,
+    ) -> None:
+        self._library = library
+        self._folder = folder
+        self._fast = fast
+        self._beam_size = beam_size
+        self._threads = threads
+        self._encoder = encoder
+        self._now: tuple[BatchedRoad | None, Mapping[str, Any]]
+        self._now = None, {"alone_reason": "it is still being prepared"}
+        self._building = threading.Thread(target=self._build, name="alone", daemon=True)
+        self._building.start()
+
+    def now(self) -> tuple[BatchedRoad | None, Mapping[str, Any]]:
+        """Give the road, if there is one, and the facts of it: ``alone`` or ``alone_reason``."""
+        return self._now
+
+    def wait(self) -> None:
+        """Wait until it is known whether there is one."""
+        self._building.join()
+
+    def _build(self) -> None:
+        attempts = Attempts(Stage.LOAD)  # untold: every answer that it would have helped says why
+        with attempts.of("alone"):
+            self._now = self._proved()
+        for failure in attempts.failures:
+            self._now = None, {"alone_reason": failure.message}
+        return_freed()
+
+    def _proved(self) -> tuple[BatchedRoad, Mapping[str, Any]]:
+        encoder = self._encoder or open_encoder(
+            self._folder, self._threads, self._fast.encoder.encode
+        )
+        with unavailable():
+            decoder = OpenVinoDecoder(
+                self._folder,
+                special_tokens(self._library),
+                beam_size=self._beam_size,
+                threads=self._threads,
+            )
+        road = BatchedRoad(self._library, encoder, decoder, 1)
+        check_agreement(road, self._fast)
+        return road, {"alone": {**encoder.facts, **decoder.facts}}
+
+
+def check_agreement(road: BatchedRoad, reference: BatchedRoad) -> None:
+    """Have two roads hear the built-in clip.
+
+    Raises:
+        OpenVinoUnavailable: they do not hear the same, or not with the same confidence.
+    """
+    clip = Stretch(known_samples(), "en", "transcribe")
+    (found,), (wanted,) = road.hear([clip]), reference.hear([clip])
+    if isinstance(found, Doubt) or isinstance(wanted, Doubt):
+        raise OpenVinoUnavailable(f"it could not be compared with CTranslate2: {found}, {wanted}")
+    texts = [[one.text for one in said.segments] for said in (found, wanted)]
+    confidences = [[one.confidence or 0.0 for one in said.segments] for said in (found, wanted)]
+    if texts[0] != texts[1] or max(_differences(*confidences), default=1.0) > MAX_DIFFERENCE:
+        raise OpenVinoUnavailable(f"it does not agree with CTranslate2: {texts}, {confidences}")
+
+
+def _differences(some: Sequence[float], others: Sequence[float]) -> list[float]:
+    return [abs(one - other) for one, other in zip(some, others, strict=True)]
