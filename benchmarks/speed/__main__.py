@@ -2,7 +2,8 @@
 
 make bench                        everything: every peer, five rounds (three quarters of an hour)
 make bench BENCH="--quick"        one round of a short call, faster-whisper as the only peer
-make bench BENCH="--only long"    a part: long, clips, traps, korean, ready, memory
+make bench BENCH="--only long"    a part: long, clips, traps, korean, ready, memory,
+                                   overhead
 
 The peers get virtual environments of their own under .venv-bench/, the audio and the converted
 weights are made once into .cache/bench/. What cannot be run is listed with its reason.
@@ -26,6 +27,7 @@ from benchmarks.speed.part_clips import clips
 from benchmarks.speed.part_korean import korean_clips
 from benchmarks.speed.part_long import long_call
 from benchmarks.speed.part_memory import memory
+from benchmarks.speed.part_overhead import overhead
 from benchmarks.speed.part_ready import ready
 from benchmarks.speed.part_traps import traps
 from benchmarks.speed.places import CACHE, ROOT, Failed, progress
@@ -38,6 +40,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "korean": korean_clips,
     "ready": ready,
     "memory": memory,
+    "overhead": overhead,
 }
 QUICK_PEERS = ("fw-batched", "fw-sequential")
 QUICK_ROUNDS = 1

@@ -16,7 +16,7 @@ from benchmarks.speed.claims import claims
 from benchmarks.speed.korean_words import KOREAN_WORDS
 from benchmarks.speed.places import ROOT
 from benchmarks.speed.plot import draw
-from benchmarks.speed.report import RATIOS
+from benchmarks.speed.report import OVERHEAD, RATIOS
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 KEPT = {True: "kept", False: "**not kept**", None: "not run"}
@@ -43,6 +43,7 @@ def _lines(found: Results, say: Say) -> Iterator[str]:
         ("clips", _clips),
         ("traps", _traps),
         ("korean", _korean),
+        ("overhead", _overhead),
     ):
         if found.get(part):
             yield from draw_part(found[part], say)
@@ -150,6 +151,22 @@ def _korean(part: Results, say: Say) -> Iterator[str]:
     ]
     heads = ("engine", "settings", "CER %", "seconds a clip")
     yield from _table([say(head) for head in heads], rows)
+
+
+def _overhead(part: Results, say: Say) -> Iterator[str]:
+    yield from ("", f"### {say('What the server adds')}", "")
+    rows = [
+        (
+            say(name),
+            f"{row['upload_mib']}",
+            f"{row['answer_kib']}",
+            _spread(row["engine_sec"], 3),
+            _spread(row["added_sec"], 3),
+            f"{row['server_growth_mib']}",
+        )
+        for name, row in part["rows"].items()
+    ]
+    yield from _table([say(head) for head in OVERHEAD], rows)
 
 
 def main() -> None:

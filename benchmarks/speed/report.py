@@ -10,6 +10,10 @@ from rich.table import Table
 from benchmarks.speed.claims import claims
 
 Results = dict[str, Any]
+OVERHEAD = (
+    "what", "upload MiB", "answer KiB", "engine's seconds", "seconds more at the client",
+    "server process grown by MiB",
+)  # fmt: skip
 RATIOS = ("ratios", "ratios_beam1")
 MARKS = {True: "kept", False: "NOT KEPT", None: "not run"}
 
@@ -133,6 +137,16 @@ def _ready(part: Results) -> list[Table]:
     return [table]
 
 
+def _overhead(part: Results) -> list[Table]:
+    table = _table("What the product's server adds to the engine's time", *OVERHEAD)
+    for name, row in part["rows"].items():
+        table.add_row(
+            name, str(row["upload_mib"]), str(row["answer_kib"]), told(row["engine_sec"], 3),
+            told(row["added_sec"], 3), str(row["server_growth_mib"]),
+        )  # fmt: skip
+    return [table]
+
+
 def _memory(part: Results) -> list[Table]:
     table = _table(f"The product's memory ({part['measured_as']})", "what", "MiB", "more")
     two = part.get("two_hours")
@@ -153,4 +167,5 @@ PARTS = {
     "korean": _korean,
     "ready": _ready,
     "memory": _memory,
+    "overhead": _overhead,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from importlib.resources import as_file, files
 from typing import Any
 
 import stt_engine
@@ -36,6 +37,8 @@ def load(settings: Settings) -> tuple[Transcribe, Any]:
     stt = WhisperSTT(settings["model"], device="cpu", **settings["arguments"], **tuning())
     while not stt.ready:
         time.sleep(0.01)
+    while _still_prepares(stt):
+        pass
     known: Settings = {}
 
     def transcribe(path: str, job: Settings) -> list[Heard]:
@@ -51,6 +54,13 @@ def load(settings: Settings) -> tuple[Transcribe, Any]:
         return [_channel(result["segments"], channel) for channel in channels]
 
     return transcribe, lambda: known
+
+
+def _still_prepares(stt: WhisperSTT) -> bool:
+    """Hear the built-in clip; tell whether the product says that it is not all there yet."""
+    with as_file(files("stt_engine") / "assets" / "canary.wav") as clip:
+        facts = stt.transcribe(clip, language="en")["provenance"]
+    return "prepared" in str(facts.get("alone_reason", ""))
 
 
 def _channel(segments: list[dict[str, Any]], channel: int) -> Heard:
