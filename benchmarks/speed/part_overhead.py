@@ -31,9 +31,13 @@ def overhead(bench: Bench) -> dict[str, Any]:
     call = AUDIO / bench.audio.call(quick=bench.options.quick)["file"]
     sounds = {"one clip": clip, "long call": call, "two silent hours": _silence(call)}
     try:
-        for sound in (clip, call):  # the first ones, which are not measured
-            _ask(server, sound)
-        rows = {name: _row(server, sound, bench.options.rounds) for name, sound in sounds.items()}
+        with httpx2.Client(base_url=server.base, trust_env=False, timeout=3600) as http:
+            for sound in (clip, call):  # the first ones, which are not measured
+                _ask(http, server, sound)
+            rows = {
+                name: _row(http, server, sound, bench.options.rounds)
+                for name, sound in sounds.items()
+            }
     finally:
         server.end()
     return {"rows": rows}
@@ -51,14 +55,14 @@ def _silence(call: Path) -> Path:
     return target
 
 
-def _row(server: Server, sound: Path, rounds: int) -> dict[str, Any]:
+def _row(http: httpx2.Client, server: Server, sound: Path, rounds: int) -> dict[str, Any]:
     progress(f"overhead: {sound.name}, {rounds} rounds")
     process = psutil.Process(server.pid)
     before = process.memory_info().rss
     added, engine, answers = [], [], []
     for _ in range(rounds):
         began = time.perf_counter()
-        answer = _ask(server, sound)
+        answer = _ask(http, server, sound)
         took = time.perf_counter() - began
         engine.append(float(answer.json()["timings"]["total_sec"]))
         added.append(took - engine[-1])
@@ -72,11 +76,8 @@ def _row(server: Server, sound: Path, rounds: int) -> dict[str, Any]:
     }
 
 
-def _ask(server: Server, sound: Path) -> httpx2.Response:
-    with (
-        httpx2.Client(base_url=server.base, trust_env=False, timeout=3600) as http,
-        sound.open("rb") as file,
-    ):
+def _ask(http: httpx2.Client, server: Server, sound: Path) -> httpx2.Response:
+    with sound.open("rb") as file:
         answer = http.post(server.path, data={"language": LANGUAGE}, files={"file": file})
     answer.raise_for_status()
     return answer

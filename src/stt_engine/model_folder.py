@@ -1,14 +1,17 @@
 """Finds a backend's model folder and checks it before anything is loaded.
 
-The checks are cheap (headers and small JSON files, a few milliseconds, no torch) and say which
-file is wrong and what to do, where the libraries would crash, ask the network or load nonsense.
+The checks are cheap (headers and small JSON files, twenty milliseconds, no torch) and say which
+file is wrong and what to do, where the libraries would crash, ask the network or load nonsense. A
+folder that passed is not read again until one of its files changes.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -50,11 +53,15 @@ class ModelFolder:
 
 def fingerprint(folder: Path) -> Fingerprint:
     """Give name, size and modification time (ns) of every file; empty for no folder."""
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in _stats(folder))
+
+
+def _stats(folder: Path) -> list[tuple[str, os.stat_result]]:
     try:
-        stats = [(file.name, file.stat()) for file in folder.iterdir() if file.is_file()]
+        files = sorted(file for file in folder.iterdir() if file.is_file())
+        return [(file.name, file.stat()) for file in files]
     except OSError:
-        return ()
-    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats))
+        return []
 
 
 def locate(model_path: Path, backend: str) -> ModelFolder:
@@ -72,7 +79,8 @@ def locate(model_path: Path, backend: str) -> ModelFolder:
     wanted = FORMATS[backend]
     for folder in (model_path, model_path / backend):
         if wanted.present(folder):
-            return _checked(folder, backend, wanted)
+            changes = tuple((name, *_changes(stat)) for name, stat in _stats(folder))
+            return _checked(folder, backend, changes)
     others = formats_in(model_path)
     if others:
         raise ModelFormatAbsent(f"{model_path} holds only {', '.join(others)} weights")
@@ -96,9 +104,15 @@ def _not_found(model_path: Path) -> ModelNotFound:
     )
 
 
-def _checked(folder: Path, backend: str, layout: Format) -> ModelFolder:
+def _changes(stat: os.stat_result) -> tuple[int, ...]:
+    """Give what is another number after any change: of the file, its place or its permissions."""
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+@lru_cache(maxsize=16)  # what is wrong is no result, and is looked at every time
+def _checked(folder: Path, backend: str, _changes: tuple[object, ...]) -> ModelFolder:
     try:
-        weights, header = layout.check(folder)
+        weights, header = FORMATS[backend].check(folder)
     except OSError as exc:
         raise ModelDamaged(f"{folder} cannot be read: {exc}; check its permissions") from exc
     return ModelFolder(folder, backend, weights, header.multilingual, header.n_mels)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from stt_engine import model_folder
 from stt_engine.errors import ModelDamaged, ModelError, ModelFormatAbsent, ModelNotFound
 from stt_engine.model_folder import FORMATS, formats_in, locate
 from tests.support import model_files as write
@@ -203,6 +205,29 @@ def test_several_checkpoints_are_ambiguous(tmp_path: Path) -> None:
     write.torch_zip(folder / "tiny.pt")
     with pytest.raises(ModelDamaged, match=r"base\.pt, tiny\.pt"):
         locate(folder, "openai-whisper")
+
+
+def test_a_folder_that_passed_is_read_again_when_a_file_changes_whatever_its_times_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write.faster_whisper_folder(tmp_path / "model")
+    read: list[str] = []
+    whole = model_folder._json
+    monkeypatch.setattr(
+        model_folder, "_json", lambda folder, name: read.append(name) or whole(folder, name)
+    )
+    found = locate(folder, "faster-whisper")
+    assert read
+    read.clear()
+    assert locate(folder, "faster-whisper") is found
+    assert read == []
+    config = folder / "config.json"
+    before, content = config.stat(), config.read_bytes()
+    config.write_bytes(b"{" * len(content))
+    os.utime(config, ns=(before.st_atime_ns, before.st_mtime_ns))
+    for _ in range(2):
+        with pytest.raises(ModelDamaged, match=r"config\.json"):
+            locate(folder, "faster-whisper")
 
 
 def test_fingerprint_tells_removal_and_replacement(tmp_path: Path) -> None:
