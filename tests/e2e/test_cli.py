@@ -262,6 +262,22 @@ def test_serve_refuses(
     assert "running on" not in found.stdout
 
 
+def test_a_model_that_was_being_loaded_ends_with_a_refusal(tmp_path: Path) -> None:
+    run(tmp_path, "serve", rubric_path="/nowhere.toml")
+
+    def left() -> list[psutil.Process]:
+        return [one for one in psutil.process_iter() if str(tmp_path) in _temporary(one)]
+
+    awaited(lambda: not left(), "the model's process has ended")
+
+
+def _temporary(process: psutil.Process) -> str:
+    try:
+        return str(process.environ().get("TMPDIR", ""))
+    except psutil.Error:
+        return ""
+
+
 def test_port_taken(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -261,6 +261,36 @@ def test_what_cannot_have_been_said_in_a_stretch_is_left_out_and_said_to_be(
     ]
 
 
+@pytest.mark.parametrize(
+    ("doubts", "taken"),
+    [
+        ((), True),
+        (("repetition_loop",), True),
+        (("perhaps_no_speech",), False),
+        (("low_probability",), False),
+    ],
+)
+def test_a_sentence_that_comes_twice_is_rejected_where_there_may_be_no_words(
+    tmp_path: Path, doubts: tuple[str, ...], taken: bool
+) -> None:
+    sentence = "지금은 통화량이 많아 연결이 지연되고 있습니다. 잠시만 더 기다려 주시기 바랍니다."
+    file = channel_at(tmp_path / "a", (1, 4), (6, 16))
+
+    class Unsure(FakeModel):
+        def hear(self, stretches: Sequence[Stretch]) -> list[Said]:
+            return [
+                replace(said, doubts=doubts) if stretch.seconds > 5 else said
+                for stretch, said in zip(stretches, super().hear(stretches), strict=True)
+            ]
+
+    twice = [Heard(0, 5, sentence), Heard(5, 10, sentence)]
+    found = _run(Unsure([[Heard(0, 3, "안녕하세요")], twice]), job_of(file))
+    assert len(found["segments"]) == (3 if taken else 1)
+    assert [one["reason"] for one in found["rejected"]] == (
+        [] if taken else ["repetition_loop"] * 2
+    )
+
+
 def test_nothing_but_loops_is_a_failure_and_no_silence(tmp_path: Path) -> None:
     file = channel_at(tmp_path / "a", (1, 4))
     with pytest.raises(EmptyTranscript, match="1 segments"):

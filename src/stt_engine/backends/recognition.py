@@ -8,7 +8,7 @@ moment near the limit.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stt_engine.backends.hearing import Hearing, Item, Listener, Tell
-from stt_engine.backends.loops import looped
+from stt_engine.backends.loops import is_suspect, looped
 from stt_engine.backends.model import LATE_SEC, Heard, Model, Said, Stretch
 from stt_engine.backends.native import native_errors
 from stt_engine.backends.vad import Samples, speech_spans
@@ -38,6 +38,9 @@ longer with one ahead)."""
 
 _LOOKING = ThreadPoolExecutor(1, "speech")
 """Looks for speech while the model is busy with what was found before."""
+
+_NO_WORDS = frozenset({"perhaps_no_speech", "low_probability"})
+"""Doubts whether there are words: what repeats itself when it is heard again was not said."""
 
 Raw = npt.NDArray[np.int16]
 Ranges = list[tuple[int, int]]
@@ -196,16 +199,18 @@ def _told(item: Item, job: Facts) -> Facts:
     if item.stretch is None:
         return step
     said = item.said or Said()
-    judged = _judged(said.segments, item, item.stretch.seconds, job)
+    judged = _judged(said, item, item.stretch.seconds, job)
     doubts = {"doubts": list(said.doubts)} if said.doubts else {}
     facts = {"facts": dict(said.facts)} if said.facts else {}
     return {**step, "speech_sec": item.stretch.seconds, **judged, **doubts, **facts}
 
 
-def _judged(said: Iterable[Heard], item: Item, seconds: float, job: Facts) -> Facts:
+def _judged(said: Said, item: Item, seconds: float, job: Facts) -> Facts:
     """Take what was heard in a stretch of so many seconds, and name what is rejected and why."""
-    found = [heard for heard in said if heard.text.strip()]
+    found = [heard for heard in said.segments if heard.text.strip()]
     loops = looped([heard.text for heard in found])
+    if _NO_WORDS.intersection(said.doubts) and is_suspect(" ".join(heard.text for heard in found)):
+        loops = set(range(len(found)))
     segments, rejected = [], []
     for at, one in enumerate(found):
         reason = "impossible_times" if one.start > seconds + LATE_SEC else None
