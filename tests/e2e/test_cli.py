@@ -302,16 +302,19 @@ def test_serve_ends_cleanly(number: signal.Signals, tmp_path: Path) -> None:
         server.kill()
 
 
+def _started(server: ApiServer) -> list[str]:
+    return [line for line in server.lines if "[Worker] 작업 프로세스 시작" in line]
+
+
 @pytest.mark.parametrize("backends", ["faster-whisper", "faster-whisper,faster-whisper"])
 def test_serve_ends_while_the_model_loads(backends: str, tmp_path: Path) -> None:
     """Nothing more is loaded once it has been told to end, a fallback neither."""
     server = ApiServer(tmp_path, stt_backends=backends)
     try:
-        awaited(server.children, "the model's process has started")
+        awaited(lambda: _started(server), "the model's process has started")
         code = server.stop()
         assert code in CLEAN_EXITS
-        started = [line for line in server.lines if "[Worker] 작업 프로세스 시작" in line]
-        assert len(started) == 1, started
+        assert len(_started(server)) == 1
     finally:
         server.kill()
 
