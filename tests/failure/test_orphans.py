@@ -24,6 +24,8 @@ pytestmark = [
     ),
 ]
 
+LOADED = "모델 로드 완료"
+
 GONE_SEC = 5.0
 """Promised in docs/operations.md."""
 
@@ -175,11 +177,19 @@ def test_stopped_children_of_a_killed_server_are_gone_and_the_next_one_sweeps(
 def test_a_child_that_is_loading_ends_with_the_server(tmp_path: Path, *, stopped: bool) -> None:
     """Its library is in memory, and its model is not yet."""
 
-    def loading() -> bool:
-        one = running.component("faster-whisper")
-        maps = psutil.Process(one["pid"]).memory_maps() if one["pid"] else []
-        return not one["loaded"] and any("ctranslate2" in one.path for one in maps)
+    def held() -> bool:
+        """Find it in the middle of loading, and hold it there."""
+        for one in running.children():
+            with suppress(psutil.Error):
+                if any("ctranslate2" in part.path for part in one.memory_maps()):
+                    one.suspend()
+                    return True
+        return False
 
     with server(tmp_path) as running:
-        awaited(loading, "it is loading")
+        awaited(held, "it is loading")
+        assert not [line for line in running.lines if LOADED in line]
+        assert len(running.children()) == 1
+        if not stopped:
+            running.children()[0].resume()
         kill_with_children(running, psutil.Process.suspend if stopped else None)
