@@ -42,10 +42,14 @@ def test_ready_only_once_the_known_clip_was_recognised(
     tmp_path: Path,
 ) -> None:
     with api_server(tmp_path, ready=False) as server:
+        # Held, since the model is loaded in about the time that the server needs to answer at all.
+        model = awaited(server.children, "the model's process has started")[0]
+        model.suspend()
         assert readiness(server) == (503, "the model is loading")
         assert server.get("/health/live").status_code == 200
         body = server.get("/health").json()
         assert (body["status"], body["ready"]) == ("degraded", False)
+        model.resume()
         server.wait_ready()
         assert readiness(server) == (200, None)
         assert any("[HealthCheck] 준비 완료" in line for line in server.lines)
