@@ -68,8 +68,8 @@ class Service:
     def of(cls, settings: Settings, *, begin: bool = False) -> Service:
         """Wire a server. Connects to nothing.
 
-        ``begin`` has the model loaded beside the rest of the wiring, which reads hundreds of
-        rules; without it nothing is loaded.
+        ``begin`` has the model loaded beside the rest of the wiring, which reads the hundreds of
+        rules of the built-in rubric; without it nothing is loaded.
 
         Raises:
             RubricInvalid: the rubric file is wrong.
@@ -92,6 +92,8 @@ class Service:
             settings.ready_proof_sec,
             observers,
         )
+        # A rubric of the operator's own may be wrong, and is read before anything is begun.
+        own = load_rubric(settings.rubric_path) if settings.rubric_path else None
         if begin:
             readiness.begin()
         agent_proof = AgentProof(
@@ -102,7 +104,7 @@ class Service:
             wanted="vllm_api_url" in settings.model_fields_set,
         )
         agent = _agent(settings, (*observers, agent_proof))
-        rubric = load_rubric(settings.rubric_path or DEFAULT_RUBRIC)
+        rubric = own or load_rubric(DEFAULT_RUBRIC)
         mask = None if settings.redaction == "off" else redact
         everywhere = settings.redaction == "everywhere"
         validator = get_incomplete_elements_validator(
