@@ -38,6 +38,9 @@ def overhead(bench: Bench) -> dict[str, Any]:
                 name: _row(http, server, sound, bench.options.rounds)
                 for name, sound in sounds.items()
             }
+    except httpx2.HTTPError as error:
+        bench.skip("overhead", error)
+        return {}
     finally:
         server.end()
     return {"rows": rows}

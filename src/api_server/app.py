@@ -24,6 +24,8 @@ router = APIRouter()
 def create_app(settings: Settings | None = None, *, begin: bool = False) -> FastAPI:
     """Make the application; models are loaded and connections made once it starts.
 
+    With ``begin`` the model is loaded from now on; whoever makes the application has to start it.
+
     Raises:
         pydantic.ValidationError: a setting is wrong.
         RubricInvalid: the rubric file is wrong.

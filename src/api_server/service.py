@@ -104,7 +104,7 @@ class Service:
             wanted="vllm_api_url" in settings.model_fields_set,
         )
         agent = _agent(settings, (*observers, agent_proof))
-        rubric = own or load_rubric(DEFAULT_RUBRIC)
+        rubric = load_rubric(DEFAULT_RUBRIC) if own is None else own
         mask = None if settings.redaction == "off" else redact
         everywhere = settings.redaction == "everywhere"
         validator = get_incomplete_elements_validator(

@@ -23,6 +23,8 @@ router = APIRouter()
 def create_stt_app(settings: Settings | None = None, *, begin: bool = False) -> FastAPI:
     """Make the application that recognises and never asks an agent.
 
+    With ``begin`` the model is loaded from now on; whoever makes the application has to start it.
+
     Raises:
         pydantic.ValidationError: a setting is wrong.
         RubricInvalid: the rubric file is wrong.

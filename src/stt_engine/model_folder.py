@@ -79,8 +79,8 @@ def locate(model_path: Path, backend: str) -> ModelFolder:
     wanted = FORMATS[backend]
     for folder in (model_path, model_path / backend):
         if wanted.present(folder):
-            changes = tuple((name, *_changes(stat)) for name, stat in _stats(folder))
-            return _checked(folder, backend, changes)
+            state = tuple((name, *_state(stat)) for name, stat in _stats(folder))
+            return _checked(folder, backend, state)
     others = formats_in(model_path)
     if others:
         raise ModelFormatAbsent(f"{model_path} holds only {', '.join(others)} weights")
@@ -104,13 +104,13 @@ def _not_found(model_path: Path) -> ModelNotFound:
     )
 
 
-def _changes(stat: os.stat_result) -> tuple[int, ...]:
+def _state(stat: os.stat_result) -> tuple[int, ...]:
     """Give what is another number after any change: of the file, its place or its permissions."""
     return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 @lru_cache(maxsize=16)  # what is wrong is no result, and is looked at every time
-def _checked(folder: Path, backend: str, _changes: tuple[object, ...]) -> ModelFolder:
+def _checked(folder: Path, backend: str, _state_of_files: tuple[object, ...]) -> ModelFolder:
     try:
         weights, header = FORMATS[backend].check(folder)
     except OSError as exc:

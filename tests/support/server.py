@@ -155,8 +155,7 @@ class ApiServer:
         code = self.process.wait(DEADLINE_SEC)
         assert_gone(children)
         text = self.log.read_text("utf-8")
-        if "Started server process" in text:  # before that there is no call to be answered
-            assert "Finished server process" in text, text[-2000:]
+        assert "Finished server process" in text, text[-2000:]
         assert "Traceback" not in text, text[-4000:]
         return code
 
