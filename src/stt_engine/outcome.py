@@ -180,9 +180,13 @@ class Attempts:
             self.tell("noted", REJECTED, detail=detail)
             raise
         except Exception as exc:
-            failure = Failure.of(exc, self.stage, source, time.monotonic() - began)
-            self.failures.append(failure)
-            self.tell("failed", source, elapsed_sec=failure.elapsed_sec, failure=failure)
+            self._failed(exc, source, time.monotonic() - began)
+
+    def _failed(self, exc: Exception, source: str, elapsed_sec: float) -> None:
+        """Record a failure; not in :meth:`of`, whose frame its traceback holds: a cycle."""
+        failure = Failure.of(exc, self.stage, source, elapsed_sec)
+        self.failures.append(failure)
+        self.tell("failed", source, elapsed_sec=elapsed_sec, failure=failure)
 
     def settle(self, value: T, source: str, detail: Mapping[str, object] = _NOTHING) -> Outcome[T]:
         """Close the stage with ``value`` from ``source`` (:data:`DUMMY` where all failed)."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import resource
 import threading
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -277,6 +280,55 @@ def test_a_defect_in_building_it_is_told_and_costs_nothing_else(
     assert "a name" in said.facts["alone_reason"]
     assert said.doubts == ()
     assert said.segments
+
+
+@needs_units
+def test_a_building_that_failed_keeps_nothing_in_memory(
+    whisper_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error's traceback holds the weights; in a cycle they stayed until the next collection."""
+    raised: list[weakref.ref[BaseException]] = []
+
+    class Failed(KeyError):
+        """Can be referred to weakly."""
+
+    def defect(*_: object, **__: object) -> None:
+        error = Failed("a name")
+        raised.append(weakref.ref(error))
+        try:
+            raise error
+        finally:
+            del error  # else the traceback's own frame holds it
+
+    monkeypatch.setattr(alone, "special_tokens", defect)
+    gc.disable()
+    try:
+        model = _prepared(_job(whisper_base))
+        assert [one() for one in raised] == [None]
+    finally:
+        gc.enable()
+    assert model.alone is not None
+
+
+@needs_units
+@pytest.mark.parametrize("ceiling", [1 << 50, resource.RLIM_INFINITY])
+def test_under_a_ceiling_of_memory_nothing_is_built_beside_a_call(
+    whisper_base: Path, monkeypatch: pytest.MonkeyPatch, ceiling: int
+) -> None:
+    may_end, prove = threading.Event(), alone.Alone._proved
+
+    def late(self: alone.Alone) -> Any:
+        may_end.wait(1)
+        return prove(self)
+
+    monkeypatch.setattr(alone.Alone, "_proved", late)
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (ceiling, ceiling))
+    model = FasterWhisper(_job(whisper_base))
+    assert model.alone is not None
+    built, _ = model.alone.now()
+    may_end.set()
+    model.alone.wait()
+    assert (built is not None) == (ceiling != resource.RLIM_INFINITY)
 
 
 def _answers(text: str, confidence: float) -> Any:

@@ -1,11 +1,13 @@
 """The road for a stretch that no other is heard with: OpenVINO on all cores.
 
 It is built and proved beside the work, because that takes as long as all the rest of loading:
-until it is there, and where it cannot be had, such a stretch is heard as the others are.
+until it is there, and where it cannot be had, such a stretch is heard as the others are. Under a
+ceiling of memory it is built before any call, which must not be the one that memory ends for.
 """
 
 from __future__ import annotations
 
+import resource
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,8 +56,10 @@ class Alone:
         self._encoder = encoder
         self._now: tuple[BatchedRoad | None, Mapping[str, Any]]
         self._now = None, {"alone_reason": "it is still being prepared"}
-        self._building = threading.Thread(target=self._build, name="alone", daemon=True)
+        self._building = threading.Thread(target=self._build, name="alone")
         self._building.start()
+        if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+            self.wait()
 
     def now(self) -> tuple[BatchedRoad | None, Mapping[str, Any]]:
         """Give the road, if there is one, and the facts of it: ``alone`` or ``alone_reason``."""
@@ -69,8 +73,8 @@ class Alone:
         attempts = Attempts(Stage.LOAD)  # untold: every answer that it would have helped says why
         with attempts.of("alone"):
             self._now = self._proved()
-        for failure in attempts.failures:
-            self._now = None, {"alone_reason": failure.message}
+        if attempts.failures:  # popped: its traceback holds this frame, and all that was read
+            self._now = None, {"alone_reason": attempts.failures.pop().message}
         return_freed()
 
     def _proved(self) -> tuple[BatchedRoad, Mapping[str, Any]]:
