@@ -89,8 +89,8 @@ RECOGNITION = (
     ),
     Mutant(
         _OUTCOME,
-        "            self.failures.append(failure)",
-        "            self.failures[:] = [failure]",
+        "        self.failures.append(failure)",
+        "        self.failures[:] = [failure]",
         "earlier attempts are forgotten",
     ),
     Mutant(
