@@ -48,7 +48,7 @@ SHORT_SEC = 2.0
 SHORT_MIN_LOGPROB = -0.7
 """A sound this short that is only half believed may be none: music was heard as "You" at -0.99."""
 
-GROUP_SEC = 60.0
+GROUP_SEC = 110.0
 BASE_WIDTH = 512
 """Seconds that are encoded in a group, for a model of Whisper base's width: the decoder keeps the
 keys of all of it. Measured with 16 callers: 60 s take 659 MiB, 100 s 800, for 4 % more speed."""

@@ -18,7 +18,7 @@ from stt_engine.backends.model import Model, Said, Stretch
 from stt_engine.backends.native import native_errors
 from stt_engine.outcome import Attempts, Stage
 
-TOGETHER_SEC = 100.0
+TOGETHER_SEC = 150.0
 """Speech that is heard in one step: it bounds the step's time and memory."""
 
 Tell = Callable[[list[int]], None]

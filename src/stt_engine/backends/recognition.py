@@ -128,10 +128,19 @@ class _Run:
     def items(self) -> Iterator[Item]:
         for task in ("transcribe", "translate") if self.job["translate"] else ("transcribe",):
             if task == "transcribe" or self.language != "en":  # English needs no translation
-                for channel, name in enumerate(self.job["files"]):
-                    done = self._done(task, channel)
-                    if done is not None:
-                        yield from self._channel(Path(name), Place(task, channel, done))
+                yield from self._task(task)
+
+    def _task(self, task: str) -> Iterator[Item]:
+        done = [self._done(task, channel) for channel in range(len(self.job["files"]))]
+        todo = [
+            piece
+            for channel, name in enumerate(self.job["files"])
+            for piece in _pieces_of(channel, Path(name), done[channel])
+        ]
+        for piece, raw, spans in _with_spans(todo):
+            at = Place(task, piece.channel, done[piece.channel] or 0)
+            yield from self._piece(raw, spans, at, piece.start)
+            yield Item(task, piece.channel, piece.end, self.language)
 
     def _done(self, task: str, channel: int) -> int | None:
         """Give the samples of a channel that are done already; ``None``: all of them."""
@@ -141,11 +150,6 @@ class _Run:
         if at.task != task or channel < at.channel:
             return None
         return at.sample if channel == at.channel else 0
-
-    def _channel(self, file: Path, at: Place) -> Iterator[Item]:
-        for start, piece, spans in _with_spans(file, at.sample):
-            yield from self._piece(piece, spans, at, start)
-            yield Item(at.task, at.channel, start + len(piece), self.language)
 
     def _piece(self, raw: Raw, spans: Ranges, at: Place, offset: int) -> Iterator[Item]:
         """Give each stretch of speech in it that is not behind the place."""
@@ -168,24 +172,38 @@ class _Run:
             return self.model.detect(_samples(raw[start:end]))
 
 
-def _with_spans(file: Path, done: int) -> Iterator[tuple[int, Raw, Ranges]]:
-    """Give where each piece begins, and it with its speech; the next ones are read meanwhile.
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Samples of a channel in which speech is looked for at once."""
 
-    Pieces are read, not mapped: what is mapped counts as memory, and a long call would grow.
-    """
-    ranges = [found for found in pieces(np.memmap(file, dtype="<i2", mode="r")) if found[1] > done]
+    channel: int
+    file: Path
+    start: int
+    end: int
+
+    def with_spans(self) -> tuple[Raw, Ranges]:
+        """Read it (what is mapped counts as memory, and a long call would grow), and look."""
+        raw = np.fromfile(self.file, "<i2", self.end - self.start, offset=2 * self.start)
+        return raw, speech_spans(_samples(raw))
+
+
+def _pieces_of(channel: int, file: Path, done: int | None) -> Iterator[_Piece]:
+    """Give what is left of a channel of which so many samples are done (``None``: all)."""
+    if done is not None:
+        for start, end in pieces(np.memmap(file, dtype="<i2", mode="r")):
+            if end > done:
+                yield _Piece(channel, file, start, end)
+
+
+def _with_spans(todo: list[_Piece]) -> Iterator[tuple[_Piece, Raw, Ranges]]:
+    """Give each piece with its speech; the next ones are looked at meanwhile."""
     ahead: deque[Future[tuple[Raw, Ranges]]] = deque()
-    for at, (start, _) in enumerate(ranges):
+    for at, piece in enumerate(todo):
         with native_errors():
-            for one in ranges[at + len(ahead) : at + 1 + _AHEAD]:
-                ahead.append(_LOOKING.submit(_piece_with_spans, file, *one))
-            piece, spans = ahead.popleft().result()
-        yield start, piece, spans
-
-
-def _piece_with_spans(file: Path, start: int, end: int) -> tuple[Raw, Ranges]:
-    piece = np.fromfile(file, "<i2", end - start, offset=2 * start)
-    return piece, speech_spans(_samples(piece))
+            for one in todo[at + len(ahead) : at + 1 + _AHEAD]:
+                ahead.append(_LOOKING.submit(one.with_spans))
+            found = ahead.popleft().result()
+        yield piece, *found
 
 
 def _samples(raw: Raw) -> Samples:
