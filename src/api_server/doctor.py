@@ -20,8 +20,15 @@ import anyio
 from api_server.service import Service
 from api_server.services.remote_stt import RemoteStt
 from api_server.settings import LOOPBACK, Settings
-from stt_engine.backends.cpu_bf16 import LIBRARY, cpu_flags, cpu_units, has_library
-from stt_engine.backends.cpu_bf16 import UNITS as BF16_UNITS
+from stt_engine.backends.cpu_features import (
+    BF16_UNITS,
+    INT8_UNITS,
+    LIBRARY,
+    cpu_flags,
+    cpu_units,
+    has_library,
+    int8_units,
+)
 from stt_engine.errors import EngineError, NotApplicable
 from stt_engine.isolated import LIBRARIES
 from stt_engine.model_folder import locate
@@ -30,7 +37,7 @@ from stt_engine.speech import SpeechRequest
 Verdict = Literal["ok", "warn", "fail"]
 
 _LOW_SPACE_GB = 2.0
-_VECTOR_UNITS = ("avx2", "avx512f", "avx512_vnni")
+_VECTOR_UNITS = ("avx2", "avx512f")
 _AGENT_PROBE_SEC = 10.0
 
 
@@ -48,7 +55,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     """Try everything a call needs, cheapest first; the last ones load a model and call the LLM."""
     yield _python()
     yield _cpu()
-    yield _fast_encoder()
+    yield _openvino()
     yield from _libraries()
     yield from _model(settings)
     yield from _folders(settings)
@@ -71,15 +78,15 @@ def _python() -> Check:
 def _cpu() -> Check:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     flags = cpu_flags()
-    units = [name for name in (*_VECTOR_UNITS, *BF16_UNITS) if name in flags]
+    units = [name for name in (*_VECTOR_UNITS, *INT8_UNITS, *BF16_UNITS) if name in flags]
     return Check("cpu", "ok", f"{cores} cores; {', '.join(units) or 'no vector units listed'}")
 
 
-def _fast_encoder() -> Check:
-    """Tell whether bfloat16 can be used; no call needs it, so it is never wrong."""
-    name, units = "bf16 encoder", cpu_units()
+def _openvino() -> Check:
+    """Tell whether OpenVINO can help; no call needs it, so it is never wrong."""
+    name, units = "openvino", cpu_units() or int8_units()
     if units is None:
-        return Check(name, "ok", "not used: this CPU has no bfloat16 units")
+        return Check(name, "ok", "not used: this CPU has no units for bfloat16 or int8")
     if has_library():
         return Check(name, "ok", f"{LIBRARY} {version(LIBRARY)} on {units}")
     advice = f"optional, for speed on this CPU ({units}): pip install 'stt-engine[bf16]'"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from stt_engine.backends import cpu_bf16
+from stt_engine.backends import cpu_features
 
 needs_library = pytest.mark.skipif(
-    not cpu_bf16.has_library(), reason="openvino is not installed (it is on x86-64 Linux)"
+    not cpu_features.has_library(), reason="openvino is not installed (it is on x86-64 Linux)"
 )
 needs_units = pytest.mark.skipif(
-    cpu_bf16.cpu_units() is None or not cpu_bf16.has_library(),
+    cpu_features.cpu_units() is None or not cpu_features.has_library(),
     reason="this CPU has no bfloat16 units, or openvino is not installed",
 )

@@ -504,10 +504,10 @@ def test_each_is_encoded_with_its_own_silence_and_decoded_at_one_length(
     assert sorted(encoder.frames) == [550, 652], "three and a half seconds more, in whole states"
     assert decoder.asked[-1]["shape"] == [2, 326, WIDTH]
     encoder.frames.clear()
-    road.hear([_stretch(27.0), _stretch(30.0)])
-    assert encoder.frames == [3000, 3000], "no more than the window"
+    road.hear([_stretch(27.0), _stretch(28.0), _stretch(29.0), _stretch(30.0)])
+    assert encoder.frames == [3000] * 4, "no more than the window"
     shapes = [asked["shape"] for asked in decoder.asked[-2:]]
-    assert shapes == [[1, 1500, WIDTH]] * 2, "both in one group would be too much"
+    assert shapes == [[2, 1500, WIDTH]] * 2, "all in one group would be too much"
 
 
 @given(st.lists(st.integers(250, 320), min_size=1, max_size=4))
@@ -543,7 +543,7 @@ def _unavailable(*_: object, **__: object) -> None:
 @pytest.fixture
 def units(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CPU with which the other encoder pays, whatever this one has."""
-    monkeypatch.setattr(faster_whisper, "check_possible", lambda _device: None)
+    monkeypatch.setattr(faster_whisper, "possible_form", lambda _device: None)
     monkeypatch.setattr(faster_whisper, "cpu_units", lambda: PAYS_WITH)
 
 
@@ -584,17 +584,6 @@ def test_the_other_encoder_is_used_where_it_can_be_had(
     used.clear()
     assert _words(found.hear([canary])[0]) == WORDS
     assert len(used) == 1
-
-
-@pytest.mark.usefixtures("units")
-def test_for_many_stretches_bfloat16_is_used_only_where_it_is_faster(
-    whisper_base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(faster_whisper, "cpu_units", lambda: "avx512_bf16")
-    monkeypatch.setattr(faster_whisper, "open_encoder", lambda *_, **__: StubEncoder())
-    found = _loaded(whisper_base, encoder="auto")
-    assert found.facts["encoder"] == "ctranslate2"
-    assert found.facts["encoder_reason"] == "the CPU has no amx_bf16: for one stretch only"
 
 
 def test_silence_is_made_equal_by_its_own_last_second() -> None:

@@ -416,19 +416,26 @@ def test_a_step_of_one_job_that_fails_is_its_failure(three: list[Job]) -> None:
 
 
 def test_what_goes_wrong_in_finding_anothers_stretch_waits_for_the_others_step(
-    three: list[Job], tmp_path: Path
+    three: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def spans(samples: Samples) -> list[tuple[int, int]]:
+        if samples.max() > 0.5:
+            raise RuntimeError("cannot be looked at")
+        return loud_spans(samples)
+
+    monkeypatch.setattr(recognition, "speech_spans", spans)
     model = Watched(together=8)
-    three[1]["files"].append(str(tmp_path / "gone"))
+    three[1]["files"].append(channel_at(tmp_path / "gone", (1, 2), loud=30_000))
     running = _listening(model, three)
-    running[0].step()  # looks for something to be heard in the second job too
-    assert model.events[0] == ("told", [0, 2])
+    running[0].step()  # looks past the end of the second job's first channel
+    assert model.events[0] == ("told", [0, 1, 2])
     assert running[1].ending is None
     for one in running:
         one.to_the_end()
-    assert [one.ending for one in running] == ["done", "FileNotFoundError", "done"]
+    assert [one.ending for one in running] == ["done", "TranscriptionFailed", "done"]
     expected = by_itself(three[1])
     assert (running[1].brought, running[1].ending) == (expected.brought, expected.ending)
+    assert len(texts(running[1])) == 3
 
 
 def test_a_language_that_cannot_be_found_is_the_jobs_own_failure(

@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 from faster_whisper import WhisperModel
 
-from stt_engine.backends import alone
+from stt_engine.backends import alone, faster_whisper, openvino_encoder
 from stt_engine.backends.alone import check_agreement
 from stt_engine.backends.batched import BatchedRoad, Doubt, NativeEncoder, with_equal_silence
-from stt_engine.backends.bf16_encoder import known_samples
 from stt_engine.backends.decoders import (
     Decoded,
     NativeDecoder,
@@ -29,6 +28,7 @@ from stt_engine.backends.decoders import (
 from stt_engine.backends.faster_whisper import FasterWhisper
 from stt_engine.backends.model import Said, Stretch
 from stt_engine.backends.openvino_decoder import OpenVinoDecoder
+from stt_engine.backends.openvino_encoder import known_samples, possible_form
 from stt_engine.backends.openvino_graph import OpenVinoUnavailable, Rows
 from stt_engine.speech import SAMPLE_RATE
 from tests.support.units import needs_library, needs_units
@@ -184,13 +184,42 @@ def test_one_stretch_is_heard_by_openvino_and_several_are_not(
     (one,) = model.hear([clip])
     both = model.hear([clip, clip])
     assert heard == [1]
-    assert one.facts["alone"]["decoder"] == "openvino-int8-bf16"
-    assert one.facts["alone"]["encoder"] == "openvino-bf16"
-    assert [said.facts for said in both] == [{}, {}]
+    form = possible_form("cpu")
+    assert one.facts["alone"]["decoder"] == f"openvino-int8-{form.precision}"
+    assert one.facts["alone"]["encoder"] == f"openvino-{form}"
+    assert all("alone" not in said.facts for said in both)
     for said in (one, *both):
         assert said.doubts == ()
         text = "".join(part.text for part in said.segments)
         assert " ".join(re.findall("[a-z]+", text.lower())) == WORDS
+
+
+@needs_units
+@pytest.mark.parametrize(
+    ("units", "encoder", "decoder"),
+    [
+        ("avx512_bf16", "openvino-int8-bf16", "openvino-int8-bf16"),
+        ("avx512_vnni", None, "openvino-int8-f32"),
+    ],
+)
+def test_openvino_encodes_many_where_bfloat16_is_faster(
+    whisper_base: Path,
+    clip: Stretch,
+    monkeypatch: pytest.MonkeyPatch,
+    units: str,
+    encoder: str | None,
+    decoder: str,
+) -> None:
+    monkeypatch.setattr(openvino_encoder, "cpu_units", lambda: units)
+    monkeypatch.setattr(faster_whisper, "cpu_units", lambda: units)
+    model = _prepared(_job(whisper_base))
+    (one,) = model.hear([clip])
+    assert one.facts["alone"]["decoder"] == decoder
+    for said in (one, *model.hear([clip, clip])):
+        assert said.facts.get("together", {}).get("encoder") == (encoder if said != one else None)
+        text = "".join(part.text for part in said.segments)
+        assert " ".join(re.findall("[a-z]+", text.lower())) == WORDS
+        assert said.doubts == ()
 
 
 @needs_units

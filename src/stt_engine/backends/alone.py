@@ -1,8 +1,9 @@
-"""The road for a stretch that no other is heard with: OpenVINO on all cores.
+"""What OpenVINO does on all cores: the road for a stretch that no other is heard with.
 
-It is built and proved beside the work, because that takes as long as all the rest of loading:
-until it is there, and where it cannot be had, such a stretch is heard as the others are. Under a
-ceiling of memory it is built before any call, which must not be the one that memory ends for.
+And the encoding of many, where bfloat16 makes that faster than CTranslate2's. It is built and
+proved beside the work, because that takes as long as all the rest of loading: until it is there,
+and where it cannot be had, CTranslate2 does it all. Under a ceiling of memory it is built before
+any call, which must not be the one that memory ends for.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from stt_engine.backends.batched import BatchedRoad, Doubt
-from stt_engine.backends.bf16_encoder import Bf16Encoder, known_samples, open_encoder
 from stt_engine.backends.decoders import special_tokens
 from stt_engine.backends.model import Stretch
 from stt_engine.backends.openvino_decoder import OpenVinoDecoder
+from stt_engine.backends.openvino_encoder import OpenVinoEncoder, known_samples, open_encoder
 from stt_engine.backends.openvino_graph import OpenVinoUnavailable, unavailable
 from stt_engine.heaps import return_freed
 from stt_engine.outcome import Attempts, Stage
+
+_Choice = tuple[BatchedRoad | None, Mapping[str, Any]]
 
 MAX_DIFFERENCE = 0.1
 """Between the confidences of two roads that hear the same (measured with Whisper base: 0.01)."""
@@ -46,7 +49,7 @@ class Alone:
         *,
         beam_size: int,
         threads: int,
-        encoder: Bf16Encoder | None,
+        encoder: OpenVinoEncoder | None,
     ) -> None:
         self._library = library
         self._folder = folder
@@ -54,16 +57,19 @@ class Alone:
         self._beam_size = beam_size
         self._threads = threads
         self._encoder = encoder
-        self._now: tuple[BatchedRoad | None, Mapping[str, Any]]
-        self._now = None, {"alone_reason": "it is still being prepared"}
+        self._alone: _Choice = None, {"alone_reason": "it is still being prepared"}
+        self._many: _Choice = None, {}
         self._building = threading.Thread(target=self._build, name="alone")
         self._building.start()
         if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
             self.wait()
 
-    def now(self) -> tuple[BatchedRoad | None, Mapping[str, Any]]:
-        """Give the road, if there is one, and the facts of it: ``alone`` or ``alone_reason``."""
-        return self._now
+    def now(self, count: int = 1) -> _Choice:
+        """Give the road for so many stretches, if there is one, and what there is to tell of it.
+
+        That is ``alone`` or ``alone_reason`` for one, ``together`` or nothing for more.
+        """
+        return self._alone if count == 1 else self._many
 
     def wait(self) -> None:
         """Wait until it is known whether there is one."""
@@ -72,12 +78,12 @@ class Alone:
     def _build(self) -> None:
         attempts = Attempts(Stage.LOAD)  # untold: every answer that it would have helped says why
         with attempts.of("alone"):
-            self._now = self._proved()
+            self._alone, self._many = self._proved()
         if attempts.failures:  # popped: its traceback holds this frame, and all that was read
-            self._now = None, {"alone_reason": attempts.failures.pop().message}
+            self._alone = None, {"alone_reason": attempts.failures.pop().message}
         return_freed()
 
-    def _proved(self) -> tuple[BatchedRoad, Mapping[str, Any]]:
+    def _proved(self) -> tuple[_Choice, _Choice]:
         encoder = self._encoder or open_encoder(
             self._folder, self._threads, self._fast.encoder.encode
         )
@@ -87,10 +93,14 @@ class Alone:
                 special_tokens(self._library),
                 beam_size=self._beam_size,
                 threads=self._threads,
+                precision=encoder.form.precision,
             )
         road = BatchedRoad(self._library, encoder, decoder, 1)
         check_agreement(road, self._fast)
-        return road, {"alone": {**encoder.facts, **decoder.facts}}
+        alone = road, {"alone": {**encoder.facts, **decoder.facts}}
+        if encoder is self._encoder or encoder.form.precision != "bf16":
+            return alone, (None, {})
+        return alone, (self._fast.encoding_with(encoder), {"together": encoder.facts})
 
 
 def check_agreement(road: BatchedRoad, reference: BatchedRoad) -> None:

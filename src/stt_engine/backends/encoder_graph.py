@@ -8,30 +8,32 @@ from typing import Any
 import numpy as np
 
 from stt_engine.backends.ct2_weights import Variables
-from stt_engine.backends.openvino_graph import Graph
+from stt_engine.backends.openvino_graph import Graph, Weights
 
 
-def build(variables: Variables, *, bf16: bool) -> Any:
+def build(variables: Variables, weights: Weights) -> Any:
     """Give an ``openvino.Model``: features (B, mels, T) to states (B, ceil(T / 2), width).
 
     Both are float32. With ``bf16`` the weights and all between are bfloat16: a float32 graph under
     OpenVINO's hint is as fast, but keeps a float32 copy of every weight for as long as it lives.
+    With ``int8`` the matrices are, and what they multiply is rounded as it comes.
 
     Raises:
         WeightsUnreadable: a variable is missing, or stored in an unknown form.
     """
-    return _Encoder(variables, bf16=bf16).model()
+    return _Encoder(variables, weights).model()
 
 
 class _Encoder(Graph):
-    def __init__(self, variables: Variables, *, bf16: bool) -> None:
-        super().__init__(variables, "encoder", "bf16" if bf16 else "f32")
+    def __init__(self, variables: Variables, weights: Weights) -> None:
+        super().__init__(variables, "encoder", weights)
         self.mels = self.plain("conv1/weight").shape[1]
 
     def model(self) -> Any:
         op = self.op
         features = op.parameter([-1, self.mels, -1], np.float32, "features")
-        sound = self.convolution(op.convert(features, self.weights), "conv1", 1)
+        kind = "bf16" if self.weights == "bf16" else "f32"
+        sound = self.convolution(op.convert(features, kind), "conv1", 1)
         sound = self.convolution(sound, "conv2", 2)
         states = self.placed(op.transpose(sound, self.integers(0, 2, 1)))
         for number in itertools.count():

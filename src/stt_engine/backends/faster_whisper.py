@@ -16,13 +16,13 @@ from typing import Any, Protocol
 
 from stt_engine.backends.alone import Alone
 from stt_engine.backends.batched import BatchedRoad, Doubt, Encoder, NativeEncoder, token_cap
-from stt_engine.backends.bf16_encoder import Bf16Encoder, check_possible, open_encoder
-from stt_engine.backends.cpu_bf16 import cpu_flags, cpu_units
+from stt_engine.backends.cpu_features import cpu_flags, cpu_units
 from stt_engine.backends.decoders import NativeDecoder
 from stt_engine.backends.grouping import LARGEST
 from stt_engine.backends.hearing import Tell
 from stt_engine.backends.model import Heard, Model, Said, Stretch
 from stt_engine.backends.native import native_errors
+from stt_engine.backends.openvino_encoder import OpenVinoEncoder, open_encoder, possible_form
 from stt_engine.backends.openvino_graph import OpenVinoUnavailable
 from stt_engine.backends.recognition import model_operations
 from stt_engine.errors import DeviceUnavailable
@@ -41,8 +41,7 @@ MOST_WORKERS = 4
 """Decoders that work at once; on a machine with more cores each has several threads."""
 
 PAYS_WITH = "amx_bf16"
-"""The unit with which the bfloat16 encoder is the faster one for many stretches. With avx512_bf16
-it needs as long as CTranslate2's in int8 (measured on an AMD Zen 5), but uses all cores for one."""
+"""The unit for which loading waits for OpenVINO's encoder; else that is built beside the work."""
 
 _AVX512 = {"avx512f", "avx512cd", "avx512dq", "avx512bw", "avx512vl"}
 
@@ -153,9 +152,9 @@ class FasterWhisper:
     def hear(self, stretches: Sequence[Stretch]) -> list[Said]:
         """Hear stretches, and again on the next road what the one before doubts.
 
-        One alone has all cores, and its own first road.
+        OpenVINO may have a better first one; one stretch alone has all cores there.
         """
-        first, facts = self.alone.now() if self.alone and len(stretches) == 1 else (None, {})
+        first, facts = self.alone.now(len(stretches)) if self.alone else (None, {})
         said: dict[int, Said] = {}
         doubts: dict[int, tuple[str, ...]] = dict.fromkeys(range(len(stretches)), ())
         for road in [first or self._roads[0], *self._roads[1:]]:
@@ -171,7 +170,7 @@ class FasterWhisper:
 
     def _chosen(
         self, job: dict[str, Any], native: NativeEncoder, threads: int
-    ) -> tuple[Bf16Encoder | None, bool]:
+    ) -> tuple[OpenVinoEncoder | None, bool]:
         """Give OpenVINO's encoder where it is to encode all, and whether OpenVINO may help one.
 
         ``native.facts`` tell why not.
@@ -181,7 +180,7 @@ class FasterWhisper:
             return None, False
         device = self._library.model.device
         try:
-            check_possible(device)
+            possible_form(device)
             if asked != "auto" or cpu_units() == PAYS_WITH:
                 folder = Path(job["folder"])
                 return open_encoder(folder, threads, native.encode, device=device), True
@@ -190,7 +189,6 @@ class FasterWhisper:
                 raise DeviceUnavailable(f"STT_ENCODER={asked}: {exc}") from exc
             native.facts["encoder_reason"] = str(exc)
             return None, False
-        native.facts["encoder_reason"] = f"the CPU has no {PAYS_WITH}: for one stretch only"
         return None, True
 
 

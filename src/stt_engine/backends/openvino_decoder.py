@@ -1,4 +1,4 @@
-"""Whisper's decoder on CPUs with bfloat16 units: OpenVINO in CTranslate2's place.
+"""Whisper's decoder on CPUs that have units for it: OpenVINO in CTranslate2's place.
 
 CTranslate2 packs each matrix again at every step (through oneDNN: over half of a step's time for
 one stretch). Like the encoder, it has to agree with CTranslate2 about a real clip before use.
@@ -31,7 +31,7 @@ class OpenVinoDecoder:
         *,
         beam_size: int,
         threads: int,
-        precision: str = "bf16",
+        precision: str,
     ) -> None:
         graphs = DecoderGraphs(read_variables(folder / "model.bin", "decoder/"), precision)
         embeddings = graphs.plain("embeddings/weight")

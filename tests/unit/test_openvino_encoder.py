@@ -1,4 +1,4 @@
-"""The bfloat16 encoder: the same graph as CTranslate2's, proved on real weights before use."""
+"""OpenVINO's encoder: the same graph as CTranslate2's, proved on real weights before use."""
 
 from __future__ import annotations
 
@@ -16,29 +16,32 @@ from ctranslate2.specs.model_spec import index_spec
 from ctranslate2.specs.whisper_spec import WhisperSpec
 
 from api_server import doctor
-from stt_engine.backends import bf16_encoder, cpu_bf16
-from stt_engine.backends.bf16_encoder import (
-    MAX_FRAMES,
-    MAX_RELATIVE_RMS,
-    MIN_COSINE,
-    MIN_FRAMES,
-    Agreement,
-    Bf16Encoder,
-    Features,
-    OpenVinoUnavailable,
-    States,
-    known_features,
-    open_encoder,
-)
+from stt_engine.backends import cpu_features, openvino_encoder
 from stt_engine.backends.ct2_weights import (
     Variables,
     WeightsUnreadable,
     plain,
     read_variables,
 )
+from stt_engine.backends.openvino_encoder import (
+    FORMS,
+    MAX_FRAMES,
+    MAX_RELATIVE_RMS,
+    MIN_COSINE,
+    MIN_FRAMES,
+    Agreement,
+    Features,
+    Form,
+    OpenVinoEncoder,
+    OpenVinoUnavailable,
+    States,
+    known_features,
+    open_encoder,
+)
 from tests.support.units import needs_library, needs_units
 
 THREADS = 2
+EXACT = Form("f32", "f32")
 LAYERS = HEADS = 2
 POSITIONS = [f"{side}/position_encodings/encodings" for side in ("encoder", "decoder")]
 
@@ -65,8 +68,8 @@ def clip(frames: int) -> Features:
 
 
 @pytest.fixture(scope="session")
-def exact(whisper_base: Path) -> Bf16Encoder:
-    return Bf16Encoder(whisper_base, THREADS, precision="f32")
+def exact(whisper_base: Path) -> OpenVinoEncoder:
+    return OpenVinoEncoder(whisper_base, THREADS, EXACT)
 
 
 # --- the graph -----------------------------------------------------------------------------------
@@ -75,7 +78,7 @@ def exact(whisper_base: Path) -> Bf16Encoder:
 @needs_library
 @pytest.mark.parametrize("frames", [MIN_FRAMES, 317, 500, 1_000, MAX_FRAMES])
 def test_graph_in_float32_equals_ctranslate2(
-    whisper_base: Path, exact: Bf16Encoder, frames: int
+    whisper_base: Path, exact: OpenVinoEncoder, frames: int
 ) -> None:
     features = clip(frames)
     states = exact.encode(features)
@@ -84,7 +87,7 @@ def test_graph_in_float32_equals_ctranslate2(
 
 
 @needs_library
-def test_items_of_a_batch_do_not_touch_each_other(exact: Bf16Encoder) -> None:
+def test_items_of_a_batch_do_not_touch_each_other(exact: OpenVinoEncoder) -> None:
     features = np.concatenate([clip(400), clip(400)[..., ::-1]])
     states = exact.encode(features)
     assert states.shape == (2, 200, 512)
@@ -94,7 +97,7 @@ def test_items_of_a_batch_do_not_touch_each_other(exact: Bf16Encoder) -> None:
 
 @needs_library
 @pytest.mark.parametrize("shape", [(1, 128, 500), (1, 80, MIN_FRAMES - 1), (1, 80, MAX_FRAMES + 2)])
-def test_features_that_do_not_fit(exact: Bf16Encoder, shape: tuple[int, int, int]) -> None:
+def test_features_that_do_not_fit(exact: OpenVinoEncoder, shape: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match=f"{shape[1]} mels and {shape[2]} frames"):
         exact.encode(np.zeros(shape, np.float32))
 
@@ -104,22 +107,29 @@ def test_features_that_do_not_fit(exact: Bf16Encoder, shape: tuple[int, int, int
 
 @needs_units
 @pytest.mark.parametrize("compute_type", ["float32", "int8"])
-def test_real_weights_pass_the_check(whisper_base: Path, compute_type: str) -> None:
+@pytest.mark.parametrize("form", sorted({*map(str, FORMS.values())}))
+def test_real_weights_pass_the_check(
+    whisper_base: Path, compute_type: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = next(name for name, known in FORMS.items() if str(known) == form)
+    monkeypatch.setattr(openvino_encoder, "cpu_units", lambda: units)
     encoder = open_encoder(whisper_base, THREADS, peer(whisper_base, compute_type))
     told = encoder.facts["encoder_check"]
     # Half of what is allowed at most, so that another CPU's rounding is no alarm.
     assert told["mean_cosine"] > 1 - (1 - MIN_COSINE) / 2
     assert told["relative_rms"] < MAX_RELATIVE_RMS / 2
-    assert encoder.facts["encoder"] == "openvino-bf16"
-    assert encoder.facts["units"] in cpu_bf16.UNITS
+    assert encoder.facts["encoder"] == f"openvino-{FORMS[encoder.facts['units']]}"
     assert encoder.facts["openvino"].startswith("20")
 
 
 @needs_units
 @pytest.mark.parametrize("frames", [150, 1_000, MAX_FRAMES])
-def test_other_lengths_than_the_checked_one_agree(whisper_base: Path, frames: int) -> None:
+@pytest.mark.parametrize("form", sorted({*FORMS.values()}, key=str), ids=str)
+def test_other_lengths_than_the_checked_one_agree(
+    whisper_base: Path, frames: int, form: Form
+) -> None:
     features = clip(frames)
-    encoder = Bf16Encoder(whisper_base, THREADS)
+    encoder = OpenVinoEncoder(whisper_base, THREADS, form)
     reference = peer(whisper_base, "float32")(features)
     assert Agreement.of(encoder.encode(features), reference).good
 
@@ -150,7 +160,9 @@ def test_changed_weights_fail_the_check(
     monkeypatch: pytest.MonkeyPatch,
     change: Callable[[Variables], Variables],
 ) -> None:
-    monkeypatch.setattr(bf16_encoder, "read_variables", lambda *args: change(read_variables(*args)))
+    monkeypatch.setattr(
+        openvino_encoder, "read_variables", lambda *args: change(read_variables(*args))
+    )
     with pytest.raises(OpenVinoUnavailable, match=r"does not agree .* mean cosine [\d.a-z-]+ "):
         open_encoder(whisper_base, THREADS, peer(whisper_base, "int8"))
 
@@ -173,7 +185,7 @@ def test_without_the_library(whisper_base: Path) -> None:
         "import sys; sys.modules['openvino'] = None\n"
         "import importlib.util; importlib.util.find_spec = lambda name: None\n"
         "from pathlib import Path\n"
-        "from stt_engine.backends import bf16_encoder as tried\n"
+        "from stt_engine.backends import openvino_encoder as tried\n"
         "tried.cpu_units = lambda: 'amx_bf16'\n"
         "try: tried.open_encoder(Path(sys.argv[1]), 1, print)\n"
         "except tried.OpenVinoUnavailable as exc: print(exc)\n"
@@ -184,17 +196,19 @@ def test_without_the_library(whisper_base: Path) -> None:
 def test_without_units(whisper_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = tmp_path / "cpuinfo"
     info.write_text("processor\t: 0\nflags\t\t: fpu avx2 avx512f\nflags\t\t: amx_bf16\n")
-    flags = cpu_bf16.cpu_flags(info)
+    flags = cpu_features.cpu_flags(info)
     assert flags == {"fpu", "avx2", "avx512f"}
-    assert cpu_bf16.cpu_flags(tmp_path / "missing") == set()
-    monkeypatch.setattr(cpu_bf16, "cpu_flags", lambda: flags)
-    with pytest.raises(OpenVinoUnavailable, match="neither amx_bf16 nor avx512_bf16"):
+    assert cpu_features.cpu_flags(tmp_path / "missing") == set()
+    monkeypatch.setattr(cpu_features, "cpu_flags", lambda: flags)
+    with pytest.raises(OpenVinoUnavailable, match=r"the CPU has none of amx_bf16, .*avx_vnni"):
         open_encoder(whisper_base, THREADS, never)
 
 
 def test_best_units_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu_bf16, "cpu_flags", lambda: {"avx512_bf16", "amx_bf16"})
-    assert cpu_bf16.cpu_units() == "amx_bf16"
+    flags = {"avx512_bf16", "amx_bf16", "avx_vnni", "avx512_vnni"}
+    monkeypatch.setattr(cpu_features, "cpu_flags", lambda: flags)
+    assert cpu_features.cpu_units() == "amx_bf16"
+    assert cpu_features.int8_units() == "avx512_vnni"
 
 
 @needs_units
@@ -214,8 +228,8 @@ def test_damaged_weights(whisper_base: Path, tmp_path: Path, cut: int) -> None:
 def test_telemetry_is_not_even_imported(whisper_base: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from stt_engine.backends.bf16_encoder import Bf16Encoder, known_features\n"
-        "Bf16Encoder(Path(sys.argv[1]), 1, precision='f32').encode(known_features(80))\n"
+        "from stt_engine.backends.openvino_encoder import OpenVinoEncoder, Form, known_features\n"
+        "OpenVinoEncoder(Path(sys.argv[1]), 1, Form('f32', 'f32')).encode(known_features(80))\n"
         "assert 'openvino' in sys.modules\n"
         "print([name for name in sys.modules if 'telemetry' in name])\n"
     )
@@ -274,7 +288,7 @@ def test_every_form_that_ctranslate2_stores(tmp_path: Path, form: str) -> None:
     stored = read_variables(folder / "model.bin", "encoder/")
     assert stored["encoder/layer_1/ffn/linear_0/weight"].dtype == form.split("_", maxsplit=1)[0]
     features = clip(500)
-    states = Bf16Encoder(folder, THREADS, precision="f32").encode(features)
+    states = OpenVinoEncoder(folder, THREADS, EXACT).encode(features)
     reference = peer(folder, "float32")(features)
     np.testing.assert_allclose(states, reference, atol=1e-3)
 
@@ -310,7 +324,7 @@ def test_a_folder_with_packed_weights_is_refused(
 ) -> None:
     packed = {"encoder/conv1/weight": np.ones((512, 80, 3), np.int32)}
     monkeypatch.setattr(
-        bf16_encoder, "read_variables", lambda *args: {**read_variables(*args), **packed}
+        openvino_encoder, "read_variables", lambda *args: {**read_variables(*args), **packed}
     )
     with pytest.raises(OpenVinoUnavailable, match="stored as int32 in an unknown form"):
         open_encoder(whisper_base, THREADS, never)
@@ -322,17 +336,18 @@ def test_a_folder_with_packed_weights_is_refused(
 @pytest.mark.parametrize(
     ("units", "library", "verdict", "words"),
     [
-        (None, True, "ok", "no bfloat16 units"),
-        ("amx_bf16", True, "ok", "on amx_bf16"),
-        ("amx_bf16", False, "warn", "not installed"),
+        (None, True, "ok", "no units for"),
+        ("avx_vnni", True, "ok", "on avx_vnni"),
+        ("avx_vnni", False, "warn", "not installed"),
     ],
 )
 def test_doctor_tells(
     monkeypatch: pytest.MonkeyPatch, units: str | None, library: bool, verdict: str, words: str
 ) -> None:
-    monkeypatch.setattr(doctor, "cpu_units", lambda: units)
+    monkeypatch.setattr(doctor, "cpu_units", lambda: None)
+    monkeypatch.setattr(doctor, "int8_units", lambda: units)
     monkeypatch.setattr(doctor, "has_library", lambda: library)
-    check = doctor._fast_encoder()
-    assert (check.name, check.verdict) == ("bf16 encoder", verdict)
+    check = doctor._openvino()
+    assert (check.name, check.verdict) == ("openvino", verdict)
     assert words in check.found
     assert bool(check.advice) == (verdict != "ok")

@@ -1,4 +1,4 @@
-"""Whether this machine can run an encoder in bfloat16: the units of its CPU, and the library.
+"""Whether OpenVINO can help on this machine: the units of its CPU, and the library.
 
 Imports nothing heavy, so that the parent process may ask too.
 """
@@ -9,8 +9,11 @@ import importlib.util
 from pathlib import Path
 
 LIBRARY = "openvino"
-UNITS = ("amx_bf16", "avx512_bf16")
+BF16_UNITS = ("amx_bf16", "avx512_bf16")
 """Flags of CPUs that multiply bfloat16 themselves, the fastest first. Others emulate it slowly."""
+
+INT8_UNITS = ("avx512_vnni", "avx_vnni")
+"""Flags of CPUs that multiply and add 8-bit integers in one go."""
 
 _CPUINFO = Path("/proc/cpuinfo")
 
@@ -25,9 +28,15 @@ def cpu_flags(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
 
 
 def cpu_units() -> str | None:
-    """Name the CPU's best bfloat16 units, one of :data:`UNITS`; ``None`` where it has none."""
+    """Name the CPU's best bfloat16 units, one of :data:`BF16_UNITS`; ``None`` where it has none."""
     flags = cpu_flags()
-    return next((unit for unit in UNITS if unit in flags), None)
+    return next((unit for unit in BF16_UNITS if unit in flags), None)
+
+
+def int8_units() -> str | None:
+    """Name the CPU's units for 8-bit integers, one of :data:`INT8_UNITS`."""
+    flags = cpu_flags()
+    return next((unit for unit in INT8_UNITS if unit in flags), None)
 
 
 def has_library() -> bool:
