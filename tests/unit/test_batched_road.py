@@ -586,6 +586,17 @@ def test_the_other_encoder_is_used_where_it_can_be_had(
     assert len(used) == 1
 
 
+@pytest.mark.usefixtures("units")
+def test_for_many_stretches_openvino_is_used_only_where_it_is_faster(
+    whisper_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faster_whisper, "cpu_units", lambda: "avx512_bf16")
+    monkeypatch.setattr(faster_whisper, "open_encoder", lambda *_, **__: StubEncoder())
+    found = _loaded(whisper_base, encoder="auto")
+    assert found.facts["encoder"] == "ctranslate2"
+    assert found.facts["encoder_reason"] == "the CPU has no amx_bf16: for one stretch only"
+
+
 def test_silence_is_made_equal_by_its_own_last_second() -> None:
     short = np.arange(120, dtype=np.float32).reshape(1, 60, 2)
     long = np.zeros((1, 140, 2), np.float32)

@@ -1,9 +1,9 @@
 """What OpenVINO does on all cores: the road for a stretch that no other is heard with.
 
-And the encoding of many, where bfloat16 makes that faster than CTranslate2's. It is built and
-proved beside the work, because that takes as long as all the rest of loading: until it is there,
-and where it cannot be had, CTranslate2 does it all. Under a ceiling of memory it is built before
-any call, which must not be the one that memory ends for.
+And, for all of them, where speech is. This is built and proved beside the work, because it takes
+as long as all the rest of loading: until it is there, and where it cannot be had, CTranslate2 and
+onnxruntime do it. Under a ceiling of memory it is built before any call, which must not be the one
+that memory ends for.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from stt_engine.backends.model import Stretch
 from stt_engine.backends.openvino_decoder import OpenVinoDecoder
 from stt_engine.backends.openvino_encoder import OpenVinoEncoder, known_samples, open_encoder
 from stt_engine.backends.openvino_graph import OpenVinoUnavailable, unavailable
+from stt_engine.backends.openvino_vad import look_with_openvino
 from stt_engine.heaps import return_freed
 from stt_engine.outcome import Attempts, Stage
 
@@ -57,19 +58,15 @@ class Alone:
         self._beam_size = beam_size
         self._threads = threads
         self._encoder = encoder
-        self._alone: _Choice = None, {"alone_reason": "it is still being prepared"}
-        self._many: _Choice = None, {}
+        self._now: _Choice = None, {"alone_reason": "it is still being prepared"}
         self._building = threading.Thread(target=self._build, name="alone")
         self._building.start()
         if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
             self.wait()
 
-    def now(self, count: int = 1) -> _Choice:
-        """Give the road for so many stretches, if there is one, and what there is to tell of it.
-
-        That is ``alone`` or ``alone_reason`` for one, ``together`` or nothing for more.
-        """
-        return self._alone if count == 1 else self._many
+    def now(self) -> _Choice:
+        """Give the road, if there is one, and the facts of it: ``alone`` or ``alone_reason``."""
+        return self._now
 
     def wait(self) -> None:
         """Wait until it is known whether there is one."""
@@ -78,12 +75,12 @@ class Alone:
     def _build(self) -> None:
         attempts = Attempts(Stage.LOAD)  # untold: every answer that it would have helped says why
         with attempts.of("alone"):
-            self._alone, self._many = self._proved()
+            self._now = self._proved()
         if attempts.failures:  # popped: its traceback holds this frame, and all that was read
-            self._alone = None, {"alone_reason": attempts.failures.pop().message}
+            self._now = None, {"alone_reason": attempts.failures.pop().message}
         return_freed()
 
-    def _proved(self) -> tuple[_Choice, _Choice]:
+    def _proved(self) -> _Choice:
         encoder = self._encoder or open_encoder(
             self._folder, self._threads, self._fast.encoder.encode
         )
@@ -97,10 +94,9 @@ class Alone:
             )
         road = BatchedRoad(self._library, encoder, decoder, 1)
         check_agreement(road, self._fast)
-        alone = road, {"alone": {**encoder.facts, **decoder.facts}}
-        if encoder is self._encoder or encoder.form.precision != "bf16":
-            return alone, (None, {})
-        return alone, (self._fast.encoding_with(encoder), {"together": encoder.facts})
+        with unavailable():
+            look_with_openvino(known_samples())
+        return road, {"alone": {**encoder.facts, **decoder.facts}}
 
 
 def check_agreement(road: BatchedRoad, reference: BatchedRoad) -> None:

@@ -128,10 +128,6 @@ class BatchedRoad:
         self._most_sec = GROUP_SEC * (BASE_WIDTH / width) ** 2
         self._pool = ThreadPoolExecutor(workers, "decoder")
 
-    def encoding_with(self, encoder: Encoder) -> BatchedRoad:
-        """Give the same road with another encoder."""
-        return BatchedRoad(self._library, encoder, self._decoder, self._workers)
-
     def detect(self, samples: Samples) -> str:
         """Give the language code of what is said."""
         import ctranslate2

@@ -103,7 +103,7 @@ FORMS = {
     "avx_vnni": Form("int8", "f32"),
 }
 """By unit of the CPU, the best first. Whisper base on an AMD Zen 5 without amx_bf16, ten seconds on
-one of two busy cores: CTranslate2 in int8 32 ms; bf16 29, int8-bf16 23, int8-f32 30."""
+both cores: bf16 32 ms, int8-bf16 27, int8-f32 33; CTranslate2 in int8 on each of them 32."""
 
 
 class OpenVinoEncoder:

