@@ -23,8 +23,8 @@ _INT8_MAX = 127.0
 _BLOCK = 512
 
 Weights = Literal["bf16", "f32", "int8"]
-"""How matrices are kept; ``int8`` with a scale for each row. OpenVINO rounds what they multiply with
-a scale for each 32 numbers: 64 and 128 are up to 8 % faster, and up to five times as far off."""
+"""How matrices are kept; ``int8`` with a scale for each row. OpenVINO rounds what they multiply
+with a scale for each 32 numbers: 64 or 128 are up to 8 % faster and five times as far off."""
 
 
 class OpenVinoUnavailable(Exception):
