@@ -21,13 +21,11 @@ from api_server.service import Service
 from api_server.services.remote_stt import RemoteStt
 from api_server.settings import LOOPBACK, Settings
 from stt_engine.backends.cpu_features import (
-    BF16_UNITS,
-    INT8_UNITS,
     LIBRARY,
+    UNITS,
     cpu_flags,
     cpu_units,
     has_library,
-    int8_units,
 )
 from stt_engine.errors import EngineError, NotApplicable
 from stt_engine.isolated import LIBRARIES
@@ -78,13 +76,13 @@ def _python() -> Check:
 def _cpu() -> Check:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     flags = cpu_flags()
-    units = [name for name in (*_VECTOR_UNITS, *INT8_UNITS, *BF16_UNITS) if name in flags]
+    units = [name for name in (*_VECTOR_UNITS, *UNITS) if name in flags]
     return Check("cpu", "ok", f"{cores} cores; {', '.join(units) or 'no vector units listed'}")
 
 
 def _openvino() -> Check:
     """Tell whether OpenVINO can help; no call needs it, so it is never wrong."""
-    name, units = "openvino", cpu_units() or int8_units()
+    name, units = "openvino", cpu_units()
     if units is None:
         return Check(name, "ok", "not used: this CPU has no units for bfloat16 or int8")
     if has_library():

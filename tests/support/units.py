@@ -11,5 +11,5 @@ needs_library = pytest.mark.skipif(
 )
 needs_units = pytest.mark.skipif(
     cpu_features.cpu_units() is None or not cpu_features.has_library(),
-    reason="this CPU has no bfloat16 units, or openvino is not installed",
+    reason="this CPU has no units for it, or openvino is not installed",
 )

@@ -590,7 +590,7 @@ def test_the_other_encoder_is_used_where_it_can_be_had(
 def test_for_many_stretches_openvino_is_used_only_where_it_is_faster(
     whisper_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(faster_whisper, "cpu_units", lambda: "avx512_bf16")
+    monkeypatch.setattr(faster_whisper, "cpu_units", lambda: "avx512_vnni")
     monkeypatch.setattr(faster_whisper, "open_encoder", lambda *_, **__: StubEncoder())
     found = _loaded(whisper_base, encoder="auto")
     assert found.facts["encoder"] == "ctranslate2"

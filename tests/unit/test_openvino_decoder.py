@@ -47,9 +47,7 @@ def library(whisper_base: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def exact(library: Any, whisper_base: Path) -> OpenVinoDecoder:
-    return OpenVinoDecoder(
-        whisper_base, special_tokens(library), beam_size=BEAM_SIZE, threads=2, precision="f32"
-    )
+    return OpenVinoDecoder(whisper_base, special_tokens(library), beam_size=BEAM_SIZE, threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +183,7 @@ def test_one_stretch_is_heard_by_openvino_and_several_are_not(
     both = model.hear([clip, clip])
     assert heard == [1]
     form = possible_form("cpu")
-    assert one.facts["alone"]["decoder"] == f"openvino-int8-{form.precision}"
+    assert one.facts["alone"]["decoder"] == "openvino-int8-f32"
     assert one.facts["alone"]["encoder"] == f"openvino-{form}"
     assert [said.facts for said in both] == [{}, {}]
     for said in (one, *both):
@@ -205,7 +203,7 @@ def test_there_is_such_a_road_in_every_form(
     model = _prepared(_job(whisper_base))
     (said,) = model.hear([clip])
     assert said.facts["alone"]["encoder"] == f"openvino-{FORMS[units]}"
-    assert said.facts["alone"]["decoder"] == f"openvino-int8-{FORMS[units].precision}"
+    assert said.facts["alone"]["decoder"] == "openvino-int8-f32"
     text = "".join(part.text for part in said.segments)
     assert " ".join(re.findall("[a-z]+", text.lower())) == WORDS
     assert said.doubts == ()

@@ -90,7 +90,6 @@ class Alone:
                 special_tokens(self._library),
                 beam_size=self._beam_size,
                 threads=self._threads,
-                precision=encoder.form.precision,
             )
         road = BatchedRoad(self._library, encoder, decoder, 1)
         check_agreement(road, self._fast)

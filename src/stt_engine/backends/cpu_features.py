@@ -9,11 +9,9 @@ import importlib.util
 from pathlib import Path
 
 LIBRARY = "openvino"
-BF16_UNITS = ("amx_bf16", "avx512_bf16")
-"""Flags of CPUs that multiply bfloat16 themselves, the fastest first. Others emulate it slowly."""
-
-INT8_UNITS = ("avx512_vnni", "avx_vnni")
-"""Flags of CPUs that multiply and add 8-bit integers in one go."""
+UNITS = ("amx_bf16", "avx512_vnni", "avx_vnni")
+"""Flags of CPUs with units for products of matrices: tiles of bfloat16, or rows of 8-bit integers;
+the fastest first."""
 
 _CPUINFO = Path("/proc/cpuinfo")
 
@@ -28,15 +26,9 @@ def cpu_flags(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
 
 
 def cpu_units() -> str | None:
-    """Name the CPU's best bfloat16 units, one of :data:`BF16_UNITS`; ``None`` where it has none."""
+    """Name the CPU's best units, one of :data:`UNITS`; ``None`` where it has none."""
     flags = cpu_flags()
-    return next((unit for unit in BF16_UNITS if unit in flags), None)
-
-
-def int8_units() -> str | None:
-    """Name the CPU's units for 8-bit integers, one of :data:`INT8_UNITS`."""
-    flags = cpu_flags()
-    return next((unit for unit in INT8_UNITS if unit in flags), None)
+    return next((unit for unit in UNITS if unit in flags), None)
 
 
 def has_library() -> bool:

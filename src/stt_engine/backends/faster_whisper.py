@@ -41,8 +41,8 @@ MOST_WORKERS = 4
 """Decoders that work at once; on a machine with more cores each has several threads."""
 
 PAYS_WITH = "amx_bf16"
-"""The unit with which OpenVINO's encoder is the faster one for many stretches too. With avx512_bf16
-it needs as long as CTranslate2's in int8 (measured on an AMD Zen 5), but uses all cores for one."""
+"""The unit with which OpenVINO's encoder is the faster one for many stretches too. Without AMX
+it needs as long as CTranslate2's (measured on an AMD Zen 5), but uses all cores for one."""
 
 _AVX512 = {"avx512f", "avx512cd", "avx512dq", "avx512bw", "avx512vl"}
 

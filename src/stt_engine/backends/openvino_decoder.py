@@ -31,9 +31,8 @@ class OpenVinoDecoder:
         *,
         beam_size: int,
         threads: int,
-        precision: str,
     ) -> None:
-        graphs = DecoderGraphs(read_variables(folder / "model.bin", "decoder/"), precision)
+        graphs = DecoderGraphs(read_variables(folder / "model.bin", "decoder/"))
         embeddings = graphs.plain("embeddings/weight")
         text, others = _sorted(special, len(embeddings))
         self._vocabulary = Vocabulary(embeddings, text, others)
@@ -42,14 +41,13 @@ class OpenVinoDecoder:
         self._silent = int(np.flatnonzero(others == special.no_speech)[0])
         self._beam_size = beam_size
         self._library = import_openvino()
-        self._kind = getattr(self._library.Type, precision)
         step = graphs.step(self._vocabulary, best=beam_size + 1)
         self._sound, self._step = (
-            compiled(graph, threads, precision) for graph in (graphs.sound(), step)
+            compiled(graph, threads, "f32") for graph in (graphs.sound(), step)
         )
         self._inputs = self._step.model_inputs
         self._turn = threading.Lock()
-        self.facts: dict[str, Any] = {"decoder": f"openvino-int8-{precision}"}
+        self.facts: dict[str, Any] = {"decoder": "openvino-int8-f32"}
 
     def decode(self, states: Numbers, prompts: Sequence[list[int]], most: int) -> list[Decoded]:
         """Decode stretches; see :class:`stt_engine.backends.decoders.Decoder`.
@@ -104,7 +102,7 @@ class OpenVinoDecoder:
 
     def _shared(self, values: npt.NDArray[Any]) -> Any:
         """Give an OpenVINO tensor of the same memory."""
-        return self._library.Tensor(values, list(values.shape), self._kind)
+        return self._library.Tensor(values, list(values.shape), self._library.Type.f32)
 
     def _run(self, tokens: Integers, rows: Integers, position: int) -> None:
         embedded = self._vocabulary.embedded(tokens) + self._positions[position]

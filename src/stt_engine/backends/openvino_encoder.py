@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stt_engine.backends.cpu_features import cpu_units, has_library, int8_units
+from stt_engine.backends.cpu_features import cpu_units, has_library
 from stt_engine.backends.ct2_weights import read_variables
 from stt_engine.backends.encoder_graph import build
 from stt_engine.backends.openvino_graph import (
@@ -85,7 +85,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How the matrices are kept, and what all else is computed in."""
+    """How an encoder's matrices are kept, and what all else is computed in."""
 
     weights: Weights
     precision: Literal["bf16", "f32"]
@@ -98,12 +98,14 @@ class Form:
 
 FORMS = {
     "amx_bf16": Form("bf16", "bf16"),
-    "avx512_bf16": Form("int8", "bf16"),
     "avx512_vnni": Form("int8", "f32"),
     "avx_vnni": Form("int8", "f32"),
 }
-"""By unit of the CPU, the best first. Whisper base on an AMD Zen 5 without amx_bf16, ten seconds on
-both cores: bf16 32 ms, int8-bf16 27, int8-f32 33; CTranslate2 in int8 on each of them 32."""
+"""By unit of the CPU, the best first; with none of them OpenVINO gains nothing.
+
+Without AMX, bfloat16 saves nothing for the encoder (Whisper base, AMD Zen 5 with avx512_bf16, ten
+seconds on two cores: 32 ms, int8 with float32 33), and int8 comes from CTranslate2 too.
+"""
 
 
 class OpenVinoEncoder:
@@ -122,7 +124,7 @@ class OpenVinoEncoder:
         self.facts: dict[str, Any] = {
             "encoder": f"openvino-{form}",
             "openvino": str(import_openvino().__version__).partition("-")[0],
-            "units": cpu_units() or int8_units(),
+            "units": cpu_units(),
         }
 
     def encode(self, features: Features) -> States:
@@ -176,7 +178,7 @@ def possible_form(device: str) -> Form:
     """
     if device != "cpu":
         raise OpenVinoUnavailable(f"the model runs on {device}")
-    units = cpu_units() or int8_units()
+    units = cpu_units()
     if units is None:
         raise OpenVinoUnavailable(f"the CPU has none of {', '.join(FORMS)}")
     if not has_library():
