@@ -21,11 +21,10 @@ pytestmark = needs_library
 
 @pytest.fixture(autouse=True)
 def model() -> Iterator[Any]:
-    """faster-whisper's, with onnxruntime again afterwards."""
-    model = get_vad_model()
-    session = model.session
-    yield model
-    model.session = session
+    """faster-whisper's with onnxruntime, whatever was loaded before; and again afterwards."""
+    get_vad_model.cache_clear()
+    yield get_vad_model()
+    get_vad_model.cache_clear()
 
 
 def talk() -> Samples:

@@ -58,14 +58,14 @@ def look_with_openvino(known: Numbers) -> None:
         RuntimeError: OpenVINO failed.
     """
     from faster_whisper.utils import get_assets_path
-    from faster_whisper.vad import get_vad_model
+    from faster_whisper.vad import SileroVADModel, get_vad_model
 
     (file,) = Path(get_assets_path()).glob("silero_vad*.onnx")
-    model: Any = get_vad_model()
-    other = copy(model)
-    other.session = OpenVinoVad(file)
+    theirs: Any = SileroVADModel(str(file))  # the shared one may look with OpenVINO already
+    ours = copy(theirs)
+    ours.session = OpenVinoVad(file)
     whole = known[: len(known) // _WINDOW * _WINDOW]
-    found, wanted = other(whole), model(whole)
+    found, wanted = ours(whole), theirs(whole)
     if found.shape != wanted.shape or not np.abs(found - wanted).max() <= MAX_DIFFERENCE:
         raise OpenVinoUnavailable("it does not agree with onnxruntime about where speech is")
-    model.session = other.session
+    get_vad_model().session = ours.session
