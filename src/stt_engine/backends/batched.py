@@ -149,8 +149,10 @@ class BatchedRoad:
     def _group(self, stretches: list[Stretch]) -> list[Said | Doubt]:
         try:
             with native_errors():
-                encoded = [self.encoder.encode(self._features(one.samples)) for one in stretches]
-                return list(self._decoded(stretches, with_equal_silence(encoded)))
+                states = with_equal_silence(  # nothing holds what it was made of
+                    [self.encoder.encode(self._features(one.samples)) for one in stretches]
+                )
+                return list(self._decoded(stretches, states))
         except OutOfMemory:
             raise
         except BackendError as exc:
