@@ -20,13 +20,7 @@ import anyio
 from api_server.service import Service
 from api_server.services.remote_stt import RemoteStt
 from api_server.settings import LOOPBACK, Settings
-from stt_engine.backends.cpu_features import (
-    LIBRARY,
-    UNITS,
-    cpu_flags,
-    cpu_units,
-    has_library,
-)
+from stt_engine.backends.cpu_features import LIBRARY, UNITS, cpu_flags, cpu_units, has_library
 from stt_engine.errors import EngineError, NotApplicable
 from stt_engine.isolated import LIBRARIES
 from stt_engine.model_folder import locate

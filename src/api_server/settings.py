@@ -66,11 +66,11 @@ class Settings(BaseSettings):
     way. `sequential`: the library's own way, a stretch at a time."""
 
     stt_encoder: Literal["auto", "ctranslate2", "openvino"] = "auto"
-    """Which library works for `batched`. `auto`: OpenVINO in bfloat16, where the CPU has units for
-    it and `pip install 'stt-engine[bf16]'` was done: for a stretch of speech that is alone, and
-    with AMX as the encoder of all. It is proved against CTranslate2 before it is used: for a
-    stretch that is alone, just after the server is ready. `openvino`: as the encoder of all without
-    AMX too. `ctranslate2`: OpenVINO is never used."""
+    """Which library works for `batched`. `auto`: OpenVINO, where the CPU has units for it and
+    `pip install 'stt-engine[bf16]'` was done: for a stretch of speech that is alone, to find where
+    speech is, and with AMX, in bfloat16, as the encoder of all. It is proved against CTranslate2
+    and onnxruntime before it is used, just after the server is ready. `openvino`: as the encoder of
+    all without AMX too. `ctranslate2`: OpenVINO is never used."""
 
     stt_beam_size: int = Field(5, ge=1, le=10)
     """Hypotheses that the decoder follows; 1 is faster, and makes a few more mistakes."""

@@ -69,8 +69,8 @@ class Tuning:
 
     ``decoding`` is the road to begin with: ``batched`` (stretches together; what is doubtful goes
     on to the other one) or ``sequential`` (the library's own, a stretch at a time). ``encoder``:
-    ``openvino`` (bfloat16, for CPUs with units for it), ``ctranslate2``, or ``auto``: the former
-    where it is faster.
+    ``openvino`` (for CPUs with units for it), ``ctranslate2``, or ``auto``: the former where it is
+    faster.
     """
 
     decoding: Literal["batched", "sequential"] = "batched"

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 LARGEST = 12
-"""Stretches in a group: 16 gain 2 to 4 % more on a CPU (measured with Whisper base)."""
+"""Stretches in a group. A long call on a CPU takes 7 % less with 12 than with 8 (Whisper base), and
+with 16 another 2 to 4 % less, for over a hundred MiB."""
 
 _HALVINGS = 24
 

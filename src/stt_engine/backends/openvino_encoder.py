@@ -117,7 +117,6 @@ class OpenVinoEncoder:
     def __init__(self, folder: Path, threads: int, form: Form) -> None:
         model = build(read_variables(folder / "model.bin", "encoder/"), form.weights)
         self._request: Any = compiled(model, threads, form.precision)
-        self.form = form
         self._turn = threading.Lock()
         self._mels: int = model.input(0).partial_shape[1].get_length()
         self._width: int = model.output(0).partial_shape[2].get_length()

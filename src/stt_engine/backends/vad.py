@@ -1,4 +1,7 @@
-"""Where speech is: Silero's voice detection, as faster-whisper ships it (onnxruntime, no torch)."""
+"""Where speech is: Silero's voice detection, as faster-whisper ships it (no torch).
+
+onnxruntime looks, until :mod:`stt_engine.backends.openvino_vad` does.
+"""
 
 from __future__ import annotations
 
