@@ -89,6 +89,9 @@ KOREAN_WORDS = {
     "1 client: p50 shorter; the product without bfloat16": (
         "클라이언트 1개: p50이 짧은 배수, bfloat16을 쓰지 않는 이 제품"
     ),
+    "1 client: p50 shorter; the product without OpenVINO": (
+        "클라이언트 1개: p50이 짧은 배수, OpenVINO 없는 이 제품"
+    ),
     "16 clients: /health p99": "클라이언트 16개: /health p99",
     "16 clients: peak memory": "클라이언트 16개: 최대 메모리",
     "clips with wrong or no text": "글이 틀렸거나 없는 클립",

@@ -11,7 +11,7 @@ from faster_whisper.vad import get_vad_model
 
 from stt_engine.backends import openvino_vad
 from stt_engine.backends.openvino_encoder import known_samples
-from stt_engine.backends.openvino_graph import OpenVinoUnavailable
+from stt_engine.backends.openvino_graph import OpenVinoUnavailable, compiled, import_openvino
 from stt_engine.backends.openvino_vad import OpenVinoVad, look_with_openvino
 from stt_engine.backends.vad import Samples, speech_spans
 from tests.support.units import needs_library
@@ -70,3 +70,26 @@ def test_what_disagrees_is_not_used(
     with pytest.raises(OpenVinoUnavailable, match="does not agree with onnxruntime"):
         look_with_openvino(known_samples())
     assert model.session is theirs
+
+
+def test_where_openvino_stumbles_onnxruntime_goes_on_and_it_is_told(model: Any) -> None:
+    samples = talk()
+    wanted = speech_spans(samples)
+    assert openvino_vad.facts() == {"vad": "onnxruntime"}
+    look_with_openvino(known_samples())
+    assert openvino_vad.facts() == {"vad": "openvino"}
+    model.session._request = compiled(_refusing(), 1, "f32")  # a real error of OpenVINO's
+    assert speech_spans(samples) == wanted
+    told = openvino_vad.facts()
+    assert told["vad"] == "onnxruntime"
+    assert told["vad_reason"].startswith("OpenVINO stumbled: ")
+
+
+def _refusing() -> Any:
+    """A network that takes no windows of Silero's size."""
+    library = import_openvino()
+    op = library.opset13
+    inputs = [op.parameter([-1, 3], np.float32, name) for name in ("input", "h", "c")]
+    for one in inputs:
+        one.output(0).set_names({one.get_friendly_name()})
+    return library.Model([op.result(one) for one in inputs], inputs, "refusing")

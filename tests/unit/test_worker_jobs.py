@@ -571,7 +571,7 @@ def test_two_calls_outlive_a_real_model_that_is_killed_in_a_step_they_share(
     )
     heard: dict[int, Transcript] = {}
     tickets = [Ticket(), Ticket()]
-    times = 60  # more than one step takes of a call
+    times = 30  # more than one step takes of a call
 
     def run(number: int) -> None:
         file = tmp_path / str(number)

@@ -10,9 +10,9 @@ step fails, whose step it is goes on with one stretch alone: a failure belongs t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stt_engine.backends.model import Model, Said, Stretch
 from stt_engine.backends.native import native_errors
@@ -29,7 +29,8 @@ Tell = Callable[[list[int]], None]
 class Item:
     """A stretch on its way, or a place without speech that a job has come to.
 
-    ``channel`` and ``sample`` say where it ends, ``offset_sec`` where its stretch begins.
+    ``channel`` and ``sample`` say where it ends, ``offset_sec`` where its stretch begins; ``facts``
+    what there is to tell of how it was found.
     """
 
     task: str
@@ -39,6 +40,7 @@ class Item:
     offset_sec: float = 0.0
     stretch: Stretch | None = None
     said: Said | None = None
+    facts: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def unheard(self) -> Stretch | None:

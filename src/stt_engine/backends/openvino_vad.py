@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from stt_engine.backends.openvino_graph import OpenVinoUnavailable, compiled, import_openvino
-
-Numbers = npt.NDArray[np.float32]
+from stt_engine.backends.openvino_graph import (
+    OpenVinoUnavailable,
+    compiled,
+    import_openvino,
+    unavailable,
+)
+from stt_engine.backends.vad import Samples
 
 MAX_DIFFERENCE = 0.01
 """Between the probabilities of both libraries (measured: 1e-6); speech begins at 0.5."""
@@ -25,17 +28,30 @@ _TOGETHER = 256
 
 
 class OpenVinoVad:
-    """What faster-whisper asks of an ``onnxruntime.InferenceSession``. For one thread at a time."""
+    """What faster-whisper asks of an ``onnxruntime.InferenceSession``. For one thread at a time.
 
-    def __init__(self, file: Path) -> None:
+    Args:
+        file: the network.
+        spare: an onnxruntime session of it, which goes on for good where OpenVINO stumbles.
+    """
+
+    def __init__(self, file: Path, spare: Any) -> None:
+        self.reason: str | None = None
+        """Why onnxruntime looks again."""
+        self._spare = spare
         self._request = compiled(import_openvino().Core().read_model(file), 1, "f32")
 
-    def run(self, _outputs: None, inputs: Mapping[str, Numbers]) -> tuple[Numbers, ...]:
-        """Give the probabilities of windows (N, samples), and the state (``h``, ``c``) after them.
+    def run(self, _outputs: None, inputs: Mapping[str, Samples]) -> tuple[Samples, ...]:
+        """Give the probabilities of windows (N, samples), and the state (``h``, ``c``) then."""
+        if self.reason is None:
+            try:
+                return self._looked(inputs)
+            except RuntimeError as exc:
+                self.reason = f"OpenVINO stumbled: {exc}"
+        found: tuple[Samples, ...] = self._spare.run(None, inputs)
+        return found
 
-        Raises:
-            RuntimeError: OpenVINO failed.
-        """
+    def _looked(self, inputs: Mapping[str, Samples]) -> tuple[Samples, ...]:
         state = {name: inputs[name] for name in ("h", "c")}
         found = []
         for at in range(0, len(inputs["input"]), _TOGETHER):
@@ -46,26 +62,41 @@ class OpenVinoVad:
         return np.concatenate(found), state["h"], state["c"]
 
 
-def look_with_openvino(known: Numbers) -> None:
+def look_with_openvino(known: Samples) -> None:
     """Have faster-whisper look for speech with OpenVINO from now on.
 
     Args:
         known: samples at 16 kHz with speech in them, about which both have to agree.
 
     Raises:
-        OpenVinoUnavailable: they do not, and onnxruntime goes on.
-        ValueError: the network's file is not where it was.
-        RuntimeError: OpenVINO failed.
+        OpenVinoUnavailable: they do not, or OpenVINO failed; onnxruntime goes on.
     """
     from faster_whisper.utils import get_assets_path
     from faster_whisper.vad import SileroVADModel, get_vad_model
 
-    (file,) = Path(get_assets_path()).glob("silero_vad*.onnx")
-    theirs: Any = SileroVADModel(str(file))  # the shared one may look with OpenVINO already
-    ours = copy(theirs)
-    ours.session = OpenVinoVad(file)
-    whole = known[: len(known) // _WINDOW * _WINDOW]
-    found, wanted = ours(whole), theirs(whole)
+    with unavailable():
+        (file,) = Path(get_assets_path()).glob("silero_vad*.onnx")
+        theirs: Any = SileroVADModel(str(file))  # the shared one may look with OpenVINO already
+        ours = copy(theirs)
+        ours.session = OpenVinoVad(file, theirs.session)
+        whole = known[: len(known) // _WINDOW * _WINDOW]
+        found, wanted = ours(whole), theirs(whole)
+    if ours.session.reason is not None:
+        raise OpenVinoUnavailable(ours.session.reason)
     if found.shape != wanted.shape or not np.abs(found - wanted).max() <= MAX_DIFFERENCE:
         raise OpenVinoUnavailable("it does not agree with onnxruntime about where speech is")
     get_vad_model().session = ours.session
+
+
+def facts() -> dict[str, str]:
+    """Tell which library looks for speech in this process, and why not OpenVINO any more."""
+    from faster_whisper.vad import get_vad_model
+
+    session = get_vad_model().session
+    if not isinstance(session, OpenVinoVad):
+        return {"vad": "onnxruntime"}
+    return (
+        {"vad": "onnxruntime", "vad_reason": session.reason}
+        if session.reason
+        else {"vad": "openvino"}
+    )

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stt_engine.backends import openvino_vad
 from stt_engine.backends.hearing import Hearing, Item, Listener, Tell
 from stt_engine.backends.loops import is_suspect, looped
 from stt_engine.backends.model import LATE_SEC, Heard, Model, Said, Stretch
@@ -140,7 +141,8 @@ class _Run:
         for piece, raw, spans in _with_spans(todo):
             at = Place(task, piece.channel, done[piece.channel] or 0)
             yield from self._piece(raw, spans, at, piece.start)
-            yield Item(task, piece.channel, piece.end, self.language)
+            facts = openvino_vad.facts()
+            yield Item(task, piece.channel, piece.end, self.language, facts=facts)
 
     def _done(self, task: str, channel: int) -> int | None:
         """Give the samples of a channel that are done already; ``None``: all of them."""
@@ -215,7 +217,7 @@ def _told(item: Item, job: Facts) -> Facts:
     place = {"task": item.task, "channel": item.channel, "sample": item.sample}
     step = {**place, "language": item.language}
     if item.stretch is None:
-        return step
+        return {**step, "facts": dict(item.facts)}
     said = item.said or Said()
     judged = _judged(said, item, item.stretch.seconds, job)
     doubts = {"doubts": list(said.doubts)} if said.doubts else {}
