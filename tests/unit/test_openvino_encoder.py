@@ -102,7 +102,7 @@ def test_features_that_do_not_fit(exact: OpenVinoEncoder, shape: tuple[int, int,
         exact.encode(np.zeros(shape, np.float32))
 
 
-# --- its forms, on real weights ----------------------------------------------------------------------
+# --- its forms, on real weights -----------------------------------------------------------------
 
 
 @needs_units
