@@ -78,9 +78,10 @@ class Alone:
             self._now = self._proved()
         if attempts.failures:  # popped: its traceback holds this frame, and all that was read
             self._now = None, {"alone_reason": attempts.failures.pop().message}
-        with attempts.of("vad"):  # no part of the road; every answer says which library looked
-            look_with_openvino(known_samples())
-        attempts.failures.clear()
+        else:  # where the road took too much memory, more of OpenVINO would too
+            with attempts.of("vad"):  # untold: every answer says which library looked
+                look_with_openvino(known_samples())
+            attempts.failures.clear()
         return_freed()
 
     def _proved(self) -> _Choice:
