@@ -24,6 +24,7 @@ import pytest
 
 from stt_engine import Limits, TranscribeResult, WhisperSTT
 from stt_engine.errors import AudioRejected
+from stt_engine.isolated import IsolatedBackend
 from stt_engine.log import DUMMY_REASON, LogObserver, escape
 from stt_engine.outcome import Event, Stage
 from stt_engine.speech import SpeechRequest
@@ -551,8 +552,27 @@ def test_the_decoder_dies_in_mid_call(
 def test_closing_in_mid_call_answers_the_caller(
     make: Make, whisper_base: Path, long_call: Path, watch: Watch
 ) -> None:
+    """Between two steps it would begin again in the next process: this is in the middle of one."""
     stt = make(whisper_base)
-    result = _meanwhile(stt, watch, long_call, stt.close)
+    (backend,) = stt._backends
+    assert isinstance(backend, IsolatedBackend)
+    child = psutil.Process(_pid(stt))
+
+    def close() -> None:
+        child.suspend()  # what it has answered already is read, and the next step gets no answer
+        worker = backend.worker
+        _until(
+            lambda: (
+                child.status() == psutil.STATUS_STOPPED
+                and worker._unfinished
+                and worker._child is not None
+                and worker._child.messages.empty()
+            ),
+            "a step is under way",
+        )
+        stt.close()
+
+    result = _meanwhile(stt, watch, long_call, close)
     _assert_dummy(result, "WorkerDied")
 
 
