@@ -282,8 +282,10 @@ def without_secrets(text: str) -> str:
 
 
 def _weight(folder: Path) -> int:
-    """Add up the bytes of all files below ``folder``; they may vanish meanwhile."""
-    return sum(size_of(path) or 0 for path in folder.rglob("*"))
+    """Add up the bytes of all files below ``folder``; they and folders may vanish meanwhile."""
+    return sum(  # not Path.rglob, which raises where a folder vanished
+        size_of(Path(place) / name) or 0 for place, _, names in os.walk(folder) for name in names
+    )
 
 
 @contextmanager

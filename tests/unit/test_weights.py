@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,7 @@ from stt_engine.catalogue import (
     read_manifest,
 )
 from stt_engine.errors import ModelDamaged, ModelNotFound
-from stt_engine.fetch import without_secrets
+from stt_engine.fetch import _weight, without_secrets
 from stt_engine.fetch_child import _is_wanted
 from stt_engine.fetch_lines import ELSEWHERE, FETCH_LINES, LOCK
 from stt_engine.log import LogObserver
@@ -204,3 +207,23 @@ def test_real_weights_verify() -> None:
     results = verify_model(whisper_base())
     assert {(one.status, one.against) for one in results} == {("ok", "catalogue")}
     assert len(results) == 4
+
+
+def test_what_a_download_weighs_is_told_while_its_folders_come_and_go(tmp_path: Path) -> None:
+    """pip removes its temporary folders; in the middle of one the fetch had failed."""
+    (tmp_path / "kept").write_bytes(bytes(7))
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            inner = tmp_path / "pip-download" / "inner"
+            inner.mkdir(parents=True)
+            shutil.rmtree(tmp_path / "pip-download")
+
+    with ThreadPoolExecutor(1) as pool:
+        changing = pool.submit(come_and_go)
+        try:
+            assert {_weight(tmp_path) for _ in range(3_000)} == {7}
+        finally:
+            done.set()
+        changing.result()
