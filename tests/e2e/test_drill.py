@@ -77,13 +77,16 @@ def test_an_interrupted_drill_leaves_nothing_behind(number: signal.Signals, tmp_
         stderr=subprocess.STDOUT,
         encoding="utf-8",
     ) as drill:
-        assert drill.stdout is not None
-        assert drill.stdout.readline().startswith("pass")
-        children = psutil.Process(drill.pid).children(recursive=True)
-        assert len(children) == 3, "server, model, decoder"
-        drill.send_signal(number)
-        drill.stdout.read()
-        assert drill.wait() != PASSED
+        try:
+            assert drill.stdout is not None
+            assert drill.stdout.readline().startswith("pass")
+            children = psutil.Process(drill.pid).children(recursive=True)
+            assert len(children) == 3, "server, model, decoder"
+            drill.send_signal(number)
+            drill.stdout.read()
+            assert drill.wait() != PASSED
+        finally:
+            drill.kill()  # one that does not end would keep the test for ever
     assert_gone(children)
     assert list((tmp_path / "tmp").glob("stt-drill-*")) == []
 

@@ -9,12 +9,11 @@ import asyncio
 import json
 import socket
 import struct
+import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self, cast
-
-from anyio.from_thread import start_blocking_portal
 
 TLS_HANDSHAKE = b"\x16"
 MODELS = {"object": "list", "data": [{"id": "fault-model", "object": "model"}]}
@@ -216,9 +215,22 @@ class FaultServer:
 
 @contextmanager
 def served(server: FaultServer) -> Iterator[FaultServer]:
-    """Run a server in a thread of its own, for callers without an event loop."""
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(server):
-        yield server
+    """Run a server in a thread of its own, for callers without an event loop.
+
+    Ctrl-C ends every wait in here, also while the thread starts: a drill told to end has to.
+    """
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        loop = runner.get_loop()
+        stack = AsyncExitStack()
+        thread = threading.Thread(target=loop.run_forever, name="fault-server", daemon=True)
+        try:
+            thread.start()
+            asyncio.run_coroutine_threadsafe(stack.enter_async_context(server), loop).result()
+            yield server
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            runner.run(stack.aclose())
 
 
 def refused_port() -> int:
