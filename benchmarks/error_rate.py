@@ -17,7 +17,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,12 @@ from faster_whisper import WhisperModel, decode_audio
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.renderings import Render, at_speed, with_noise
 from stt_engine import WhisperSTT
 from stt_engine.backends.faster_whisper import PARAMETERS
-from tests.support.sounds import RATE, Samples, write_wav
+from tests.support.sounds import RATE, write_wav
 
 ROOT = Path(__file__).resolve().parent.parent
-Render = Callable[[Samples], Samples]
 ALLOWED_POINTS = 0.5
 LANGUAGES = ("ko", "en")
 
@@ -119,24 +119,11 @@ def _renderings(folder: Path, rows: list[dict[str, str]]) -> Iterator[tuple[dict
                 yield row, path
 
 
-def _at(speed: float) -> Render:
-    def render(clip: Samples) -> Samples:
-        return np.interp(np.arange(0, len(clip) - 1, speed), np.arange(len(clip)), clip)
-
-    return render
-
-
-def _with_noise(clip: Samples) -> Samples:
-    """Add white noise, 15 dB below the clip."""
-    noise = np.random.default_rng(0).standard_normal(len(clip))
-    return clip + noise * np.sqrt(np.mean(clip**2)) * 10 ** (-15 / 20)
-
-
 RENDERINGS: dict[str, Render] = {
     "as it is": lambda clip: clip,
-    "slower": _at(0.93),
-    "faster": _at(1.07),
-    "noise": _with_noise,
+    "slower": at_speed(0.93),
+    "faster": at_speed(1.07),
+    "noise": with_noise(15),
 }
 
 

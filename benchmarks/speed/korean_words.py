@@ -15,6 +15,7 @@ KOREAN_WORDS = {
     "mixed to mono: seconds; WER %": "모노로 섞어 한 번: 걸린 초; WER %",
     "clients": "클라이언트",
     "seconds a clip": "클립당 초",
+    "CER %, renderings": "CER %, 변형",
     "sound": "소리",
     "words": "단어",
     "no text": "글자 없음",
@@ -69,8 +70,11 @@ KOREAN_WORDS = {
     "long call: faster-whisper batched, b8, both with timestamps, both beam 1": (
         "긴 통화: faster-whisper 배치(b8) 대비, 양쪽 모두 빔 1에 타임스탬프 켬"
     ),
-    "long call: faster-whisper's defaults (sequential, beam 5)": (
-        "긴 통화: faster-whisper 기본값(순차, 빔 5) 대비"
+    "long call: faster-whisper's defaults (sequential, beam 5); the product as it is": (
+        "긴 통화: faster-whisper 기본값(순차, 빔 5) 대비, 이 제품은 기본값"
+    ),
+    "long call: faster-whisper's defaults (sequential, beam 5); the product with beam 1": (
+        "긴 통화: faster-whisper 기본값(순차, 빔 5) 대비, 이 제품은 빔 1"
     ),
     "long call: openvino-genai, both beam 1": "긴 통화: openvino-genai 대비, 양쪽 모두 빔 1",
     "long call: faster-whisper batched, b8, beam 1; the product without OpenVINO, as it is": (
@@ -98,7 +102,12 @@ KOREAN_WORDS = {
     "traps: the slowest": "함정 소리: 가장 느린 것",
     "no text on noise, music, silence, ringing": "잡음, 음악, 무음, 연결음에서 글자 없음",
     "traps: loops": "함정 소리: 반복 루프",
-    "Korean: CER above faster-whisper's, beam 5": "한국어: faster-whisper(빔 5)보다 높은 CER",
+    "Korean clips as they are: CER above faster-whisper's, beam 5": (
+        "한국어 클립 그대로: faster-whisper(빔 5)보다 높은 CER"
+    ),
+    "Korean clips in many renderings: CER above faster-whisper's, beam 5": (
+        "한국어 클립을 여러 가지로 변형해서: faster-whisper(빔 5)보다 높은 CER"
+    ),
     "ready with the model loaded, warm": "모델을 읽은 채 준비될 때까지 (캐시가 데워진 상태)",
     "two-hour call: peak memory": "두 시간 통화: 최대 메모리",
     "1,000 calls: growth after the first hundred": "1,000통: 처음 100통 뒤의 증가",

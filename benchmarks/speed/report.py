@@ -123,10 +123,15 @@ def _sound(one: Results) -> str:
 
 def _korean(part: Results) -> list[Table]:
     title = f"Korean, {part['clips']} clips, {part['audio_sec']:.0f} s"
-    table = _table(title, "engine", "settings", "CER %", "seconds a clip")
+    many = f"CER %, {part['renderings']} renderings"
+    table = _table(title, "engine", "settings", "CER %", many, "seconds a clip")
     for row in part["rows"].values():
         table.add_row(
-            row["title"], row["settings"], f"{row['cer']:.2f}", told(row["seconds_a_clip"])
+            row["title"],
+            row["settings"],
+            f"{row['cer']:.2f}",
+            "" if row["cer_rendered"] is None else f"{row['cer_rendered']:.2f}",
+            told(row["seconds_a_clip"]),
         )
     return [table]
 

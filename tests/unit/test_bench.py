@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from benchmarks.renderings import many, with_noise
 from benchmarks.speed import score
 from benchmarks.speed.audio import mixed_reference, references, repeated
 from benchmarks.speed.claims import claims
@@ -139,6 +141,7 @@ def found() -> dict[str, Any]:
         "health_p99": 0.02,
     }
     server = {"settings": "x", "peak_mib": 900, "levels": {"1": level, "16": level}}
+    korean = {"settings": "x", "cer": 9.2, "letters": 320, "seconds_a_clip": spread(0.3)}
     against = {"throughput": spread(6.0), "p50": spread(4.5), "p95": spread(4.0)}
     return {
         "machine": {
@@ -180,7 +183,15 @@ def found() -> dict[str, Any]:
                 }
             }
         },
-        "korean": {},
+        "korean": {
+            "clips": 8,
+            "renderings": 96,
+            "audio_sec": 64.0,
+            "rows": {
+                "product": korean | {"title": "product", "cer_rendered": 9.0},
+                "fw-sequential": korean | {"title": "sequential", "cer_rendered": 9.5},
+            },
+        },
         "ready": {"seconds": spread(1.5)},
         "memory": {"measured_as": "PSS", "two_hours": None},
     }
@@ -199,6 +210,19 @@ def test_claims_are_judged_and_what_was_not_measured_is_neither_kept_nor_broken(
     assert judged["no text on noise, music, silence, ringing"] is False
     assert judged["two-hour call: peak memory"] is None
     assert judged["ready with the model loaded, warm"] is True
+    (rendered,) = [kept for what, kept in judged.items() if "renderings" in what]
+    assert rendered is True
+
+
+def test_renderings_are_of_one_clip_and_the_same_each_time() -> None:
+    clip = np.sin(np.arange(16_000) / 10)
+    ways = many(speeds=(0.8, 1.25), below_db=(20,))
+    slow, fast = (render(clip) for render in ways.values())
+    assert (len(slow), len(fast)) == (19_999, 12_800)
+    (again, _) = (render(clip) for render in ways.values())
+    assert np.array_equal(slow, again)
+    noise = with_noise(20)(clip) - clip
+    assert np.sqrt(np.mean(noise**2) / np.mean(clip**2)) == pytest.approx(0.1, rel=0.05)
 
 
 def test_nothing_measured_keeps_nothing() -> None:

@@ -1,0 +1,48 @@
+"""One clip in many ways: faster, slower, with noise.
+
+With a few clips alone, a rounding error somewhere moves an error rate by two points either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tests.support.sounds import Samples
+
+Render = Callable[[Samples], Samples]
+
+
+def at_speed(speed: float) -> Render:
+    """Give what plays a clip so many times as fast, and higher."""
+
+    def render(clip: Samples) -> Samples:
+        return np.interp(np.arange(0, len(clip) - 1, speed), np.arange(len(clip)), clip)
+
+    return render
+
+
+def with_noise(below_db: float, seed: int = 0) -> Render:
+    """Give what adds white noise, so many decibels below a clip."""
+
+    def render(clip: Samples) -> Samples:
+        noise = np.random.default_rng(seed).standard_normal(len(clip))
+        return clip + noise * np.sqrt(np.mean(clip**2)) * 10 ** (-below_db / 20)
+
+    return render
+
+
+def many(speeds: Sequence[float], below_db: Sequence[float]) -> dict[str, Render]:
+    """Give every speed with every noise, each with a noise of its own."""
+    ways = [(speed, noise) for speed in speeds for noise in below_db]
+    return {
+        f"{speed:g} times as fast, noise at -{noise:g} dB": _both(
+            at_speed(speed), with_noise(noise, seed)
+        )
+        for seed, (speed, noise) in enumerate(ways)
+    }
+
+
+def _both(first: Render, then: Render) -> Render:
+    return lambda clip: then(first(clip))
