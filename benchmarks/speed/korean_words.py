@@ -105,9 +105,10 @@ KOREAN_WORDS = {
     "Korean clips as they are: CER above faster-whisper's, beam 5": (
         "한국어 클립 그대로: faster-whisper(빔 5)보다 높은 CER"
     ),
-    "Korean clips in many renderings: CER above faster-whisper's, beam 5": (
-        "한국어 클립을 여러 가지로 변형해서: faster-whisper(빔 5)보다 높은 CER"
+    "Korean clips and renderings: CER above faster-whisper's, beam 5": (
+        "한국어 클립과 그 변형들: faster-whisper(빔 5)보다 높은 CER"
     ),
+    "≤ 0 ± standard error": "≤ 0 ± 표준오차",
     "ready with the model loaded, warm": "모델을 읽은 채 준비될 때까지 (캐시가 데워진 상태)",
     "two-hour call: peak memory": "두 시간 통화: 최대 메모리",
     "1,000 calls: growth after the first hundred": "1,000통: 처음 100통 뒤의 증가",

@@ -100,7 +100,8 @@ def _summary(heard: _Heard) -> dict[str, Any]:
     return {
         "cer": per_cent(character_errors(heard.as_they_are)),
         "cer_rendered": per_cent(character_errors(heard.rendered)) if heard.rendered else None,
-        "letters": character_errors(heard.as_they_are)[1],
+        "errors": [character_errors([pair])[0] for pair in every],
+        "letters": character_errors(every)[1],
         "seconds_a_clip": spread(heard.seconds),
         "looped": any(looped(text) for _, text in every),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 import unicodedata
@@ -66,6 +67,16 @@ def per_cent(errors: tuple[int, int]) -> float:
     """Give an error rate in per cent."""
     wrong, said = errors
     return round(100 * wrong / said, 2) if said else 0.0
+
+
+def worse_by(ours: Sequence[int], theirs: Sequence[int], said: int) -> tuple[float, float]:
+    """Give by how many points our errors are more than theirs in the same clips, and its chance.
+
+    That is the standard error: of the sum of the differences, clip by clip.
+    """
+    differences = [our - their for our, their in zip(ours, theirs, strict=True)]
+    error = statistics.pstdev(differences) * math.sqrt(len(differences))
+    return round(100 * sum(differences) / said, 2), round(100 * error / said, 2)
 
 
 def looped(text: str) -> bool:

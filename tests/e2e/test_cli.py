@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,18 @@ def test_help(command: tuple[str, ...], words: list[str], tmp_path: Path) -> Non
     assert found.returncode == DONE
     missing = [word for word in words if word.lower() not in found.stdout.lower()]
     assert not missing, found.stdout
+
+
+def test_the_server_does_not_wait_for_what_only_its_processes_and_the_drill_need() -> None:
+    code = "import sys, api_server.cli; print(*sorted({'av', 'numpy'} & sys.modules.keys()))"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stdout.split() == []
 
 
 def test_unknown_command(tmp_path: Path) -> None:

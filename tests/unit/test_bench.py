@@ -141,7 +141,8 @@ def found() -> dict[str, Any]:
         "health_p99": 0.02,
     }
     server = {"settings": "x", "peak_mib": 900, "levels": {"1": level, "16": level}}
-    korean = {"settings": "x", "cer": 9.2, "letters": 320, "seconds_a_clip": spread(0.3)}
+    korean = {"settings": "x", "cer": 9.2, "cer_rendered": 9.5, "seconds_a_clip": spread(0.3)}
+    korean |= {"letters": 100, "errors": [1, 2, 1, 2]}
     against = {"throughput": spread(6.0), "p50": spread(4.5), "p95": spread(4.0)}
     return {
         "machine": {
@@ -188,8 +189,8 @@ def found() -> dict[str, Any]:
             "renderings": 96,
             "audio_sec": 64.0,
             "rows": {
-                "product": korean | {"title": "product", "cer_rendered": 9.0},
-                "fw-sequential": korean | {"title": "sequential", "cer_rendered": 9.5},
+                "product": korean | {"title": "product", "errors": [2, 1, 2, 2]},
+                "fw-sequential": korean | {"title": "sequential"},
             },
         },
         "ready": {"seconds": spread(1.5)},
@@ -210,8 +211,17 @@ def test_claims_are_judged_and_what_was_not_measured_is_neither_kept_nor_broken(
     assert judged["no text on noise, music, silence, ringing"] is False
     assert judged["two-hour call: peak memory"] is None
     assert judged["ready with the model loaded, warm"] is True
-    (rendered,) = [kept for what, kept in judged.items() if "renderings" in what]
-    assert rendered is True
+    assert judged["Korean clips and renderings: CER above faster-whisper's, beam 5"] is True
+
+
+@pytest.mark.parametrize(
+    ("ours", "points", "chance"),
+    [([1, 2, 1, 2], 0.0, 0.0), ([2, 3, 2, 3], 4.0, 0.0), ([2, 1, 2, 2], 1.0, 1.66)],
+)
+def test_what_is_worse_is_held_to_chance_clip_by_clip(
+    ours: list[int], points: float, chance: float
+) -> None:
+    assert score.worse_by(ours, [1, 2, 1, 2], 100) == (points, chance)
 
 
 def test_renderings_are_of_one_clip_and_the_same_each_time() -> None:

@@ -1,24 +1,16 @@
-"""``stt-engine drill``: the command."""
+"""``stt-engine drill``: the command, without what it takes to carry it out.
+
+That makes sounds and servers, which take longer to import than a server should wait for.
+"""
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
-from api_server.drill import containers, run, scorecard
-from api_server.drill.asking import DrillError, Target
-from api_server.drill.bench import Drill
-from api_server.drill.registry import drills
-from api_server.drill.scorecard import Result
-from api_server.settings import Settings
-
-USAGE = 2
+AUDIO = "/app/audio/sample_call.wav"
+"""The sample's path in the containers."""
 
 
 def drill(
@@ -38,7 +30,7 @@ def drill(
     ] = False,
     audio: Annotated[
         str, typer.Option(help="With --docker: the recording's path in the containers.")
-    ] = containers.AUDIO,
+    ] = AUDIO,
     language: Annotated[str, typer.Option(help="With --docker: its language.")] = "en",
     timeout: Annotated[float, typer.Option(help="With --docker: seconds for the LLM.")] = 120.0,
 ) -> None:
@@ -56,72 +48,15 @@ def drill(
 
     Exit code 0 where all that ran passed, 1 where not, 2 for wrong usage.
     """
-    if url and docker:
-        _refuse("give one of --url and --docker")
-    chosen = _chosen(only or [])
-    if listed:
-        _list(chosen)
-        return
-    options = containers.Options(audio, language, timeout)
-    out = sys.stderr if as_json else sys.stdout
+    from api_server.drill import containers, program  # noqa: PLC0415 - see above
 
-    def show(one: Result) -> None:
-        typer.echo(scorecard.line(one), file=out)
-
-    with _ending_in_order():
-        results = _run(chosen, url, api_key, options if docker else None, show)
-    if as_json:
-        typer.echo(scorecard.as_json(results))
-    typer.echo(f"\n{scorecard.summary(results)}", file=out)
-    raise typer.Exit(scorecard.exit_code(results))
-
-
-def _run(
-    chosen: Sequence[Drill],
-    url: str | None,
-    api_key: str | None,
-    stack: containers.Options | None,
-    show: Callable[[Result], None],
-) -> list[Result]:
-    try:
-        if stack is not None:
-            return containers.run(stack, show)
-        settings = Settings()
-        if url is not None:
-            return run.run_there(chosen, Target(url.rstrip("/"), api_key), settings, show)
-        return run.run_here(chosen, settings, show)
-    except (DrillError, ValidationError) as exc:
-        _refuse(str(exc))
-
-
-@contextmanager
-def _ending_in_order() -> Iterator[None]:
-    """Have SIGTERM end the drill as Ctrl-C does: with all that it started."""
-
-    def interrupt(_number: int, _frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _chosen(names: Sequence[str]) -> list[Drill]:
-    known = {one.name: one for one in drills()}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        _refuse(f"no such fault: {', '.join(unknown)}; see stt-engine drill --list")
-    return [one for name, one in known.items() if not names or name in names]
-
-
-def _list(chosen: Sequence[Drill]) -> None:
-    for one in chosen:
-        where = "here, --url" if one.outside else "here"
-        typer.echo(f"{one.name:36} {where:12} {one.promised}")
-
-
-def _refuse(words: str) -> NoReturn:
-    typer.echo(words, err=True)
-    raise typer.Exit(USAGE)
+    program.drill(
+        program.Order(
+            url=url,
+            api_key=api_key,
+            stack=containers.Options(audio, language, timeout) if docker else None,
+            only=only or [],
+            listed=listed,
+            as_json=as_json,
+        )
+    )

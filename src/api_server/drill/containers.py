@@ -23,9 +23,6 @@ from api_server.drill.scorecard import Result
 
 API, STT, LLM = "api-server-local", "stt-model", "vllm-local"
 PORTS = {API: 8003, STT: 8001, LLM: 8000}
-AUDIO = "/app/audio/sample_call.wav"
-"""The sample's path in the containers."""
-
 RECOGNITION = "stt_engine.child faster-whisper"
 """The command line of the process that holds the model."""
 
