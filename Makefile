@@ -5,8 +5,6 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 TORCH  := .venv-torch
-# The first test of the containers builds their images.
-BUILDING := -o faulthandler_timeout=2800
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -103,7 +101,7 @@ docker-drill: setup ## break the running containers one by one; each answer is h
 	@$(BIN)/stt-engine drill --docker $(DRILL)
 
 docker-test: models ## build the images without a network, run them, break them (needs a Docker engine)
-	@if docker info >/dev/null 2>&1; then $(BIN)/pytest $(BUILDING) tests/docker; else \
+	@if docker info >/dev/null 2>&1; then $(BIN)/pytest -o faulthandler_timeout=2800 $(or $(ONLY),tests/docker); else \
 		printf '%s\n' "SKIPPED: the tests of the containers. No Docker engine answers here:" \
 			"  start one, and say make docker-test again." "0 passed, 0 failed, 1 skipped"; fi
 

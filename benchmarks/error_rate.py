@@ -15,22 +15,18 @@ import csv
 import json
 import os
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jiwer
-import numpy as np
-from faster_whisper import WhisperModel, decode_audio
+from faster_whisper import WhisperModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.renderings import Render, at_speed, with_noise
+from benchmarks.renderings import Render, at_speed, files, with_noise
 from stt_engine import WhisperSTT
 from stt_engine.backends.faster_whisper import PARAMETERS
-from tests.support.sounds import RATE, write_wav
 
 ROOT = Path(__file__).resolve().parent.parent
 ALLOWED_POINTS = 0.5
@@ -87,7 +83,8 @@ def _language(
     settings = {name: value for name, value in PARAMETERS.items() if name != "temperature"}
     references, ours, theirs = [], [], []
     seconds = [0.0, 0.0]
-    for row, path in _renderings(folder, rows):
+    heard = ((row, path) for row in rows for path in files(folder / row["file"], RENDERINGS))
+    for row, path in heard:
         references.append(_plain(row["reference_alt"] or row["reference"]))
         began = time.monotonic()
         ours.append(_plain(_heard(stt, path, language)))
@@ -108,23 +105,12 @@ def _language(
     }
 
 
-def _renderings(folder: Path, rows: list[dict[str, str]]) -> Iterator[tuple[dict[str, str], Path]]:
-    """Give each clip as a file in every rendering."""
-    with tempfile.TemporaryDirectory(prefix="clips-") as name:
-        for number, row in enumerate(rows):
-            clip = decode_audio(str(folder / row["file"]), sampling_rate=RATE).astype(np.float64)
-            for kind, render in RENDERINGS.items():
-                path = Path(name) / f"{number}-{kind}.wav"
-                write_wav(path, render(clip), RATE)
-                yield row, path
-
-
-RENDERINGS: dict[str, Render] = {
-    "as it is": lambda clip: clip,
-    "slower": at_speed(0.93),
-    "faster": at_speed(1.07),
-    "noise": with_noise(15),
-}
+RENDERINGS: tuple[Render, ...] = (
+    lambda clip: clip,
+    at_speed(0.93),
+    at_speed(1.07),
+    with_noise(15),
+)
 
 
 def _heard(stt: WhisperSTT, path: Path, language: str) -> str:

@@ -5,13 +5,26 @@ With a few clips alone, a rounding error somewhere moves an error rate by two po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
+from faster_whisper import decode_audio
 
-from tests.support.sounds import Samples
+from tests.support.sounds import RATE, Samples, write_wav
 
 Render = Callable[[Samples], Samples]
+
+
+def files(clip: Path, renders: Iterable[Render]) -> Iterator[Path]:
+    """Give each rendering of a clip as a file, which is there until the next one is asked for."""
+    samples = decode_audio(str(clip), sampling_rate=RATE).astype(np.float64)
+    with tempfile.TemporaryDirectory(prefix="clips-") as name:
+        for render in renders:
+            path = Path(name) / f"{clip.stem}.wav"
+            write_wav(path, render(samples), RATE)
+            yield path
 
 
 def at_speed(speed: float) -> Render:
@@ -33,15 +46,12 @@ def with_noise(below_db: float, seed: int = 0) -> Render:
     return render
 
 
-def many(speeds: Sequence[float], below_db: Sequence[float]) -> dict[str, Render]:
+def many(speeds: Sequence[float], below_db: Sequence[float]) -> list[Render]:
     """Give every speed with every noise, each with a noise of its own."""
     ways = [(speed, noise) for speed in speeds for noise in below_db]
-    return {
-        f"{speed:g} times as fast, noise at -{noise:g} dB": _both(
-            at_speed(speed), with_noise(noise, seed)
-        )
-        for seed, (speed, noise) in enumerate(ways)
-    }
+    return [
+        _both(at_speed(speed), with_noise(noise, seed)) for seed, (speed, noise) in enumerate(ways)
+    ]
 
 
 def _both(first: Render, then: Render) -> Render:

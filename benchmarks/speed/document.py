@@ -145,12 +145,12 @@ def _korean(part: Results, say: Say) -> Iterator[str]:
             say(row["title"]),
             say(row["settings"]),
             f"{row['cer']:.2f}",
-            "" if row["cer_rendered"] is None else f"{row['cer_rendered']:.2f}",
+            f"{row['cer_of_all']:.2f}",
             _spread(row["seconds_a_clip"]),
         )
         for row in part["rows"].values()
     ]
-    heads = ("engine", "settings", "CER %", "CER %, renderings", "seconds a clip")
+    heads = ("engine", "settings", "CER %", "CER %, with renderings", "seconds a clip")
     yield from _table([say(head) for head in heads], rows)
 
 

@@ -15,7 +15,7 @@ KOREAN_WORDS = {
     "mixed to mono: seconds; WER %": "모노로 섞어 한 번: 걸린 초; WER %",
     "clients": "클라이언트",
     "seconds a clip": "클립당 초",
-    "CER %, renderings": "CER %, 변형",
+    "CER %, with renderings": "CER %, 변형 포함",
     "sound": "소리",
     "words": "단어",
     "no text": "글자 없음",

@@ -123,14 +123,14 @@ def _sound(one: Results) -> str:
 
 def _korean(part: Results) -> list[Table]:
     title = f"Korean, {part['clips']} clips, {part['audio_sec']:.0f} s"
-    many = f"CER %, {part['renderings']} renderings"
+    many = f"CER %, with {part['renderings']} renderings"
     table = _table(title, "engine", "settings", "CER %", many, "seconds a clip")
     for row in part["rows"].values():
         table.add_row(
             row["title"],
             row["settings"],
             f"{row['cer']:.2f}",
-            "" if row["cer_rendered"] is None else f"{row['cer_rendered']:.2f}",
+            f"{row['cer_of_all']:.2f}",
             told(row["seconds_a_clip"]),
         )
     return [table]

@@ -68,5 +68,7 @@ def test_one_that_cannot_listen_says_why() -> None:
 def test_a_client_that_says_nothing_does_not_keep_it() -> None:
     with served(FaultServer(answer(200))) as server:
         client = socket.create_connection(("127.0.0.1", server.port))
+        while not server._tasks:
+            time.sleep(0.001)  # nothing tells that it has been let in
     with client:
         assert client.recv(1) == b""

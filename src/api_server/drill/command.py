@@ -51,12 +51,10 @@ def drill(
     from api_server.drill import containers, program  # noqa: PLC0415 - see above
 
     program.drill(
-        program.Order(
-            url=url,
-            api_key=api_key,
-            stack=containers.Options(audio, language, timeout) if docker else None,
-            only=only or [],
-            listed=listed,
-            as_json=as_json,
-        )
+        url=url,
+        api_key=api_key,
+        stack=containers.Options(audio, language, timeout) if docker else None,
+        only=only or [],
+        listed=listed,
+        as_json=as_json,
     )

@@ -29,8 +29,6 @@ class Exchange:
     body: bytes
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    closing: asyncio.Event
-    """Set when the server is about to end: whoever hangs has to stop then."""
 
     @property
     def json(self) -> dict[str, Any]:
@@ -89,15 +87,15 @@ def in_turn(*scripts: Script) -> Script:
     return script
 
 
-async def hang(exchange: Exchange) -> None:
+async def hang(_exchange: Exchange) -> None:
     """Send nothing at all."""
-    await exchange.closing.wait()
+    await asyncio.Event().wait()
 
 
 async def slow_headers(exchange: Exchange) -> None:
     """Begin the header and never end it."""
     await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Slow: ")
-    await exchange.closing.wait()
+    await asyncio.Event().wait()
 
 
 async def trickle(exchange: Exchange) -> None:
@@ -129,7 +127,7 @@ async def die_mid_body(exchange: Exchange) -> None:
 async def endless(exchange: Exchange) -> None:
     """Send a body that never ends."""
     await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
-    while not exchange.closing.is_set():
+    while True:
         await exchange.send(b" " * 65536)
 
 
@@ -149,7 +147,6 @@ class FaultServer:
 
     def __post_init__(self) -> None:
         """Have nobody asked yet."""
-        self._closing = asyncio.Event()
         self._asked = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -160,9 +157,10 @@ class FaultServer:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        """Let go of whoever hangs, and end."""
-        self._closing.set()
+        """Let go of whoever hangs, or has yet to ask, and end."""
         self._server.close()
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
 
@@ -210,7 +208,7 @@ class FaultServer:
         method, path, _ = head[0].split(" ")
         headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        return Exchange(method, path, headers, body, reader, writer, self._closing)
+        return Exchange(method, path, headers, body, reader, writer)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import NoReturn
 
 import typer
@@ -22,51 +21,52 @@ from api_server.settings import Settings
 USAGE = 2
 
 
-@dataclass(frozen=True)
-class Order:
-    """What is asked for; see :func:`api_server.drill.command.drill`."""
-
-    url: str | None
-    api_key: str | None
-    stack: containers.Options | None
-    only: Sequence[str]
-    listed: bool
-    as_json: bool
-
-
-def drill(order: Order) -> NoReturn:
-    """Carry it out.
+def drill(
+    *,
+    url: str | None,
+    api_key: str | None,
+    stack: containers.Options | None,
+    only: Sequence[str],
+    listed: bool,
+    as_json: bool,
+) -> NoReturn:
+    """Carry out what :func:`api_server.drill.command.drill` was asked for.
 
     Raises:
         typer.Exit: always, with the exit code.
     """
-    if order.url and order.stack:
+    if url and stack:
         _refuse("give one of --url and --docker")
-    chosen = _chosen(order.only)
-    if order.listed:
+    chosen = _chosen(only)
+    if listed:
         _list(chosen)
         raise typer.Exit
-    out = sys.stderr if order.as_json else sys.stdout
+    out = sys.stderr if as_json else sys.stdout
 
     def show(one: Result) -> None:
         typer.echo(scorecard.line(one), file=out)
 
     with _ending_in_order():
-        results = _run(chosen, order, show)
-    if order.as_json:
+        results = _run(chosen, url, api_key, stack, show)
+    if as_json:
         typer.echo(scorecard.as_json(results))
     typer.echo(f"\n{scorecard.summary(results)}", file=out)
     raise typer.Exit(scorecard.exit_code(results))
 
 
-def _run(chosen: Sequence[Drill], order: Order, show: Callable[[Result], None]) -> list[Result]:
+def _run(
+    chosen: Sequence[Drill],
+    url: str | None,
+    api_key: str | None,
+    stack: containers.Options | None,
+    show: Callable[[Result], None],
+) -> list[Result]:
     try:
-        if order.stack is not None:
-            return containers.run(order.stack, show)
+        if stack is not None:
+            return containers.run(stack, show)
         settings = Settings()
-        if order.url is not None:
-            target = Target(order.url.rstrip("/"), order.api_key)
-            return run.run_there(chosen, target, settings, show)
+        if url is not None:
+            return run.run_there(chosen, Target(url.rstrip("/"), api_key), settings, show)
         return run.run_here(chosen, settings, show)
     except (DrillError, ValidationError) as exc:
         _refuse(str(exc))

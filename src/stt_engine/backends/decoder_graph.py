@@ -3,9 +3,9 @@
 One makes, once for each stretch, the keys and values that are looked up in the sound. The other is
 one step: a token for every row (a hypothesis), whose own keys and values the graph keeps.
 Weights are int8 with a scale for each row, which is what CTranslate2 computes with too; OpenVINO
-packs them once, CTranslate2 (through oneDNN) at every step. All else is float32, so that each CPU
-gives the same words: bfloat16 saves a tenth of the time where there are units for it, and makes as
-many errors (216 Korean renderings: 11.0 % of the characters, float32 11.1; 288 English: 2.8, 2.9).
+packs them once, CTranslate2 (through oneDNN) at every step. All else is float32, which is one form
+for every CPU: bfloat16 saves a tenth of the time where there are units for it, and makes as many
+errors (216 Korean renderings: 11.0 % of the characters, float32 11.1; 288 English: 2.8, 2.9).
 """
 
 from __future__ import annotations
