@@ -16,7 +16,7 @@ import pytest
 import schemathesis
 import schemathesis.specs.openapi.schemas  # before there are threads: see below
 from fastapi import FastAPI
-from schemathesis.engine import from_schema
+from schemathesis.engine.core import Engine  # from_schema would import it among threads
 from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
 from schemathesis.engine.recorder import ScenarioRecorder
 from schemathesis.python.asgi import shutdown_lifespans
@@ -94,7 +94,7 @@ def _failures(app: FastAPI, keys: list[str], examples: int) -> Counter[str]:
     )
     schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=config, headers=headers)
     found: Counter[str] = Counter()
-    for event in from_schema(schema).execute():
+    for event in Engine(schema=schema).execute():
         if isinstance(event, ScenarioFinished):
             found["answers"] += len(event.recorder.checks)
             found.update(_told(event.recorder))
