@@ -3,7 +3,8 @@
 Run as ``python -m stt_engine.child ROLE FD MEMORY_MB``.
 
 An operation is a function of a job that gives its result, or a generator that yields in between:
-after each step the parent says whose step is next, so that jobs take turns in one process.
+after each step the parent says whose step is next, so that jobs take turns in one process. A step
+may yield ``ready``, the jobs that can go on without any work: they do so in the same turn.
 """
 
 from __future__ import annotations
@@ -80,15 +81,15 @@ class _Jobs:
     """The operations of a role, and the jobs that are in the middle of one."""
 
     def __init__(self, role: str, tell: Callable[[list[int]], None]) -> None:
-        module, name = ROLES[role]
-        with native_errors():  # under a memory ceiling a library may not even be imported
-            self._operations: dict[str, Operation] = getattr(import_module(module), name)(tell)
+        self._role = role
+        self._tell = tell
+        self._operations: dict[str, Operation] = {}
         self._running: dict[int, Steps] = {}
 
     def do(self, operation: str, number: int, job: Facts) -> Facts:
         """Begin a job or go on with it, up to its next step."""
         if operation != STEP:
-            found = self._operations[operation]({**job, "job": number})
+            found = self._operation(operation)({**job, "job": number})
             if isinstance(found, dict):
                 return {"done": True, **found}
             self._running[number] = found
@@ -106,31 +107,46 @@ class _Jobs:
         if running is not None:
             running.close()
 
+    def _operation(self, name: str) -> Operation:
+        if not self._operations:
+            module, function = ROLES[self._role]
+            with native_errors():  # under a memory ceiling a library may not even be imported
+                self._operations = getattr(import_module(module), function)(self._tell)
+        return self._operations[name]
+
 
 def _serve(role: str, pipe: _Pipe) -> None:
-    def shared(numbers: list[int]) -> None:
-        pipe.tell("shared", jobs=numbers)
-
-    jobs: _Jobs | None = None
+    jobs = _Jobs(role, lambda numbers: pipe.tell("shared", jobs=numbers))
     for message in pipe.jobs():
-        attempts = Attempts(Stage.WORKER)
-        with attempts.of(role):
-            jobs = jobs or _Jobs(role, shared)
-            operation, number = message.pop("operation"), message.pop("job")
-            if operation == DROP:
-                jobs.drop(number)
-            else:
-                found = jobs.do(operation, number, message)
-                pipe.tell("result", **found, memory_mb=_memory_mb())
+        operation, number = message.pop("operation"), message.pop("job")
+        if operation == DROP:
+            jobs.drop(number)
             continue
-        failure = attempts.failures[-1]
-        pipe.tell(
-            "error",
-            error=type(failure.error).__name__,
-            error_type=failure.error_type,
-            message=failure.message,
-            trace=failure.trace,
-        )
+        ready = _answer(pipe, jobs, number, operation, message)
+        while ready:
+            first, *others = ready
+            ready = _answer(pipe, jobs, first, STEP, {}) or others
+        pipe.tell("turn", memory_mb=_memory_mb())
+
+
+def _answer(pipe: _Pipe, jobs: _Jobs, number: int, operation: str, job: Facts) -> list[int]:
+    """Do one step of one job and tell what it brought; give the jobs that are ready then."""
+    attempts = Attempts(Stage.WORKER)
+    with attempts.of("step"):
+        found = jobs.do(operation, number, job)
+        ready: list[int] = found.pop("ready", [])
+        pipe.tell("result", job=number, **found)
+        return ready
+    failure = attempts.failures[-1]
+    pipe.tell(
+        "error",
+        job=number,
+        error=type(failure.error).__name__,
+        error_type=failure.error_type,
+        message=failure.message,
+        trace=failure.trace,
+    )
+    return []
 
 
 def _memory_mb() -> float | None:

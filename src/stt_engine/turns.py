@@ -52,6 +52,8 @@ class Ticket:
     cancelled: bool = False
     alone: bool = False
     """It may share no step: one that it shared has ended a process, and it may be the reason."""
+    served: bool = False
+    """What it wants a turn for has come within another's."""
     since: float = field(init=False)
     deadline: float = field(init=False)
     _awake: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -120,25 +122,28 @@ class Lane:
         self._turns = count(1)
 
     @contextmanager
-    def turn(self, ticket: Ticket, *, first: bool = False) -> Iterator[None]:
+    def turn(self, ticket: Ticket, *, first: bool = False) -> Iterator[bool]:
         """Hold the place for one step; ``first`` tells that the call has not begun.
+
+        Gives false, without the place, to a call that was served while it waited.
 
         Raises:
             CallCancelled: nobody waits for the call any more.
             CallExpired: the call's time is over.
         """
-        self._enter(ticket, first=first)
+        held = self._enter(ticket, first=first)
         try:
-            yield
+            yield held
         finally:
-            self._leave()
+            if held:
+                self._leave()
 
-    def _enter(self, ticket: Ticket, *, first: bool) -> None:
+    def _enter(self, ticket: Ticket, *, first: bool) -> bool:
         ticket.check()
         with self._lock:
             if not self._held:
                 self._held = True
-                return
+                return True
             ticket.wake(later=True)
             self._waiting.append(ticket)
             if first:
@@ -146,11 +151,15 @@ class Lane:
         began = time.monotonic()
         try:
             while self._waits(ticket):
+                if ticket.served:
+                    return not self._withdrawn(ticket)
                 ticket.sleep()
                 ticket.check()
         except BaseException:
             self._give_up(ticket)
             raise
+        else:
+            return True
         finally:
             self._beginning.discard(ticket)
             ticket.waited_sec += time.monotonic() - began
@@ -160,12 +169,16 @@ class Lane:
             return ticket in self._waiting
 
     def _give_up(self, ticket: Ticket) -> None:
+        if not self._withdrawn(ticket):
+            self._leave()
+
+    def _withdrawn(self, ticket: Ticket) -> bool:
+        """Wait no more; false where its turn has just come."""
         with self._lock:
             waiting = ticket in self._waiting
             if waiting:
                 self._waiting.remove(ticket)
-        if not waiting:  # its turn had just come
-            self._leave()
+        return waiting
 
     def _leave(self) -> None:
         with self._lock:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import queue
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field
 from itertools import count
 
 from stt_engine.errors import (
@@ -52,6 +54,30 @@ class JobLost(Exception):
     """The child that held this job is gone, through no fault of the job: begin it again."""
 
 
+@dataclass(eq=False)
+class _Job:
+    """A job that runs."""
+
+    ticket: Ticket
+    answers: deque[Payload] = field(default_factory=deque)
+    """What steps have brought, and it has not taken yet."""
+    owed_sec: float = 0.0
+    """Its share of steps, which it has not paid yet."""
+    suspect: bool = False
+    """The child ended in a step that it shared."""
+
+    def answered(self) -> bool:
+        """Tell whether it needs no turn now; the ticket is served again by the next answer."""
+        self.ticket.served = False
+        return bool(self.answers)
+
+    def paid_sec(self) -> float:
+        """Pay what it owes."""
+        took, self.owed_sec = self.owed_sec, 0.0
+        self.ticket.spent_sec += took
+        return took
+
+
 class Worker:
     """A killable child that does one step at a time; started on first use, restarted after.
 
@@ -78,13 +104,10 @@ class Worker:
         self._lane = Lane()
         self._numbers = count(1)
         self._child: ChildProcess | None = None
-        self._jobs: set[int] = set()
+        self._jobs: dict[int, _Job] = {}
         self._sharing: set[int] = set()
-        self._suspects: set[int] = set()
-        self._owed: dict[int, float] = {}
         self._deaths = 0
         self._rests_until = 0.0
-        self._unfinished = False
         self._stopped = False
 
     @property
@@ -132,6 +155,8 @@ class Worker:
     ) -> Generator[Payload, None, None]:
         """Have the child do ``operation``, and give what each step brings; ``done`` is the last.
 
+        A step may bring what other jobs are waiting for too: they take that without a turn.
+
         ``timeout`` in seconds is for the steps alone; waiting for turns is bounded by ``ticket``.
         ``pid`` names the child that has what the job needs. Close the iterator to have the job
         dropped.
@@ -152,37 +177,52 @@ class Worker:
         number = next(self._numbers)
         message: Payload = {"operation": operation, "job": number, **payload}
         child, done, left, first = None, False, timeout, True
-        self._jobs.add(number)
+        job = self._jobs[number] = _Job(ticket)
         try:
             while not done:
-                with self._lane.turn(ticket, first=first):
-                    child = self._child_for(child, pid)
-                    began = time.monotonic()
-                    answer = self._exchange(child, message, left, timeout)
-                    took = self._share_of(number, time.monotonic() - began)
-                left, first = left - took, False
-                ticket.spent_sec += took
+                while not job.answered():
+                    with self._lane.turn(ticket, first=first) as held:
+                        if held and not job.answers:
+                            child = self._child_for(child, pid)
+                            self._turn(child, message, left, timeout)
+                left, first = left - job.paid_sec(), False
+                answer = self._taken(job)
                 done = bool(answer["done"])
                 if done and operation != LOAD:
                     self._deaths = 0
                 yield answer
                 message = {"operation": _STEP, "job": number}
         except JobLost:
-            ticket.alone = ticket.alone or number in self._suspects
+            ticket.alone = ticket.alone or job.suspect
             raise
         finally:
-            self._jobs.discard(number)
-            self._suspects.discard(number)
-            self._owed.pop(number, None)
+            del self._jobs[number]
             if child is not None and not done:
                 child.send({"operation": _DROP, "job": number})
 
-    def _share_of(self, number: int, took: float) -> float:
-        """Give what a job pays for its step and for those of others that it was heard in."""
-        share = took / max(1, len(self._sharing))
-        for other in (self._sharing & self._jobs) - {number}:
-            self._owed[other] = self._owed.get(other, 0.0) + share
-        return share + self._owed.pop(number, 0.0)
+    def _taken(self, job: _Job) -> Payload:
+        answer = job.answers.popleft()
+        if answer["event"] == "error":
+            self._deaths = 0
+            raise _rebuilt(answer)
+        return answer
+
+    def _turn(self, child: ChildProcess, message: Payload, left: float, timeout: float) -> None:
+        """Have the child do a step, and hand out all that it brings and what each has to pay."""
+        began = time.monotonic()
+        answers = self._exchange(child, message, left, timeout)
+        share = (time.monotonic() - began) / max(1, len(self._sharing))
+        for job in self._known(self._sharing or {message["job"]}):
+            job.owed_sec += share
+        for answer in answers:
+            for job in self._known({answer["job"]}):
+                job.answers.append(answer)
+                job.ticket.served = True
+                job.ticket.wake()
+
+    def _known(self, numbers: set[int]) -> list[_Job]:
+        """Give those of the jobs that have not been left meanwhile."""
+        return [job for number in numbers if (job := self._jobs.get(number))]
 
     def close(self) -> None:
         """End the child; a call in hand gets ``WorkerDied``. A later call starts a new one."""
@@ -237,31 +277,35 @@ class Worker:
 
     def _exchange(
         self, child: ChildProcess, message: Payload, left: float, timeout: float
-    ) -> Payload:
-        self._unfinished = True
+    ) -> list[Payload]:
+        """Give what one step brought, for whichever jobs."""
         self._sharing = set()
         try:
             child.send(message)
-            answer = self._answer(child, left, timeout)
+            return self._answers(child, left, timeout)
         except BaseException as exc:
-            ended = self._unfinished and self._end(child)
+            ended = self._end(child)
             if ended and self._sharing and isinstance(exc, WorkerDied | DeadlineExceeded):
-                self._suspects |= self._sharing & self._jobs
+                for job in self._known(self._sharing):
+                    job.suspect = True
                 raise JobLost from exc
             raise
-        self.memory_mb = answer["memory_mb"]
-        return answer
 
-    def _answer(self, child: ChildProcess, left: float, timeout: float) -> Payload:
-        message = self._next_message(child, time.monotonic() + left, timeout)
-        if isinstance(message, Died):
-            self._refuse_if_stopped()
-            raise WorkerDied(f"{self.role} worker died ({message.reason})")
-        self._unfinished = False
-        if message["event"] == "error":
-            self._deaths = 0
-            raise _rebuilt(message)
-        return message
+    def _answers(self, child: ChildProcess, left: float, timeout: float) -> list[Payload]:
+        answers: list[Payload] = []
+        deadline = time.monotonic() + left
+        while True:
+            message = self._next_message(child, deadline, timeout)
+            if isinstance(message, Died):
+                self._refuse_if_stopped()
+                raise WorkerDied(f"{self.role} worker died ({message.reason})")
+            if message["event"] == "shared":
+                self._sharing = set(message["jobs"])
+            elif message["event"] == "turn":
+                self.memory_mb = message["memory_mb"]
+                return answers
+            else:
+                answers.append(message)
 
     def _next_message(self, child: ChildProcess, deadline: float, timeout: float) -> Payload | Died:
         while True:
@@ -275,17 +319,13 @@ class Worker:
             silent_until = child.last_beat + self.limits.stall_timeout_sec
             wait = max(0.01, min(deadline, silent_until) - time.monotonic())
             with contextlib.suppress(queue.Empty):
-                message = child.messages.get(timeout=wait)
-                if isinstance(message, Died) or message["event"] != "shared":
-                    return message
-                self._sharing = set(message["jobs"])
+                return child.messages.get(timeout=wait)
 
     def _stalled(self, child: ChildProcess) -> bool:
         return time.monotonic() - child.last_beat > self.limits.stall_timeout_sec
 
     def _end(self, child: ChildProcess) -> bool:
         """End a child that failed; false where it was closed on purpose, which is no death."""
-        self._unfinished = False
         died = self._child is child
         if died:
             self._child = None

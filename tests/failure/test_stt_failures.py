@@ -564,7 +564,7 @@ def test_closing_in_mid_call_answers_the_caller(
         _until(
             lambda: (
                 child.status() == psutil.STATUS_STOPPED
-                and worker._unfinished
+                and worker._lane._held
                 and worker._child is not None
                 and worker._child.messages.empty()
             ),

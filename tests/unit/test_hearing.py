@@ -74,12 +74,17 @@ class Running:
     def __init__(self, model: Watched, job: Job, place: Hearing) -> None:
         self.job = job
         self.brought: list[Step] = []
+        self.ready: list[int] | None = None
+        """The jobs that could go on without any work after its last step, if that told."""
         self.ending: str | None = None
         self._steps = recognise(model, {}, job, place)
 
     def step(self) -> None:
+        self.ready = None
         try:
-            self.brought.append(json.loads(json.dumps(next(self._steps))))
+            step = json.loads(json.dumps(next(self._steps)))
+            self.ready = step.pop("ready", None)
+            self.brought.append(step)
         except StopIteration:
             self.ending = "done"
         except Exception as exc:  # noqa: BLE001 - whatever it is belongs to this job
@@ -183,6 +188,7 @@ def _moved(
 ) -> None:
     """Step the jobs in the order of ``moves``, then all to their ends, one step each at a time."""
     moves = [*moves, *((at, False) for at in range(10_000))]
+    ready: list[int] = []
     for at, drop in moves:
         living = [number for number, one in enumerate(running) if one.ending is None]
         if not living:
@@ -196,6 +202,9 @@ def _moved(
         heard = [owners for what, owners in model.events[before:] if what == "heard"]
         assert len(heard) <= 1
         assert all(owners[0] == chosen for owners in heard), "the first is of whose step it is"
+        assert not (heard and chosen in ready), "one that is ready needs no work"
+        others = [one for one in ready if one != chosen]
+        ready = others if running[chosen].ready is None else running[chosen].ready
     pytest.fail("it never ends")
 
 
@@ -288,6 +297,28 @@ def test_a_job_by_itself_is_heard_ahead_and_nobody_is_told(three: list[Job]) -> 
     model = Watched(together=8)
     assert texts(by_itself(three[0], model))
     assert model.events == [("heard", [0, 0, 0])]
+
+
+def test_after_its_last_stretch_a_job_is_ready_up_to_its_end(three: list[Job]) -> None:
+    model = Watched(together=3)
+    running = Running(model, three[0], Hearing(model, model.tell))
+    told = []
+    while running.ending is None:
+        running.step()
+        told.append(running.ready)
+    assert told == [None, [0], [0], [0], [0], None], "begun, three stretches, the place, the end"
+
+
+def test_a_job_is_not_ready_where_speech_has_to_be_looked_for(
+    three: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recognition, "pieces", lambda raw: pieces(raw, 5.0))
+    model = Watched(together=2)
+    running = Running(model, three[0], Hearing(model, model.tell))
+    running.step()
+    running.step()
+    assert "segments" not in running.brought[-1], "the end of a piece in which nobody speaks"
+    assert running.ready == []
 
 
 def test_a_job_that_was_dropped_is_not_heard_any_more(three: list[Job]) -> None:

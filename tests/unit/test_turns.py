@@ -146,6 +146,28 @@ def test_a_call_that_nobody_waits_for_leaves_at_once_and_holds_nothing() -> None
         pass
 
 
+def test_a_call_that_is_served_while_it_waits_leaves_without_a_turn() -> None:
+    lane, ticket, other = Lane(), Ticket(), Ticket()
+    held: list[bool] = []
+
+    def wait() -> None:
+        with lane.turn(ticket) as mine:
+            held.append(mine)
+
+    with lane.turn(other):
+        thread = threading.Thread(target=wait)
+        thread.start()
+        while not lane._waits(ticket):
+            pass
+        ticket.served = True
+        ticket.wake()
+        thread.join(BOUND)
+        assert held == [False]
+        assert lane._held, "by the other one"
+    with lane.turn(other) as mine:
+        assert mine
+
+
 def test_a_call_whose_time_is_over_leaves() -> None:
     lane, ticket, other = Lane(), Ticket(), Ticket()
     ticket.measured(5.0, 0.05)

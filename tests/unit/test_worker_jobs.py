@@ -34,7 +34,7 @@ from stt_engine.outcome import Event
 from stt_engine.process import WorkerLimits
 from stt_engine.speech import SAMPLE_RATE, DecodedAudio, SpeechRequest, Transcript
 from stt_engine.turns import CallCancelled, Ticket
-from stt_engine.worker import JobLost, Worker
+from stt_engine.worker import ChildDefect, JobLost, Worker
 from tests.conftest import REPOSITORY
 from tests.support import sounds
 from tests.support.server import awaited
@@ -447,13 +447,55 @@ def test_a_neighbour_that_was_dropped_before_is_no_sharer(shared: Shared) -> Non
 def test_a_death_after_a_shared_step_is_not_the_sharers(shared: Shared) -> None:
     neighbour = shared.job(*_four())
     neighbour.step()
-    leader = shared.job(ORDINARY)
+    leader = shared.job(*_four())
     leader.step()  # the shared one
     last = shared.job(DEADLY, alone=True)
     assert isinstance(last.fails(), WorkerDied)
     for one in (neighbour, leader):
         assert isinstance(one.fails(), JobLost)
         assert not one.ticket.alone
+    assert (len(neighbour.texts), len(leader.texts)) == (3, 1), "nothing heard is lost"
+
+
+def test_what_was_heard_in_anothers_step_is_taken_without_a_turn(shared: Shared) -> None:
+    neighbour = shared.job(*_four())
+    neighbour.step()
+    shared.job(*_four()).step()
+    thread, found = shared.job(WAITING, alone=True).in_background()
+    awaited(lambda: shared.worker._lane._held, "somebody else's step")
+    neighbour.step()
+    neighbour.step()
+    assert len(neighbour.texts) == 3
+    assert thread.is_alive(), "and the step goes on"
+    with shared.at_work():
+        pass
+    thread.join(BOUND)
+    assert found == []
+    assert len(neighbour.to_the_end().texts) == 4
+
+
+def test_one_that_waits_for_its_turn_is_let_go_with_what_it_was_heard(shared: Shared) -> None:
+    waiting, leader = shared.job(ORDINARY), shared.job(WAITING)
+    first, found = leader.in_background()
+    awaited(lambda: shared.worker._sharing, "they share a step")
+    second, also = waiting.in_background()
+    awaited(lambda: shared.worker._lane._waiting, "one waits")
+    with shared.at_work():
+        pass
+    for thread in (first, second):
+        thread.join(BOUND)
+    assert (found, also) == ([], [])
+    assert (len(leader.texts), len(waiting.texts)) == (1, 1)
+
+
+def test_what_is_wrong_with_another_job_is_not_the_leaders(shared: Shared) -> None:
+    wrong = StubJob(shared.worker, job_of("gone"), Ticket(), BOUND)
+    leader = shared.job(ORDINARY)
+    assert len(leader.to_the_end().texts) == 1
+    with pytest.raises(ChildDefect, match="gone") as caught:
+        wrong.step()
+    assert caught.value.error_type == "FileNotFoundError"
+    assert shared.worker.state == "idle"
 
 
 @pytest.mark.parametrize(("loud", "timeout"), [(WAITING, QUIET), (STOPPING, BOUND)])

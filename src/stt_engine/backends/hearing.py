@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from stt_engine.backends.model import Model, Said, Stretch
 from stt_engine.backends.native import native_errors
@@ -20,6 +21,8 @@ from stt_engine.outcome import Attempts, Stage
 
 TOGETHER_SEC = 150.0
 """Speech that is heard in one step: it bounds the step's time and memory."""
+
+Found = TypeVar("Found")
 
 Tell = Callable[[list[int]], None]
 """Told, before a step that several jobs share, which jobs they are."""
@@ -41,6 +44,8 @@ class Item:
     stretch: Stretch | None = None
     said: Said | None = None
     facts: Mapping[str, object] = field(default_factory=dict)
+    looks: bool = False
+    """What follows it is found by a look for speech, which takes its time."""
 
     @property
     def unheard(self) -> Stretch | None:
@@ -62,6 +67,8 @@ class Listener:
         self.alone = alone
         self._work = work
         self._ahead: deque[Item] = deque()
+        self._looks = True
+        self._ended = False
         self._failure: BaseException | None = None
 
     def first(self) -> Item | None:
@@ -76,17 +83,27 @@ class Listener:
 
     def pop(self) -> Item:
         """Take the next item, which is then done."""
-        return self._ahead.popleft()
+        item = self._ahead.popleft()
+        self._looks = item.looks
+        return item
+
+    @property
+    def ready(self) -> bool:
+        """Whether what comes next, be it a failure or the end, is there without any work."""
+        if not self._ahead and not self._looks:
+            self._kept(self._found_more)
+        return self._ahead[0].unheard is None if self._ahead else self._ended
 
     def unheard(self, rank: int) -> Item | None:
-        """Give the item of the stretch that is to be heard after ``rank`` others.
+        """Give the item of the stretch that is to be heard after ``rank`` others."""
+        return self._kept(lambda: self._unheard(rank))
 
-        What goes wrong is kept for the job's own step: it must not end another's.
-        """
+    def _kept(self, find: Callable[[], Found]) -> Found | None:
+        """Find something ahead; what goes wrong is kept for the job's own step, not another's."""
         attempts = Attempts(Stage.WORKER)
         with attempts.of("ahead"):
-            return self._unheard(rank)
-        self._failure = attempts.failures[-1].error
+            return find()
+        self._failure, self._ended = attempts.failures[-1].error, True
         return None
 
     def _unheard(self, rank: int) -> Item | None:
@@ -101,7 +118,8 @@ class Listener:
         item = next(self._work, None)
         if item is not None:
             self._ahead.append(item)
-        return item is not None
+        self._ended = item is None
+        return not self._ended
 
 
 class Hearing:
@@ -120,6 +138,10 @@ class Hearing:
             yield
         finally:
             self._listeners.remove(listener)
+
+    def ready(self) -> list[int]:
+        """Give the jobs that can go on without any work."""
+        return [one.number for one in self._listeners if one.ready]
 
     def items(self, listener: Listener) -> Iterator[Item]:
         """Give the items of a job that has joined, each with what was said."""

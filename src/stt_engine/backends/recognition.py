@@ -98,7 +98,7 @@ def recognise(model: Model, facts: Facts, job: Facts, hearing: Hearing | None = 
     with hearing.joined(listener):
         yield {"provenance": facts}
         for item in hearing.items(listener):
-            yield _told(item, job)
+            yield {**_told(item, job), "ready": hearing.ready()}
     return {}
 
 
@@ -141,8 +141,8 @@ class _Run:
         for piece, raw, spans in _with_spans(todo):
             at = Place(task, piece.channel, done[piece.channel] or 0)
             yield from self._piece(raw, spans, at, piece.start)
-            facts = openvino_vad.facts()
-            yield Item(task, piece.channel, piece.end, self.language, facts=facts)
+            facts, looks = openvino_vad.facts(), piece is not todo[-1] or self.job["translate"]
+            yield Item(task, piece.channel, piece.end, self.language, facts=facts, looks=looks)
 
     def _done(self, task: str, channel: int) -> int | None:
         """Give the samples of a channel that are done already; ``None``: all of them."""
