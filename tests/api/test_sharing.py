@@ -171,9 +171,9 @@ def test_a_process_that_has_grown_is_replaced_before_the_next_call(
         pids = [worker_pid(server)]
         for _ in range(3):
             assert InHand(server, canary).answer()["success"]
+            server.wait_ready()  # the new process is proved, which may be in another new one
             pids.append(worker_pid(server))
         assert len(set(pids)) == 4
         assert not any(psutil.pid_exists(pid) for pid in pids[:-1])
-        server.wait_ready()
         assert server.metric("stt_engine_worker_events_total", what="recycled") >= 3
         assert "작업 프로세스 교체 (faster-whisper" in "\n".join(server.lines)
