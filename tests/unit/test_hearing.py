@@ -299,6 +299,21 @@ def test_a_job_by_itself_is_heard_ahead_and_nobody_is_told(three: list[Job]) -> 
     assert model.events == [("heard", [0, 0, 0])]
 
 
+def test_a_step_of_several_jobs_is_bounded_more_and_gives_back_what_it_freed(
+    three: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hearing, "SHARED_SEC", 3.5)
+    freed: list[int] = []
+    monkeypatch.setattr(hearing, "return_freed", lambda: freed.append(len(model.batches)))
+    model = Watched(together=8)
+    by_itself(three[0], model)
+    assert (len(model.batches), freed) == (1, [])
+    running = _begun(model, three)
+    running[0].step()
+    assert [one.seconds for one in model.batches[1]] == [1, 1, 1]
+    assert freed == [2]
+
+
 def test_after_its_last_stretch_a_job_is_ready_up_to_its_end(three: list[Job]) -> None:
     model = Watched(together=3)
     running = Running(model, three[0], Hearing(model, model.tell))

@@ -17,10 +17,16 @@ from typing import TypeVar
 
 from stt_engine.backends.model import Model, Said, Stretch
 from stt_engine.backends.native import native_errors
+from stt_engine.heaps import return_freed
 from stt_engine.outcome import Attempts, Stage
 
 TOGETHER_SEC = 150.0
 """Speech that is heard in one step: it bounds the step's time and memory."""
+
+SHARED_SEC = 90.0
+"""The same where there are several jobs. What they bring is of all lengths, and of what the model
+has freed pieces remain: with 16 callers of Whisper base 1,045 to 1,135 MiB, and 929 to 969 with
+this and those pieces given back (for some 4 % of the speed)."""
 
 Found = TypeVar("Found")
 
@@ -154,6 +160,13 @@ class Hearing:
         jobs, items = self._batch(leader)
         if len(jobs) > 1:
             self._tell(jobs)
+        try:
+            self._ask_together(items)
+        finally:
+            if len(jobs) > 1:
+                return_freed()
+
+    def _ask_together(self, items: list[Item]) -> None:
         if len(items) > 1:
             with Attempts(Stage.WORKER).of("together"):
                 self._ask(items)
@@ -171,7 +184,7 @@ class Hearing:
         """Choose what is heard now; the first is the leader's own next stretch."""
         jobs: dict[int, None] = {}
         items: list[Item] = []
-        left_sec = TOGETHER_SEC
+        left_sec = min(TOGETHER_SEC, SHARED_SEC) if len(self._listeners) > 1 else TOGETHER_SEC
         for listener, item in self._candidates(leader):
             left_sec -= item.stretch.seconds if item.stretch else 0.0
             if items and (left_sec < 0 or len(items) >= self._model.together):
