@@ -30,7 +30,7 @@ Steps = Generator[Facts, None, Facts]
 Operation = Callable[[Facts], Facts | Steps]
 
 STEP, DROP = "step", "drop"
-"""Messages about a job that runs: go on with it, forget it (unanswered)."""
+"""Messages about a job that runs: go on with it, forget it (no turn)."""
 
 ROLES = {
     "audio": ("stt_engine.audio", "operations"),
@@ -87,7 +87,10 @@ class _Jobs:
         self._running: dict[int, Steps] = {}
 
     def do(self, operation: str, number: int, job: Facts) -> Facts:
-        """Begin a job or go on with it, up to its next step."""
+        """Begin a job or go on with it, up to its next step; or forget it, wherever it is."""
+        if operation == DROP:
+            self._drop(number)
+            return {"done": True}
         if operation != STEP:
             found = self._operation(operation)({**job, "job": number})
             if isinstance(found, dict):
@@ -101,8 +104,7 @@ class _Jobs:
         self._running[number] = running
         return {"done": False, **found}
 
-    def drop(self, number: int) -> None:
-        """Forget a job, wherever it is."""
+    def _drop(self, number: int) -> None:
         running = self._running.pop(number, None)
         if running is not None:
             running.close()
@@ -119,14 +121,12 @@ def _serve(role: str, pipe: _Pipe) -> None:
     jobs = _Jobs(role, lambda numbers: pipe.tell("shared", jobs=numbers))
     for message in pipe.jobs():
         operation, number = message.pop("operation"), message.pop("job")
-        if operation == DROP:
-            jobs.drop(number)
-            continue
         ready = _answer(pipe, jobs, number, operation, message)
         while ready:
             first, *others = ready
             ready = _answer(pipe, jobs, first, STEP, {}) or others
-        pipe.tell("turn", memory_mb=_memory_mb())
+        if operation != DROP:  # what it tells goes to a job that is gone, and nobody waits for it
+            pipe.tell("turn", memory_mb=_memory_mb())
 
 
 def _answer(pipe: _Pipe, jobs: _Jobs, number: int, operation: str, job: Facts) -> list[int]:

@@ -212,15 +212,15 @@ class Worker:
         began = time.monotonic()
         answers = self._exchange(child, message, left, timeout)
         share = (time.monotonic() - began) / max(1, len(self._sharing))
-        for job in self._known(self._sharing or {message["job"]}):
+        for job in self._known(self._sharing or [message["job"]]):
             job.owed_sec += share
         for answer in answers:
-            for job in self._known({answer["job"]}):
+            for job in self._known([answer["job"]]):
                 job.answers.append(answer)
                 job.ticket.served = True
                 job.ticket.wake()
 
-    def _known(self, numbers: set[int]) -> list[_Job]:
+    def _known(self, numbers: Iterable[int]) -> list[_Job]:
         """Give those of the jobs that have not been left meanwhile."""
         return [job for number in numbers if (job := self._jobs.get(number))]
 

@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
-from stt_engine import process
+from stt_engine import child, process
 from stt_engine import worker as worker_module
 from stt_engine.errors import (
     AudioNotFound,
@@ -486,6 +486,30 @@ def test_one_that_waits_for_its_turn_is_let_go_with_what_it_was_heard(shared: Sh
         thread.join(BOUND)
     assert (found, also) == ([], [])
     assert (len(leader.texts), len(waiting.texts)) == (1, 1)
+
+
+def test_what_goes_wrong_in_leaving_a_job_ends_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leaves_badly(_job: Job) -> Iterator[Job]:
+        try:
+            yield {}
+        finally:
+            raise OSError("the folder is gone")
+
+    told: list[tuple[str, Job]] = []
+
+    class Pipe:
+        def jobs(self) -> Iterator[Job]:
+            yield {"operation": "leave", "job": 1}
+            yield {"operation": child.DROP, "job": 1}
+
+        def tell(self, event: str, **facts: object) -> None:
+            told.append((event, facts))
+
+    monkeypatch.setitem(child.ROLES, "left", (__name__, "operations"))
+    monkeypatch.setattr(f"{__name__}.operations", lambda _: {"leave": leaves_badly}, raising=False)
+    child._serve("left", Pipe())  # type: ignore[arg-type]
+    assert [event for event, _ in told] == ["result", "turn", "error"], "and no turn is answered"
+    assert told[-1][1]["job"] == 1
 
 
 def test_what_is_wrong_with_another_job_is_not_the_leaders(shared: Shared) -> None:
