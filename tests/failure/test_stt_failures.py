@@ -24,12 +24,12 @@ import pytest
 
 from stt_engine import Limits, TranscribeResult, WhisperSTT
 from stt_engine.errors import AudioRejected
-from stt_engine.isolated import IsolatedBackend
 from stt_engine.log import DUMMY_REASON, LogObserver, escape
 from stt_engine.outcome import Event, Stage
 from stt_engine.speech import SpeechRequest
 from stt_engine.stt_lines import stt_lines
 from tests.support import model_files, sounds
+from tests.support.mid_step import stopped_in_a_step
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARY = ROOT / "src" / "stt_engine" / "assets" / "canary.wav"
@@ -485,7 +485,13 @@ def test_the_transcribing_process_crashes_in_mid_call(
 ) -> None:
     stt = make(whisper_base)
     pid, told = _pid(stt), len(log_lines)
-    result = _meanwhile(stt, watch, long_call, lambda: os.kill(pid, signal.Signals[name]))
+
+    def crash() -> None:
+        process = stopped_in_a_step(stt)
+        process.send_signal(signal.Signals[name])
+        process.resume()  # only SIGKILL ends a process that is stopped
+
+    result = _meanwhile(stt, watch, long_call, crash)
     _assert_dummy(result, "WorkerDied", f"signal {name}")
     assert result["duration"] > 300
     assert _stt(log_lines, told) == _lines_of(result, "faster-whisper")
@@ -500,7 +506,7 @@ def test_the_transcribing_process_hangs_in_mid_call(
 ) -> None:
     stt = make(whisper_base, limits=Limits(stall_timeout_sec=3.0))
     pid, told = _pid(stt), len(log_lines)
-    result = _meanwhile(stt, watch, long_call, lambda: os.kill(pid, signal.SIGSTOP))
+    result = _meanwhile(stt, watch, long_call, lambda: stopped_in_a_step(stt))
     _assert_dummy(result, "DeadlineExceeded", "silent for 3 s")
     assert _stt(log_lines, told) == _lines_of(result, "faster-whisper")
     assert not psutil.pid_exists(pid)
@@ -554,22 +560,9 @@ def test_closing_in_mid_call_answers_the_caller(
 ) -> None:
     """Between two steps it would begin again in the next process: this is in the middle of one."""
     stt = make(whisper_base)
-    (backend,) = stt._backends
-    assert isinstance(backend, IsolatedBackend)
-    child = psutil.Process(_pid(stt))
 
     def close() -> None:
-        child.suspend()  # what it has answered already is read, and the next step gets no answer
-        worker = backend.worker
-        _until(
-            lambda: (
-                child.status() == psutil.STATUS_STOPPED
-                and worker._lane._held
-                and worker._child is not None
-                and worker._child.messages.empty()
-            ),
-            "a step is under way",
-        )
+        stopped_in_a_step(stt)
         stt.close()
 
     result = _meanwhile(stt, watch, long_call, close)
@@ -580,13 +573,13 @@ def test_who_waits_behind_a_call_that_crashed_is_answered_by_the_model(
     make: Make, whisper_base: Path, long_call: Path, watch: Watch
 ) -> None:
     stt = make(whisper_base)
-    pid = _pid(stt)
     watch.heard.clear()
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(stt.transcribe, long_call, "en")
         assert watch.heard.wait(BOUND)
+        process = stopped_in_a_step(stt)
         second = pool.submit(stt.transcribe, CANARY, "en")
-        os.kill(pid, signal.SIGKILL)
+        process.kill()
         _assert_dummy(first.result(BOUND), "WorkerDied")
         assert second.result(BOUND)["success"] is True
 

@@ -8,18 +8,17 @@ import os
 import pickle
 import shutil
 import signal
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from stt_engine import WhisperSTT
 from stt_engine.engine import BACKENDS
 from stt_engine.isolated import Limits
-from stt_engine.outcome import Event, Stage
 from tests.support import sounds
+from tests.support.mid_step import stop, stopped_in_a_step
 
 pytestmark = [
     pytest.mark.torch,
@@ -74,34 +73,21 @@ def test_english_is_given_only_when_asked_for(one_backend: WhisperSTT) -> None:
     assert asked["text_en"] == asked["text"]
 
 
-@pytest.fixture
-def three_times(tmp_path: Path) -> Path:
-    """The clip three times, with pauses long enough to make three stretches of speech."""
-    samples, rate = sounds.read_wav(CLIP)
-    pause = np.zeros((int(2.5 * rate), 1), samples.dtype)
-    return sounds.write_wav(tmp_path / "three.wav", np.concatenate([samples, pause] * 3), rate)
-
-
 @pytest.mark.parametrize(
     ("number", "error_type"), [(signal.SIGKILL, "WorkerDied"), (signal.SIGSTOP, "DeadlineExceeded")]
 )
 def test_the_next_backend_answers_the_same_call(
-    weights: Path, number: signal.Signals, error_type: str, three_times: Path
+    weights: Path, number: signal.Signals, error_type: str, tmp_path: Path
 ) -> None:
-    began = threading.Event()
-
-    def watch(event: Event) -> None:
-        if event.stage == Stage.STT and event.kind == "noted":
-            began.set()
-
-    limits = Limits(stall_timeout_sec=8)
-    stt = WhisperSTT(weights, device="cpu", observers=(watch,), limits=limits)
+    call = tmp_path / "call.wav"
+    call.write_bytes(sounds.repeated(CLIP.read_bytes(), 3))
+    stt = WhisperSTT(weights, device="cpu", limits=Limits(stall_timeout_sec=8))
     try:
-        first = {one.name: one for one in stt.components()}["faster-whisper"]
-        hit = threading.Thread(target=lambda: began.wait(120) and os.kill(first.pid or 0, number))
-        hit.start()
-        result = stt.transcribe(three_times, language="en")
-        hit.join()
+        stop(stt)
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(stt.transcribe, call, language="en")
+            stopped_in_a_step(stt).send_signal(number)
+            result = answer.result(500)
         assert result["backend"] == "transformers"
         assert result["text"].lower().count("speech recognition") == 3
         assert [one["error_type"] for one in result["attempts"]] == [error_type]
