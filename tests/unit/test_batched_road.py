@@ -26,9 +26,10 @@ from stt_engine.backends.batched import (
     with_equal_silence,
 )
 from stt_engine.backends.decoders import NativeDecoder
-from stt_engine.backends.faster_whisper import MOST_TOKENS, PAYS_WITH, FasterWhisper, SequentialRoad
+from stt_engine.backends.faster_whisper import MOST_TOKENS, PAYS, FasterWhisper, SequentialRoad
 from stt_engine.backends.hearing import Hearing
 from stt_engine.backends.model import LATE_SEC, Said, Stretch
+from stt_engine.backends.openvino_encoder import Form
 from stt_engine.backends.openvino_graph import OpenVinoUnavailable
 from stt_engine.backends.vad import Samples, speech_spans
 from stt_engine.errors import DeviceUnavailable, OutOfMemory
@@ -543,8 +544,7 @@ def _unavailable(*_: object, **__: object) -> None:
 @pytest.fixture
 def units(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CPU with which the other encoder pays, whatever this one has."""
-    monkeypatch.setattr(faster_whisper, "possible_form", lambda _device: None)
-    monkeypatch.setattr(faster_whisper, "cpu_units", lambda: PAYS_WITH)
+    monkeypatch.setattr(faster_whisper, "possible_form", lambda *_: PAYS)
 
 
 @pytest.mark.usefixtures("units")
@@ -586,15 +586,14 @@ def test_the_other_encoder_is_used_where_it_can_be_had(
     assert len(used) == 1
 
 
-@pytest.mark.usefixtures("units")
 def test_for_many_stretches_openvino_is_used_only_where_it_is_faster(
     whisper_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(faster_whisper, "cpu_units", lambda: "avx512_vnni")
+    monkeypatch.setattr(faster_whisper, "possible_form", lambda *_: Form("int8", "f32"))
     monkeypatch.setattr(faster_whisper, "open_encoder", lambda *_, **__: StubEncoder())
     found = _loaded(whisper_base, encoder="auto")
     assert found.facts["encoder"] == "ctranslate2"
-    assert found.facts["encoder_reason"] == "the CPU has no amx_bf16: for one stretch only"
+    assert found.facts["encoder_reason"] == "for one stretch only: for many, int8-f32 is no faster"
 
 
 def test_silence_is_made_equal_by_its_own_last_second() -> None:

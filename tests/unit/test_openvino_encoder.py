@@ -37,6 +37,7 @@ from stt_engine.backends.openvino_encoder import (
     States,
     known_features,
     open_encoder,
+    possible_form,
 )
 from tests.support.units import needs_library, needs_units
 
@@ -113,7 +114,8 @@ def test_real_weights_pass_the_check(
 ) -> None:
     units = next(name for name, known in FORMS.items() if str(known) == form)
     monkeypatch.setattr(openvino_encoder, "cpu_units", lambda: units)
-    encoder = open_encoder(whisper_base, THREADS, peer(whisper_base, compute_type))
+    reference = peer(whisper_base, compute_type)
+    encoder = open_encoder(whisper_base, THREADS, reference, possible_form("cpu"))
     told = encoder.facts["encoder_check"]
     # Half of what is allowed at most, so that another CPU's rounding is no alarm.
     assert told["mean_cosine"] > 1 - (1 - MIN_COSINE) / 2
@@ -164,7 +166,7 @@ def test_changed_weights_fail_the_check(
         openvino_encoder, "read_variables", lambda *args: change(read_variables(*args))
     )
     with pytest.raises(OpenVinoUnavailable, match=r"does not agree .* mean cosine [\d.a-z-]+ "):
-        open_encoder(whisper_base, THREADS, peer(whisper_base, "int8"))
+        open_encoder(whisper_base, THREADS, peer(whisper_base, "int8"), possible_form("cpu"))
 
 
 # --- where it cannot be had ----------------------------------------------------------------------
@@ -174,9 +176,22 @@ def never(features: Features) -> States:
     raise AssertionError("nothing to compare with")
 
 
-def test_on_another_device(whisper_base: Path) -> None:
+def test_on_another_device() -> None:
     with pytest.raises(OpenVinoUnavailable, match="runs on cuda"):
-        open_encoder(whisper_base, THREADS, never, device="cuda")
+        possible_form("cuda")
+
+
+@needs_library
+@pytest.mark.parametrize("units", FORMS)
+def test_a_compute_type_that_was_asked_for_is_kept_to(
+    units: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_encoder, "cpu_units", lambda: units)
+    assert possible_form("cpu", "auto") == FORMS[units]
+    for integers in ("int8", "int8_float32"):
+        assert possible_form("cpu", integers) == Form("int8", "f32")
+    with pytest.raises(OpenVinoUnavailable, match="the compute type is float32"):
+        possible_form("cpu", "float32")
 
 
 def test_without_the_library(whisper_base: Path) -> None:
@@ -184,16 +199,15 @@ def test_without_the_library(whisper_base: Path) -> None:
     program = (
         "import sys; sys.modules['openvino'] = None\n"
         "import importlib.util; importlib.util.find_spec = lambda name: None\n"
-        "from pathlib import Path\n"
         "from stt_engine.backends import openvino_encoder as tried\n"
         "tried.cpu_units = lambda: 'amx_bf16'\n"
-        "try: tried.open_encoder(Path(sys.argv[1]), 1, print)\n"
+        "try: tried.possible_form('cpu')\n"
         "except tried.OpenVinoUnavailable as exc: print(exc)\n"
     )
     assert run(program, whisper_base) == "openvino is not installed"
 
 
-def test_without_units(whisper_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = tmp_path / "cpuinfo"
     info.write_text("processor\t: 0\nflags\t\t: fpu avx2 avx512f\nflags\t\t: amx_bf16\n")
     flags = cpu_features.cpu_flags(info)
@@ -201,7 +215,7 @@ def test_without_units(whisper_base: Path, tmp_path: Path, monkeypatch: pytest.M
     assert cpu_features.cpu_flags(tmp_path / "missing") == set()
     monkeypatch.setattr(cpu_features, "cpu_flags", lambda: flags)
     with pytest.raises(OpenVinoUnavailable, match=r"the CPU has none of amx_bf16, .*avx_vnni"):
-        open_encoder(whisper_base, THREADS, never)
+        possible_form("cpu")
 
 
 def test_best_units_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,10 +231,10 @@ def test_damaged_weights(whisper_base: Path, tmp_path: Path, cut: int) -> None:
     with (whisper_base / "model.bin").open("rb") as whole:
         (tmp_path / "model.bin").write_bytes(whole.read(cut))
     with pytest.raises(OpenVinoUnavailable, match=r"WeightsUnreadable: .*model\.bin is cut short"):
-        open_encoder(tmp_path, THREADS, never)
+        open_encoder(tmp_path, THREADS, never, possible_form("cpu"))
     (tmp_path / "model.bin").unlink()
     with pytest.raises(OpenVinoUnavailable, match="FileNotFoundError"):
-        open_encoder(tmp_path, THREADS, never)
+        open_encoder(tmp_path, THREADS, never, possible_form("cpu"))
 
 
 @needs_library
@@ -326,7 +340,7 @@ def test_a_folder_with_packed_weights_is_refused(
         openvino_encoder, "read_variables", lambda *args: {**read_variables(*args), **packed}
     )
     with pytest.raises(OpenVinoUnavailable, match="stored as int32 in an unknown form"):
-        open_encoder(whisper_base, THREADS, never)
+        open_encoder(whisper_base, THREADS, never, possible_form("cpu"))
 
 
 # --- what the doctor says ------------------------------------------------------------------------

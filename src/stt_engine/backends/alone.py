@@ -18,7 +18,7 @@ from stt_engine.backends.batched import BatchedRoad, Doubt
 from stt_engine.backends.decoders import special_tokens
 from stt_engine.backends.model import Stretch
 from stt_engine.backends.openvino_decoder import OpenVinoDecoder
-from stt_engine.backends.openvino_encoder import OpenVinoEncoder, known_samples, open_encoder
+from stt_engine.backends.openvino_encoder import Form, OpenVinoEncoder, known_samples, open_encoder
 from stt_engine.backends.openvino_graph import OpenVinoUnavailable, unavailable
 from stt_engine.backends.openvino_vad import look_with_openvino
 from stt_engine.heaps import return_freed
@@ -39,7 +39,8 @@ class Alone:
         fast: the road that it has to agree with.
         beam_size: hypotheses that are followed.
         threads: cores of this process.
-        encoder: OpenVINO's, where there is one already.
+        form: of OpenVINO's encoder.
+        encoder: that, where there is one already.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Alone:
         *,
         beam_size: int,
         threads: int,
+        form: Form,
         encoder: OpenVinoEncoder | None,
     ) -> None:
         self._library = library
@@ -57,6 +59,7 @@ class Alone:
         self._fast = fast
         self._beam_size = beam_size
         self._threads = threads
+        self._form = form
         self._encoder = encoder
         self._now: _Choice = None, {"alone_reason": "it is still being prepared"}
         self._building = threading.Thread(target=self._build, name="alone")
@@ -86,7 +89,7 @@ class Alone:
 
     def _proved(self) -> _Choice:
         encoder = self._encoder or open_encoder(
-            self._folder, self._threads, self._fast.encoder.encode
+            self._folder, self._threads, self._fast.encoder.encode, self._form
         )
         with unavailable():
             decoder = OpenVinoDecoder(

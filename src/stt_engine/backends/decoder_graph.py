@@ -4,8 +4,8 @@ One makes, once for each stretch, the keys and values that are looked up in the 
 one step: a token for every row (a hypothesis), whose own keys and values the graph keeps.
 Weights are int8 with a scale for each row, which is what CTranslate2 computes with too; OpenVINO
 packs them once, CTranslate2 (through oneDNN) at every step. All else is float32, which is one form
-for every CPU: bfloat16 saves 3 % of the time where there are units for it, and makes as many
-errors (216 Korean renderings: 11.0 % of the characters, float32 11.1; 288 English: 2.8, 2.9).
+for every CPU: bfloat16 makes as many errors (216 Korean renderings: 11.0 % of the characters,
+float32 11.1), and a clip in a server no faster.
 """
 
 from __future__ import annotations
@@ -84,16 +84,19 @@ class DecoderGraphs(Graph):
         return self.ov.Model(found, [states], "whisper_sound")
 
     def step(self, vocabulary: Vocabulary, best: int) -> Any:
-        """Embedded tokens (N, 1, width) to what may come next.
+        """Embedded tokens (N x T, width) to what may come after each.
 
-        Inputs: ``tokens``, ``rows`` (N: which row each one goes on from), and the keys and values
-        of the sound; N is a multiple of their B, and rows of one stretch stand together.
-        Outputs: the ``best`` tokens of the text (N, best) as logits and places in the vocabulary,
-        the log of the sum over all the text (N, 1), and the logits of the others (N, ...).
+        Inputs: ``tokens``, T for each of N rows, the tokens of a row together; ``rows`` (N: which
+        row each one goes on from); ``mask``, which is added to how much they attend to the row's
+        tokens; and the keys and values of the sound; N is a multiple of their B, and rows of one
+        stretch stand together.
+        Outputs: the ``best`` tokens of the text (N x T, best) as logits and places in the
+        vocabulary, the log of the sum over all the text (N x T, 1), and the logits of the others.
         """
         op = self.op
-        tokens = op.parameter([-1, 1, self.width], np.float32, "tokens")
+        tokens = op.parameter([-1, self.width], np.float32, "tokens")
         rows = op.parameter([-1], np.int32, "rows")
+        mask = op.parameter([1, 1, -1, -1], np.float32, "mask")
         shapes = [self.heads, self.head_width, -1], [self.heads, -1, self.head_width]
         sound = [
             op.parameter([-1, *shapes[at % 2]], np.float32, f"sound_{at}")
@@ -102,13 +105,13 @@ class DecoderGraphs(Graph):
         states, kept = tokens, []
         for number in range(self.layers):
             name = f"layer_{number}"
-            heard, memory = self.remembered(states, rows, f"{name}/self_attention")
+            heard, memory = self.remembered(states, rows, mask, f"{name}/self_attention")
             kept += memory
             states = op.add(states, heard)
             keys, values = sound[2 * number : 2 * number + 2]
             states = op.add(states, self.looked_up(states, keys, values, f"{name}/attention"))
             states = self.feed_forward(states, f"{name}/ffn")
-        states = op.reshape(self.norm(states, "layer_norm"), self.integers(-1, self.width), True)  # noqa: FBT003
+        states = self.norm(states, "layer_norm")
         words, rest = (self.integer_matrix(rows, shared=True) for rows in vocabulary.parts)
         text = self.product(states, words)
         top = op.topk(text, self.integer(best), 1, "max", "value", index_element_type="i32")
@@ -121,14 +124,15 @@ class DecoderGraphs(Graph):
             self.product(states, rest),
         ]
         results = [op.result(output) for output in outputs]
-        return self.ov.Model(results, kept, [tokens, rows, *sound], "whisper_step")
+        return self.ov.Model(results, kept, [tokens, rows, mask, *sound], "whisper_step")
 
-    def remembered(self, states: Any, rows: Any, name: str) -> tuple[Any, list[Any]]:
-        """Attend to the row's earlier tokens; also what keeps this one."""
+    def remembered(self, states: Any, rows: Any, mask: Any, name: str) -> tuple[Any, list[Any]]:
+        """Attend to the row's tokens so far; also what keeps these."""
         op = self.op
-        fused = self.linear(self.norm(states, f"{name}/layer_norm"), f"{name}/linear_0")
-        query, *new = self.apart(fused, 3)
         count = op.shape_of(rows)
+        fused = self.linear(self.norm(states, f"{name}/layer_norm"), f"{name}/linear_0")
+        fused = op.reshape(fused, op.concat([count, self.integers(-1, 3 * self.width)], 0), False)  # noqa: FBT003
+        query, *new = self.apart(fused, 3)
         empty = op.concat([count, self.integers(self.heads, 0, self.head_width)], 0)
         nothing = op.broadcast(op.constant(np.float32(0)), empty)
         whole, memory = [], []
@@ -139,7 +143,7 @@ class DecoderGraphs(Graph):
             past = op.gather(past, rows, self.integer(0))
             whole.append(op.concat([past, states_of], 2))
             memory.append(op.assign(whole[-1], kept_as))
-        heard = op.scaled_dot_product_attention(query, *whole)
+        heard = op.scaled_dot_product_attention(query, *whole, mask)
         return self.joined(heard, name, "linear_1"), memory
 
     def looked_up(self, states: Any, keys: Any, values: Any, name: str) -> Any:
@@ -157,11 +161,11 @@ class DecoderGraphs(Graph):
         return self.joined(heard, name, "linear_2")
 
     def joined(self, heard: Any, name: str, last: str) -> Any:
-        """(B, heads, K, head width) to (B K, 1, width), through the last matrix."""
+        """(B, heads, K, head width) to (B K, width), through the last matrix."""
         op = self.op
         heard = op.transpose(heard, self.integers(0, 2, 1, 3))
         return self.linear(
-            op.reshape(heard, self.integers(-1, 1, self.width), False),  # noqa: FBT003
+            op.reshape(heard, self.integers(-1, self.width), False),  # noqa: FBT003
             f"{name}/{last}",
         )
 

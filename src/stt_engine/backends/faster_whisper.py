@@ -16,13 +16,19 @@ from typing import Any, Protocol
 
 from stt_engine.backends.alone import Alone
 from stt_engine.backends.batched import BatchedRoad, Doubt, Encoder, NativeEncoder, token_cap
-from stt_engine.backends.cpu_features import cpu_flags, cpu_units
+from stt_engine.backends.cpu_features import cpu_flags
 from stt_engine.backends.decoders import NativeDecoder
 from stt_engine.backends.grouping import LARGEST
 from stt_engine.backends.hearing import Tell
 from stt_engine.backends.model import Heard, Model, Said, Stretch
 from stt_engine.backends.native import native_errors
-from stt_engine.backends.openvino_encoder import OpenVinoEncoder, open_encoder, possible_form
+from stt_engine.backends.openvino_encoder import (
+    FORMS,
+    Form,
+    OpenVinoEncoder,
+    open_encoder,
+    possible_form,
+)
 from stt_engine.backends.openvino_graph import OpenVinoUnavailable
 from stt_engine.backends.recognition import model_operations
 from stt_engine.errors import DeviceUnavailable
@@ -40,8 +46,8 @@ PARAMETERS: dict[str, Any] = {
 MOST_WORKERS = 4
 """Decoders that work at once; on a machine with more cores each has several threads."""
 
-PAYS_WITH = "amx_bf16"
-"""The unit with which OpenVINO's encoder is the faster one for many stretches too. Without AMX
+PAYS = FORMS["amx_bf16"]
+"""The form in which OpenVINO's encoder is the faster one for many stretches too. Without AMX
 it needs as long as CTranslate2's (measured on an AMD Zen 5), but uses all cores for one."""
 
 _AVX512 = {"avx512f", "avx512cd", "avx512dq", "avx512bw", "avx512vl"}
@@ -117,20 +123,21 @@ class FasterWhisper:
             local_files_only=True,
         )
         native = NativeEncoder(self._library)
-        openvino, helps = self._chosen(job, native, workers * threads)
+        openvino, form = self._chosen(job, native, workers * threads)
         encoder: Encoder = openvino or native
         decoder = NativeDecoder(self._library, job["beam_size"])
         fast = BatchedRoad(self._library, encoder, decoder, workers)
         plain = SequentialRoad(self._library, workers, job["beam_size"])
         roads: list[Road] = [fast, plain]  # the last one never doubts
         self._roads = roads[1:] if job["decoding"] == plain.name else roads
-        if helps:
+        if form is not None:
             self.alone = Alone(
                 self._library,
                 Path(job["folder"]),
                 fast,
                 beam_size=job["beam_size"],
                 threads=workers * threads,
+                form=form,
                 encoder=openvino,
             )
         self.detect = fast.detect
@@ -171,27 +178,27 @@ class FasterWhisper:
 
     def _chosen(
         self, job: dict[str, Any], native: NativeEncoder, threads: int
-    ) -> tuple[OpenVinoEncoder | None, bool]:
-        """Give OpenVINO's encoder where it is to encode all, and whether OpenVINO may help one.
+    ) -> tuple[OpenVinoEncoder | None, Form | None]:
+        """Give OpenVINO's encoder where it is to encode all, and in which form it may help one.
 
         ``native.facts`` tell why not.
         """
         asked = job["encoder"]
         if asked == "ctranslate2" or job["decoding"] == SequentialRoad.name:
-            return None, False
+            return None, None
         device = self._library.model.device
         try:
-            possible_form(device)
-            if asked != "auto" or cpu_units() == PAYS_WITH:
+            form = possible_form(device, job["compute_type"])
+            if asked != "auto" or form == PAYS:
                 folder = Path(job["folder"])
-                return open_encoder(folder, threads, native.encode, device=device), True
+                return open_encoder(folder, threads, native.encode, form), form
         except OpenVinoUnavailable as exc:
             if asked != "auto":
                 raise DeviceUnavailable(f"STT_ENCODER={asked}: {exc}") from exc
             native.facts["encoder_reason"] = str(exc)
-            return None, False
-        native.facts["encoder_reason"] = f"the CPU has no {PAYS_WITH}: for one stretch only"
-        return None, True
+            return None, None
+        native.facts["encoder_reason"] = f"for one stretch only: for many, {form} is no faster"
+        return None, form
 
 
 def _use_wide_registers() -> None:

@@ -20,6 +20,8 @@ from stt_engine.backends.decoder_graph import DecoderGraphs, Vocabulary
 from stt_engine.backends.decoders import MAX_FIRST_TIME, Decoded, SpecialTokens
 from stt_engine.backends.openvino_graph import compiled, import_openvino
 
+_EVERY = slice(None)
+
 
 class OpenVinoDecoder:
     """Both graphs, compiled. Calls from several threads take turns; each uses all ``threads``."""
@@ -60,36 +62,33 @@ class OpenVinoDecoder:
 
     def _decode(self, states: Numbers, prompts: Integers, most: int) -> list[Decoded]:
         search = BeamSearch(len(states), self._beam_size, self._tokens, MAX_FIRST_TIME)
-        silent = self._begin(states, prompts)
-        rows, tokens = search.advance(self._scores())
-        for position in range(prompts.shape[1], prompts.shape[1] + most - 1):
+        length = prompts.shape[1]
+        self._begin(states, prompts)
+        silent = self._no_speech(slice(0, None, length))
+        rows, tokens = search.advance(self._scores(slice(length - 1, None, length)))
+        for position in range(length, length + most - 1):
             if not search.going:
                 break
             self._forget(search.going)
-            self._run(tokens, rows, position)
+            self._run(tokens[:, None], rows, position)
             rows, tokens = search.advance(self._scores())
         return [
             Decoded(list(one.tokens), one.score / (len(one.tokens) + 1), float(quiet))
             for one, quiet in zip(search.best(), silent, strict=True)
         ]
 
-    def _begin(self, states: Numbers, prompts: Integers) -> Numbers:
-        """Have the graph know the sound and the prompts; gives how probably nobody speaks."""
+    def _begin(self, states: Numbers, prompts: Integers) -> None:
+        """Have the graph know the sound and the prompts."""
         self._sound.infer({0: states})
         self._know(list(range(len(states))), [one.data for one in self._sound.output_tensors])
         self._step.reset_state()
-        silent = np.zeros(len(states), np.float32)
-        for position, tokens in enumerate(prompts.T):
-            self._run(tokens, np.arange(len(states)), position)
-            if position == 0:
-                silent = self._no_speech()
-        return silent
+        self._run(prompts, np.arange(len(prompts)), 0)
 
     def _know(self, known: list[int], sound: list[npt.NDArray[Any]]) -> None:
         """Give the graph the keys and values of these stretches."""
         self._known, self._kept = known, sound
         for at, values in enumerate(sound):
-            self._step.set_tensor(self._inputs[2 + at], self._shared(values))
+            self._step.set_tensor(self._inputs[3 + at], self._shared(values))
 
     def _forget(self, going: list[int]) -> None:
         """Leave out the sound of stretches that are done."""
@@ -105,22 +104,27 @@ class OpenVinoDecoder:
         return self._library.Tensor(values, list(values.shape), self._library.Type.f32)
 
     def _run(self, tokens: Integers, rows: Integers, position: int) -> None:
-        embedded = self._vocabulary.embedded(tokens) + self._positions[position]
-        self._step.set_tensor(self._inputs[0], self._library.Tensor(embedded[:, None]))
-        self._step.set_tensor(self._inputs[1], self._library.Tensor(rows.astype(np.int32)))
+        """Have the graph go on by tokens (N, T), the first of which are at this position."""
+        length = tokens.shape[1]
+        places = self._positions[position : position + length]
+        embedded = (self._vocabulary.embedded(tokens) + places).reshape(-1, places.shape[1])
+        mask = np.zeros((1, 1, length, position + length), np.float32)
+        mask[..., np.arange(position + length) > position + np.arange(length)[:, None]] = -np.inf
+        for at, values in enumerate((embedded, rows.astype(np.int32), mask)):
+            self._step.set_tensor(self._inputs[at], self._library.Tensor(values))
         self._step.infer()
 
-    def _outputs(self) -> list[npt.NDArray[Any]]:
-        return [one.data for one in self._step.output_tensors]
+    def _outputs(self, places: slice) -> list[npt.NDArray[Any]]:
+        return [one.data[places] for one in self._step.output_tensors]
 
-    def _scores(self) -> Scores:
-        text, places, text_sum, others = self._outputs()
-        words = self._vocabulary.text[places]
+    def _scores(self, places: slice = _EVERY) -> Scores:
+        text, words, text_sum, others = self._outputs(places)
+        words = self._vocabulary.text[words]
         return Scores(text, words, text_sum, others[:, :1], others[:, 1 : 1 + self._tokens.times])
 
-    def _no_speech(self) -> Numbers:
+    def _no_speech(self, places: slice) -> Numbers:
         """Give the probability of the token that says so, among all there are."""
-        _, _, text_sum, others = self._outputs()
+        _, _, text_sum, others = self._outputs(places)
         every = np.concatenate([text_sum, others], axis=1).astype(np.float64)
         highest = every.max(axis=1, keepdims=True)
         shares = np.exp(every - highest)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from stt_engine.backends.ct2_weights import read_variables
 from stt_engine.backends.encoder_graph import build
 from stt_engine.backends.openvino_graph import (
     OpenVinoUnavailable,
+    Precision,
     Weights,
     compiled,
     import_openvino,
@@ -88,7 +89,7 @@ class Form:
     """How an encoder's matrices are kept, and what all else is computed in."""
 
     weights: Weights
-    precision: Literal["bf16", "f32"]
+    precision: Precision
 
     def __str__(self) -> str:
         """Name it; what both are is said once."""
@@ -103,9 +104,13 @@ FORMS = {
 }
 """By unit of the CPU, the best first; with none of them OpenVINO gains nothing.
 
-Without AMX, bfloat16 saves nothing for the encoder (Whisper base, AMD Zen 5 with avx512_bf16, ten
-seconds on two cores: 32 ms, int8 with float32 33), and int8 comes from CTranslate2 too.
+Without AMX, bfloat16 saves nothing in a server (Whisper base, two cores of an AMD Zen 5 with
+``avx512_bf16``: 2 to 8 % slower for a clip, though its encoder is faster by itself), and int8 comes
+from CTranslate2 too.
 """
+
+_INTEGERS = ("int8", "int8_float32")
+"""CTranslate2's compute types with which nothing is in bfloat16."""
 
 
 class OpenVinoEncoder:
@@ -166,14 +171,16 @@ class OpenVinoEncoder:
         self.facts["encoder_check"] = asdict(agreement)
 
 
-def possible_form(device: str) -> Form:
+def possible_form(device: str, compute_type: str = "auto") -> Form:
     """Look, in no time, in which form there may be such an encoder here.
 
     Args:
         device: where CTranslate2 runs; anything but ``cpu`` needs no help.
+        compute_type: what was asked for; ``int8`` has no bfloat16, ``float32`` no rounding at all.
 
     Raises:
-        OpenVinoUnavailable: another device, a CPU without such units, or no library.
+        OpenVinoUnavailable: another device or compute type, a CPU without such units, or no
+            library.
     """
     if device != "cpu":
         raise OpenVinoUnavailable(f"the model runs on {device}")
@@ -182,6 +189,10 @@ def possible_form(device: str) -> Form:
         raise OpenVinoUnavailable(f"the CPU has none of {', '.join(FORMS)}")
     if not has_library():
         raise OpenVinoUnavailable("openvino is not installed")
+    if compute_type in _INTEGERS:
+        return Form("int8", "f32")
+    if compute_type != "auto":
+        raise OpenVinoUnavailable(f"the compute type is {compute_type}")
     return FORMS[units]
 
 
@@ -189,8 +200,7 @@ def open_encoder(
     folder: Path,
     threads: int,
     reference: Callable[[Features], States],
-    *,
-    device: str = "cpu",
+    form: Form,
 ) -> OpenVinoEncoder:
     """Build the encoder of the model in ``folder`` and prove it against CTranslate2's.
 
@@ -199,13 +209,12 @@ def open_encoder(
         threads: how many cores one call may use.
         reference: CTranslate2's encoder, from features (1, mels, frames) to states
             (1, frames / 2, width).
-        device: where CTranslate2 runs.
+        form: one that is possible here.
 
     Raises:
-        OpenVinoUnavailable: it is not possible here, the weights are in a form that is not known,
-            OpenVINO failed, or the check did.
+        OpenVinoUnavailable: the weights are in a form that is not known, OpenVINO failed, or the
+            check did.
     """
-    form = possible_form(device)
     with unavailable():
         encoder = OpenVinoEncoder(folder, threads, form)
         encoder.check(reference)
