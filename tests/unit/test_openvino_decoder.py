@@ -276,12 +276,16 @@ def test_a_decoder_that_disagrees_is_not_used_and_the_reason_is_told(
     assert said.doubts == ()
 
 
-@pytest.mark.parametrize("encoder", ["ctranslate2"])
-def test_openvino_is_not_used_where_ctranslate2_is_asked_for(
-    whisper_base: Path, encoder: str
-) -> None:
-    model = FasterWhisper(_job(whisper_base, encoder=encoder))
+def test_openvino_is_not_used_where_ctranslate2_is_asked_for(whisper_base: Path) -> None:
+    assert FasterWhisper(_job(whisper_base, encoder="ctranslate2")).alone is None
+
+
+@needs_units
+def test_nothing_is_rounded_where_float32_is_asked_for(whisper_base: Path) -> None:
+    model = FasterWhisper(_job(whisper_base, compute_type="float32"))
     assert model.alone is None
+    assert model.facts["compute_type"] == "float32"
+    assert model.facts["encoder_reason"] == "the compute type is float32"
 
 
 @needs_units
