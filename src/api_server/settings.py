@@ -69,9 +69,9 @@ class Settings(BaseSettings):
     stt_encoder: Literal["auto", "ctranslate2", "openvino"] = "auto"
     """Which library works for `batched`. `auto`: OpenVINO, where the CPU has units for it and
     `pip install 'stt-engine[bf16]'` was done: for a stretch of speech that is alone, to find where
-    speech is, and with AMX as the encoder of all; in bfloat16 where the CPU multiplies it. It is
-    proved against CTranslate2 and onnxruntime before it is used, just after the server is ready.
-    `openvino`: as the encoder of all without AMX too. `ctranslate2`: OpenVINO is never used."""
+    speech is, and with AMX, in bfloat16, as the encoder of all. It is proved against CTranslate2
+    and onnxruntime before it is used, just after the server is ready. `openvino`: as the encoder of
+    all without AMX too. `ctranslate2`: OpenVINO is never used."""
 
     stt_beam_size: int = Field(5, ge=1, le=10)
     """Hypotheses that the decoder follows; 1 is faster, and makes a few more mistakes."""

@@ -11,7 +11,7 @@ import psutil
 from stt_engine import WhisperSTT
 from stt_engine.isolated import IsolatedBackend
 from stt_engine.worker import Worker
-from tests.support.fake_hub import wait_until
+from tests.support.server import awaited
 
 
 def _worker(stt: WhisperSTT) -> Worker:
@@ -40,12 +40,13 @@ def stopped_in_a_step(stt: WhisperSTT, seconds: float = 90.0) -> psutil.Process:
     worker, process = _worker(stt), stop(stt)
     child = worker._child
     assert child is not None
-    wait_until(
+    awaited(
         lambda: (
             process.status() == psutil.STATUS_STOPPED
             and worker._lane._held
             and child.messages.empty()
         ),
+        "a step is under way, and owed",
         seconds,
     )
     return process

@@ -1,7 +1,7 @@
 """Whisper's decoder as two OpenVINO graphs, out of CTranslate2's variables.
 
 One makes, once for each stretch, the keys and values that are looked up in the sound. The other is
-one step: a token for every row (a hypothesis), whose own keys and values the graph keeps.
+one step: tokens for every row (a hypothesis), whose own keys and values the graph keeps.
 Weights are int8 with a scale for each row, which is what CTranslate2 computes with too; OpenVINO
 packs them once, CTranslate2 (through oneDNN) at every step. All else is float32, which is one form
 for every CPU: bfloat16 makes as many errors (216 Korean renderings: 11.0 % of the characters,
