@@ -8,8 +8,8 @@ TORCH  := .venv-torch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test check test-torch test-e2e serve doctor drill soak overload bench eval cer docs lock clean \
-	docker-build docker-up docker-down docker-drill docker-test docker-base docker-bundle
+.PHONY: help setup models demo test test-first test-second check test-pythons test-torch test-e2e serve doctor drill soak overload attack bench eval cer docs lock clean \
+	docker-build docker-up docker-down docker-drill docker-test docker-pin docker-base docker-bundle
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,8 +33,18 @@ models: setup ## the real weights that the demo and the tests use (about 230 MB,
 demo: models ## a tour of the promises: healthy, LLM killed, model gone, both
 	@$(BIN)/python examples/demo.py
 
-test: models ## the tests
-	@$(BIN)/pytest
+# Two halves beside each other, for two cores; the shorter one is shown when both are done.
+HALF := .cache/second-half.log
+
+test: models ## the tests (.venv/bin/pytest runs all of them one by one)
+	@mkdir -p $(dir $(HALF))
+	@$(MAKE) --no-print-directory -k -j2 test-first test-second; failed=$$?; cat $(HALF); exit $$failed
+
+test-first:
+	@$(BIN)/pytest tests/failure tests/api tests/torch
+
+test-second:
+	@$(BIN)/pytest tests/unit tests/honesty tests/spec >$(HALF) 2>&1
 
 test-e2e: models ## the slower tests: whole programs, calls in a row, a real LLM, kept defects
 	@$(BIN)/pytest -m "slow or not slow" tests/e2e
@@ -42,6 +52,9 @@ test-e2e: models ## the slower tests: whole programs, calls in a row, a real LLM
 
 test-torch: models ## the tests of the torch backends, where a CPU build of torch can be had
 	@$(PYTHON) requirements/torch_build.py $(BIN) $(TORCH)
+
+test-pythons: models ## a fast part of the tests on every Python from 3.11 to 3.14 that is here (PYTHONS=3.13)
+	@$(BIN)/python requirements/pythons.py $(PYTHONS)
 
 check: setup ## style, types, import directions, docstrings, dependencies
 	@$(BIN)/ruff check .
@@ -66,6 +79,9 @@ soak: models ## 1,000 calls of every kind while processes are killed (about 25 m
 overload: models ## ten times the calls that this machine can take, for a minute
 	@$(BIN)/python benchmarks/overload.py $(OVERLOAD)
 
+attack: models ## everything a caller, an LLM or a setting can do to a server, against one of its own (ATTACK="--only llm")
+	@$(BIN)/python -m benchmarks.attack $(ATTACK)
+
 eval: setup ## how well the check finds what is there, on labelled passages; masking too (EVAL="--llm URL")
 	@$(BIN)/python evaluation/score.py $(EVAL)
 	@$(BIN)/python evaluation/masking.py
@@ -73,11 +89,12 @@ eval: setup ## how well the check finds what is there, on labelled passages; mas
 bench: models ## speed beside other Whisper software (45 minutes; BENCH="--quick" 2; "--help")
 	@$(BIN)/python -m benchmarks.speed $(BENCH)
 
-cer: models ## error rate against faster-whisper called directly (AUDIO=folder with manifest.tsv)
-	@$(BIN)/python benchmarks/error_rate.py $(AUDIO)
+cer: models ## error rate against faster-whisper called directly (AUDIO=folder with manifest.tsv; CER="--kinds clips" is short)
+	@$(BIN)/python benchmarks/error_rate.py $(AUDIO) $(CER)
 
-docs: setup ## generated documents: configuration reference, .env.example
-	@$(BIN)/python -m api_server.reference --write
+docs: setup ## generated documents: configuration reference, .env.example, the picture of the rooms
+	@$(BIN)/python -m stt_tools.reference --write
+	@$(BIN)/python docs/draw_rooms.py --write
 
 lock: ## pin the dependencies again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra server --group dev pyproject.toml -o requirements/dev.lock
@@ -105,6 +122,9 @@ docker-test: models ## build the images without a network, run them, break them 
 		printf '%s\n' "SKIPPED: the tests of the containers. No Docker engine answers here:" \
 			"  start one, and say make docker-test again." "0 passed, 0 failed, 1 skipped"; fi
 
+docker-pin: ## renew the digests of the base images in docker/images.env (needs a registry)
+	@docker/pin-images
+
 docker-base: ## the base image from a Debian mirror, where no container registry can be reached (root)
 	@docker/make-base-image
 
@@ -112,6 +132,6 @@ docker-bundle: models ## one file under dist/ that installs everything on a mach
 	@docker/make-bundle
 
 clean: ## remove environments and caches; models stay
-	@rm -rf $(VENV) $(TORCH) .venv-bench .cache/bench
+	@rm -rf $(VENV) $(TORCH) .venvs .venv-bench .cache/bench
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

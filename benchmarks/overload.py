@@ -3,7 +3,7 @@
 ``python benchmarks/overload.py [--times N] [--seconds S] [--wait-sec S] [--health-ms MS] [--json]``
 
 First the machine's own rate is measured; then calls arrive at ``--times`` that rate, whether the
-earlier ones are answered or not, while /health is asked twenty times a second. Exit code 1 where a
+earlier ones are answered or not, while /health is polled twenty times a second. Exit code 1 where a
 call was neither served nor refused with Retry-After, or where /health's p99 was above its bound.
 """
 
@@ -63,7 +63,7 @@ async def overload(server: ApiServer, options: argparse.Namespace) -> dict[str, 
 
 
 async def _rate(client: httpx2.AsyncClient, clip: bytes) -> float:
-    """Give the calls a second that are served, three of them at a time."""
+    """Return the calls a second that are served, three of them at a time."""
     run = Run()
     began = time.monotonic()
     few = anyio.CapacityLimiter(3)

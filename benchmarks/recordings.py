@@ -59,7 +59,7 @@ def recordings(folder: Path) -> list[Recording]:
 
 
 def spoken(words: set[str] | None, key: str | None = None) -> Judge:
-    """Hold an answer to words that were really said; a dummy has to give its reason."""
+    """Check an answer against the words that were spoken; a dummy has to name its cause."""
 
     def judge(status: int, body: dict[str, Any]) -> str | None:
         if status != 200:

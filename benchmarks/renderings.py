@@ -1,6 +1,6 @@
 """One clip in many ways: faster, slower, with noise.
 
-With a few clips alone, a rounding error somewhere moves an error rate by two points either way.
+With only a few clips, a rounding error somewhere moves an error rate by two points either way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Render = Callable[[Samples], Samples]
 
 
 def files(clip: Path, renders: Iterable[Render]) -> Iterator[Path]:
-    """Give each rendering of a clip as a file, which is there until the next one is asked for."""
+    """Yield each rendering of a clip as a file, which exists until the next one is requested."""
     samples = decode_audio(str(clip), sampling_rate=RATE).astype(np.float64)
     with tempfile.TemporaryDirectory(prefix="clips-") as name:
         for render in renders:
@@ -28,7 +28,7 @@ def files(clip: Path, renders: Iterable[Render]) -> Iterator[Path]:
 
 
 def at_speed(speed: float) -> Render:
-    """Give what plays a clip so many times as fast, and higher."""
+    """Return what plays a clip so many times as fast, and higher."""
 
     def render(clip: Samples) -> Samples:
         return np.interp(np.arange(0, len(clip) - 1, speed), np.arange(len(clip)), clip)
@@ -37,7 +37,7 @@ def at_speed(speed: float) -> Render:
 
 
 def with_noise(below_db: float, seed: int = 0) -> Render:
-    """Give what adds white noise, so many decibels below a clip."""
+    """Return what adds white noise, so many decibels below a clip."""
 
     def render(clip: Samples) -> Samples:
         noise = np.random.default_rng(seed).standard_normal(len(clip))
@@ -47,7 +47,7 @@ def with_noise(below_db: float, seed: int = 0) -> Render:
 
 
 def many(speeds: Sequence[float], below_db: Sequence[float]) -> list[Render]:
-    """Give every speed with every noise, each with a noise of its own."""
+    """Return every speed with every noise, each with a noise of its own."""
     ways = [(speed, noise) for speed in speeds for noise in below_db]
     return [
         _both(at_speed(speed), with_noise(noise, seed)) for seed, (speed, noise) in enumerate(ways)

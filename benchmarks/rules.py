@@ -20,8 +20,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from api_server.services.rubric import load_rubric
-from api_server.services.rules import PatternRules
+from api_server.compliance.rubric import load_rubric
+from api_server.compliance.rules.engine import PatternRules
 from evaluation.passages import load
 from stt_engine.speech import Segment
 
@@ -31,7 +31,7 @@ _RUNS = 9
 
 
 def one_hour() -> list[Segment]:
-    """Give a call of an hour, passage after passage."""
+    """Return a call of an hour, passage after passage."""
     call: list[Segment] = []
     syllables = 0
     for segment in cycle([segment for passage in load() for segment in passage.segments]):
@@ -44,7 +44,7 @@ def one_hour() -> list[Segment]:
 
 
 def measured(call: Sequence[Segment]) -> dict[str, Any]:
-    """Load the rules and look for them; times in ms, memory in MB."""
+    """Load the rules and match them; times in ms, memory in MB."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
     rules = PatternRules(load_rubric())

@@ -2,8 +2,9 @@
 
 ``python benchmarks/soak.py [--calls N] [--callers N] [--kill-calls N] [--seed N] [--json]``
 
-Every answer is held to what was really in the recording. Afterwards: memory slope, descriptors,
-temporary files, defects met. Exit code 1 where an answer was not honest or something was left.
+Every answer is compared with what was really in the recording. Afterwards: memory slope,
+descriptors, temporary files, defects met. Exit code 1 where an answer was not honest or something
+was left.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ async def _caller(client: httpx2.AsyncClient, plan: Any, run: Run, server: ApiSe
 
 
 def unique(recording: Recording, number: int) -> bytes:
-    """Give the recording with a chunk at its end that no other has, as no two calls are the same.
+    """Return the recording with a chunk at its end that no other has, as no two calls are the same.
 
     Only so is a recording that is in hand when somebody kills the process not one that kills it.
     """
@@ -155,7 +156,7 @@ def _show(run: Run) -> None:
 
 
 def slope(points: list[tuple[int, float]]) -> float:
-    """Give the growth over a thousand calls, of the settled part of the run."""
+    """Return the growth over a thousand calls, of the settled part of the run."""
     settled = points[int(len(points) * _SETTLED) :]
     if len(settled) < 3:
         return 0.0
@@ -207,7 +208,7 @@ def main() -> int:
             server.wait_ready()
             began = time.monotonic()
             run = Run()
-            with suppress(KeyboardInterrupt):  # what was seen so far is told all the same
+            with suppress(KeyboardInterrupt):  # results so far are reported all the same
                 anyio.run(soak, server, mix, options, run)
             found = report(run, server, time.monotonic() - began)
         finally:

@@ -25,7 +25,7 @@ class Unhealthy(Exception):
 
 
 def ask(port: int, deadline: float, method: str, path: str, body: object = None) -> bytes:
-    """Give the body of a 200 from loopback (never through a proxy), or raise ``Unhealthy``."""
+    """Return the body of a 200 from loopback (never through a proxy), or raise ``Unhealthy``."""
     left = deadline - time.monotonic()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=max(0.1, left))
     headers = {"Content-Type": "application/json"}

@@ -62,7 +62,7 @@ class Pin:
     hashes: frozenset[str]
 
     def line(self) -> str:
-        """Give the line of a requirements file."""
+        """Return the line of a requirements file."""
         hashes = " ".join(f"--hash=sha256:{digest}" for digest in sorted(self.hashes))
         return f"{self.name}=={self.version} {hashes}\n"
 
@@ -120,7 +120,7 @@ def _fill(image: str, folder: Path, arch: str) -> None:
 
 
 def _read_lock(lock: Path, arch: str) -> Iterator[Pin]:
-    """Give the packages of a lock that Linux on ``arch`` installs."""
+    """Yield the packages of a lock that Linux on ``arch`` installs."""
     # The image's environment, not this machine's.
     environment = {
         "implementation_name": "cpython",
@@ -144,7 +144,7 @@ def _read_lock(lock: Path, arch: str) -> Iterator[Pin]:
 
 
 def _compare(pins: list[Pin], folder: Path, arch: str) -> tuple[list[Pin], list[Path]]:
-    """Give the packages without a wheel here, and the wheels that no package wants."""
+    """Return the packages without a wheel here, and the wheels that no package wants."""
     digests = {}
     stale = []
     for file in sorted(folder.glob("*.whl")):

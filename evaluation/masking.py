@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from api_server.services.redaction import MASK, redact
+from api_server.pii.redaction import MASK, redact
 from stt_engine.speech import Segment
 
 LINES = Path(__file__).with_name("masking.toml")
@@ -60,7 +60,7 @@ class Tally:
 
 @dataclass(slots=True)
 class Score:
-    """The tallies: all together, by what the lines are about, and by how they are said."""
+    """The tallies: all together, by kind of identifier, and by how they are spoken."""
 
     total: Tally = field(default_factory=Tally)
     by_kind: dict[str, Tally] = field(default_factory=dict)
@@ -111,7 +111,7 @@ def score(lines: Iterable[Line] | None = None) -> Score:
 
 
 def _compare(line: Line, masked: Sequence[str]) -> tuple[int, int]:
-    """Give the characters that should be masked and are not, and those that should not be."""
+    """Return the characters that should be masked and are not, and those that should not be."""
     missed = over = 0
     for expected, found in zip(line.expected, masked, strict=True):
         for wanted, got in zip(expected, found, strict=True):
@@ -121,7 +121,7 @@ def _compare(line: Line, masked: Sequence[str]) -> tuple[int, int]:
 
 
 def _tallies(result: Score, line: Line) -> list[tuple[Tally, int]]:
-    """Give the tallies that a line belongs to, each with its number of identifiers."""
+    """Return the tallies that a line belongs to, each with its number of identifiers."""
     number = len(line.about) if line.has_identifiers else 0
     tallies = [(result.total, number), (result.by_form.setdefault(line.form, Tally()), number)]
     for kind in dict.fromkeys(line.about):

@@ -86,7 +86,7 @@ def _segment(number: int, line: str) -> Segment:
 
 
 def noisy(passages: Sequence[Passage], rate: float, seed: int = 1) -> list[Passage]:
-    """Give the passages with about ``rate`` of their syllables misheard, dropped or doubled."""
+    """Return the passages with about ``rate`` of their syllables misheard, dropped or doubled."""
     chance = random.Random(seed)
     return [
         replace(one, segments=tuple(_misheard(s, rate, chance) for s in one.segments))

@@ -3,7 +3,7 @@
 ``python evaluation/score.py [SET ...] [--llm URL [--limit N]] [--noise 5 10 20] [--misses]
 [--json]``
 
-Rules alone always; the LLM alone and both where a server is named (or VLLM_API_URL is set).
+Rules only, always; the LLM only, and both tiers, where a server is named (or VLLM_API_URL is set).
 A hard negative is a passage that resembles an element and does not say it.
 """
 
@@ -22,15 +22,15 @@ import anyio
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from api_server.services.agent_backend import AgentBackend
-from api_server.services.rubric import Rubric, load_rubric
-from api_server.services.rules import PatternRules
-from api_server.services.validator import get_incomplete_elements_validator
+from api_server.clients.agent.backend import AgentBackend
+from api_server.compliance.rubric import Rubric, load_rubric
+from api_server.compliance.rules.engine import PatternRules
+from api_server.compliance.validator import get_incomplete_elements_validator
 from evaluation.passages import Passage, compliant, load, noisy, phrases
 
 ALL = "all"
 Found = Callable[[Passage], frozenset[str]]
-"""Gives the elements that a tier says were said."""
+"""Returns the elements that a tier reports as present."""
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Score:
         self.alarms += other.alarms
 
     def figures(self) -> dict[str, float | int | None]:
-        """Give counts and rates."""
+        """Return counts and rates."""
         rates = ("precision", "recall", "alarm_rate")
         return asdict(self) | {name: getattr(self, name) for name in rates}
 
@@ -115,7 +115,7 @@ def judge(
 
 
 def by_rules(passages: Sequence[Passage], rubric: Rubric) -> dict[str, frozenset[str]]:
-    """Ask the rule tier alone."""
+    """Return what the rule tier finds by itself."""
     rules = PatternRules(rubric)
     return {
         one.id: frozenset(n for n, f in rules.examine(one.segments).items() if f.evidence)
@@ -124,7 +124,7 @@ def by_rules(passages: Sequence[Passage], rubric: Rubric) -> dict[str, frozenset
 
 
 def alarms(passages: Sequence[Passage], rubric: Rubric) -> dict[str, list[str]]:
-    """Give the compliant passages in which the rules find something prohibited, with what."""
+    """Return the compliant passages in which the rules find something prohibited, with what."""
     kinds = {one.id: one.kind for one in rubric.elements}
     found = by_rules(passages, rubric)
     taken = {
@@ -139,7 +139,7 @@ def alarms(passages: Sequence[Passage], rubric: Rubric) -> dict[str, list[str]]:
 async def by_llm(
     passages: Sequence[Passage], rubric: Rubric, url: str, timeout_sec: float
 ) -> dict[str, dict[str, frozenset[str]]]:
-    """Ask the LLM, beside the rules; gives what ``llm`` says alone and what ``both`` say."""
+    """Run the LLM tier beside the rules; return the verdicts of ``llm`` and of ``both``."""
     alone: dict[str, frozenset[str]] = {}
     both: dict[str, frozenset[str]] = {}
     backend = AgentBackend(model=os.environ.get("AGENT_MODEL") or None)
@@ -159,7 +159,7 @@ async def by_llm(
 
 
 def evaluate(options: argparse.Namespace) -> dict[str, Result]:
-    """Run everything that was asked for; keys name the tier and the noise."""
+    """Run every requested evaluation; keys name the tier and the noise."""
     rubric = load_rubric()
     passages = load(*options.sets)
     results = {"rules": judge(passages, rubric, by_rules(passages, rubric))}

@@ -26,8 +26,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from stt_engine import log
-from stt_engine.outcome import Event
-from stt_engine.weights import ensure_model_exists
+from stt_engine.events import Event
+from stt_engine.model_store.events import FetchProgressed
+from stt_engine.model_store.store import ensure_model_exists
 
 ROOT = Path(__file__).resolve().parent.parent
 CALL = ROOT / "audio" / "sample_call.wav"
@@ -222,10 +223,9 @@ def _models() -> tuple[Path, Path]:
     with screen.status("looking for models ...") as status:
 
         def told(event: Event) -> None:
-            done, of = event.detail.get("done"), event.detail.get("of")
-            if isinstance(done, int) and isinstance(of, int) and of:
-                model = event.detail.get("model")
-                status.update(f"{model}: {done / 1e6:.0f} of {of / 1e6:.0f} MB")
+            if isinstance(event, FetchProgressed) and event.total:
+                done = f"{event.done / 1e6:.0f} of {event.total / 1e6:.0f} MB"
+                status.update(f"{event.model}: {done}")
 
         models = Path(os.environ.get("MODELS_DIR", ROOT / "models"))
         whisper = ensure_model_exists(WHISPER, models, observers=(told,))
@@ -246,7 +246,7 @@ def _server(tour: Tour) -> Iterator[None]:
         "RUBRIC_PATH": str(RUBRIC),
         "READY_INTERVAL_SEC": "5",
     }
-    command = [sys.executable, "-m", "api_server", "serve", "--port", tour.server_port]
+    command = [sys.executable, "-m", "stt_tools", "serve", "--port", tour.server_port]
     server = _start(command, tour.folder / "server.out", environment)
     try:
         with screen.status("starting the server (ready once it has recognised a known clip) ..."):

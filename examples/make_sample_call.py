@@ -107,7 +107,7 @@ CALL = (
 
 
 def resample(samples: Samples, ratio: float) -> Samples:
-    """Give ``samples`` at ``ratio`` times their rate, by cutting or padding the spectrum."""
+    """Return ``samples`` at ``ratio`` times their rate, by cutting or padding the spectrum."""
     guard = 512
     padded = np.concatenate([np.zeros(guard), samples, np.zeros(guard)])
     count = round(len(padded) * ratio)

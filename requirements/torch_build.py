@@ -24,7 +24,7 @@ SKIPPED: the tests of the transformers and openai-whisper backends.
 
 
 def main() -> int:
-    """Give the exit code of pytest, or 0 where the tests were skipped."""
+    """Return the exit code of pytest, or 0 where the tests were skipped."""
     plain, own = Path(sys.argv[1]), Path(sys.argv[2])
     stamp = own / ".installed"
     if not stamp.exists():

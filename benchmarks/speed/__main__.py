@@ -89,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="the src folder of another version of the product",
     )
+    add(
+        "--beside",
+        type=Path,
+        metavar="FOLDER",
+        help="another version of the product, by turns: a checkout where `make setup` was run",
+    )
     add("--arguments", type=json.loads, default={}, metavar="JSON", help="of WhisperSTT()")
     return parser
 
@@ -113,6 +119,7 @@ def main() -> int:
         peers=asked.peers or (QUICK_PEERS if asked.quick else ()),
         product_env=_environment(asked.set, asked.source),
         product_arguments=asked.arguments,
+        other=asked.beside and asked.beside.resolve(),
     )
     CACHE.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

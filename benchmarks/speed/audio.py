@@ -19,6 +19,7 @@ _SOURCES = (
     _HERE / "trap_sounds.py",
     _HERE / "texts" / "call.txt",
     _HERE / "texts" / "clips.txt",
+    _HERE / "texts" / "monologues.txt",
     PEERS / "audio.txt",
     ROOT / "examples" / "make_sample_call.py",
 )
@@ -45,22 +46,22 @@ class Audio:
         progress(f"audio: {self._told['call']['words']} words in the long call")
 
     def call(self, *, quick: bool) -> dict[str, Any]:
-        """Give the ten-minute call, or its first minute."""
+        """Return the long call, or its first minute."""
         found: dict[str, Any] = self._told["call_quick" if quick else "call"]
         return found
 
     def clips(self) -> list[dict[str, Any]]:
-        """Give the short clips."""
+        """Return the short clips."""
         found: list[dict[str, Any]] = self._told["clips"]
         return found
 
     def traps(self) -> list[dict[str, Any]]:
-        """Give the sounds that Whisper invents text on."""
+        """Return the sounds that Whisper invents text on."""
         found: list[dict[str, Any]] = self._told["traps"]
         return found
 
     def long_call(self, hours: float = 2.0) -> tuple[Path, float]:
-        """Give a call of that many hours: the ten minutes again and again, and its length."""
+        """Return a call of that many hours: the long call again and again, and its length."""
         call = self.call(quick=False)
         times = round(hours * 3600 / call["seconds"])
         target = AUDIO / f"call_{times}_times.wav"
@@ -70,7 +71,7 @@ class Audio:
 
 
 def repeated(raw: bytes, times: int) -> bytes:
-    """Give a WAV file whose samples are those of ``raw``, ``times`` times on end."""
+    """Return a WAV file whose samples are those of ``raw``, ``times`` times on end."""
     start = raw.index(b"data") + 8
     size = int.from_bytes(raw[start - 4 : start], "little")
     samples = raw[start : start + size] * times
@@ -83,7 +84,7 @@ def repeated(raw: bytes, times: int) -> bytes:
 
 
 def references(call: dict[str, Any]) -> list[str]:
-    """Give what was said on each channel."""
+    """Return the reference text of each channel."""
     return [
         " ".join(turn["text"] for turn in call["turns"] if turn["channel"] == channel)
         for channel in range(2)
@@ -91,12 +92,12 @@ def references(call: dict[str, Any]) -> list[str]:
 
 
 def mixed_reference(call: dict[str, Any]) -> str:
-    """Give what was said on both, in order of the turns' beginnings."""
+    """Return the reference text of both channels, in order of the turns' beginnings."""
     return " ".join(turn["text"] for turn in sorted(call["turns"], key=lambda turn: turn["start"]))
 
 
 def korean() -> list[dict[str, str]]:
-    """Give the Korean clips with a reference, where that folder is beside the project."""
+    """Return the Korean clips with a reference, where that folder is beside the project."""
     manifest = KOREAN / "manifest.tsv"
     if not manifest.is_file():
         return []

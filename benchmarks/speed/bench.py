@@ -22,7 +22,7 @@ BESIDE_ROUNDS = 3
 
 @dataclass
 class Options:
-    """What was asked for on the command line."""
+    """The options of the command line."""
 
     model: Path
     rounds: int = 5
@@ -32,6 +32,7 @@ class Options:
     peers: tuple[str, ...] = ()
     product_env: dict[str, str] = field(default_factory=dict)
     product_arguments: dict[str, Any] = field(default_factory=dict)
+    other: Path | None = None
 
 
 @dataclass
@@ -48,17 +49,17 @@ class Bench:
         self.not_run.append({"what": what, "why": str(why)})
 
     def wanted(self, name: str) -> bool:
-        """Tell whether a peer was asked for."""
+        """Return whether a peer was requested."""
         asked = self.options.peers
         return not asked or any(name == one or name.startswith(f"{one}-") for one in asked)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What the product tells about itself with a clip: its beam, its encoder."""
+        """What the product reports about itself with a clip: its beam, its encoder."""
         with self.running([self.variant("product")]) as runners:
             try:
                 clip = AUDIO / self.audio.clips()[0]["file"]
-                heard = runners["product"].hear([clip], language=LANGUAGE)
+                heard = runners["product"].transcribe([clip], language=LANGUAGE)
             except (KeyError, Failed) as error:
                 self.skip("the product's own beam", f"{error}; {DEFAULT_BEAM} is taken")
                 return {}
@@ -71,27 +72,35 @@ class Bench:
         return int(self.facts.get("parameters", {}).get("beam_size", DEFAULT_BEAM))
 
     def rounds_of(self, engine: Engine) -> int:
-        """Give in how many rounds an engine takes part."""
+        """Return in how many rounds an engine takes part."""
         rounds = self.options.rounds
         return min(rounds, BESIDE_ROUNDS) if engine.beside and not self.options.even else rounds
 
     def variant(self, name: str) -> Engine:
-        """Give the product, or one of its variants."""
+        """Return the product, or one of its variants."""
         options = self.options
         return engines.product(name, options.product_env, options.product_arguments)
 
     @cached_property
     def product(self) -> list[Engine]:
-        """The product, and the product without OpenVINO, where that took part."""
+        """The product, itself without OpenVINO where that took part, and the other version."""
         if self.facts.get("encoder") == "ctranslate2" and "alone" not in self.facts:
             reason = self.facts.get("encoder_reason", "asked for")
             self.skip("product without OpenVINO", f"it is off by itself here: {reason}")
-            return [self.variant("product")]
-        return [self.variant("product"), self.variant("product-ct2")]
+            return [self.variant("product"), *self._others]
+        return [self.variant("product"), self.variant("product-ct2"), *self._others]
+
+    @property
+    def _others(self) -> list[Engine]:
+        options = self.options
+        if options.other is None:
+            return []
+        env, arguments = options.product_env, options.product_arguments
+        return [engines.other_version(options.other, env, arguments)]
 
     @property
     def all_peers(self) -> list[Engine]:
-        """The peers that were asked for."""
+        """The requested peers."""
         return [one for one in engines.peers(self.beam) if self.wanted(one.name)]
 
     @contextmanager
@@ -119,6 +128,6 @@ class Bench:
 
 
 def keep_text(name: str, text: str) -> None:
-    """Leave what an engine heard in the cache, for whoever wants to read it."""
+    """Write an engine's transcripts into the cache, for inspection."""
     TEXTS.mkdir(parents=True, exist_ok=True)
     (TEXTS / f"{name}.txt").write_text(text + "\n", "utf-8")

@@ -1,4 +1,4 @@
-"""What the product is held to, and whether the numbers of a run keep it: pure functions."""
+"""The product's performance claims, and whether a run's numbers meet them: pure functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Results = dict[str, Any]
 
 WORDLESS_TEXT = "no text on noise, music, silence, ringing"
 BF16 = "amx_bf16"
-"""The CPU's unit for which alone the product computes in bfloat16."""
+"""The only CPU unit on which the product computes in bfloat16."""
 NAMED = ("fw-batched", "fw-batched-plain", "fw-sequential", "openvino-genai")
 """The peers whose words the product may not fall behind."""
 
@@ -87,12 +87,12 @@ def _long(part: Results) -> Iterator[Claim]:
 
 
 def without_openvino(rows: Results) -> Results | None:
-    """Give the row of the product as it is where OpenVINO is not installed."""
+    """Return the row of the product as it is where OpenVINO is not installed."""
     return rows.get("product-ct2") or rows.get("product")
 
 
 def _over(theirs: Results | None, ours: Results | None, what: str) -> Results | None:
-    """Give how much less the product takes, in the rounds that both were in."""
+    """Return how much less the product takes, in the rounds that both were in."""
     if not theirs or not ours:
         return None
     return ratios(
@@ -172,7 +172,7 @@ def _traps(part: Results) -> Iterator[Claim]:
 
 
 def _korean(part: Results) -> Iterator[Claim]:
-    """Hold the clips alone to the letter, and all there is of them to what chance explains."""
+    """Claim no worse rate on the clips as they are, and on all renderings within chance."""
     rows, what = part.get("rows", {}), "CER above faster-whisper's, beam 5"
     alone = f"Korean clips as they are: {what}"
     many = Claim(f"Korean clips and renderings: {what}", "≤ 0 ± standard error")

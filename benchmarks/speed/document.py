@@ -26,7 +26,7 @@ Say = Callable[[str], str]
 
 
 def results(found: Results, language: str) -> str:
-    """Give the tables in Markdown."""
+    """Return the tables in Markdown."""
 
     def say(text: str) -> str:
         return KOREAN_WORDS.get(text, text) if language == "ko" else text

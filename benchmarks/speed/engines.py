@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ Job = dict[str, Any]
 class Engine:
     """One way of recognising files.
 
-    ``stereo``: takes a two-channel call as it is and tells the channels apart. The others mix
+    ``stereo``: takes a two-channel call as it is and keeps the channels apart. The others mix
     the channels; for equal work they get each channel as a file of its own, one after the other.
     ``beside``: no claim is about it; it takes part in the first rounds only, to save time.
     """
@@ -35,7 +35,7 @@ class Engine:
     beside: bool = False
 
     def told(self) -> str:
-        """Give the settings in words."""
+        """Return the settings in words."""
         settings = self.settings.get("arguments", {}) | self.settings
         hidden = {"threads", "arguments"}
         told = [f"{key} {value}" for key, value in settings.items() if key not in hidden]
@@ -43,13 +43,13 @@ class Engine:
 
 
 def environment_told(env: dict[str, str]) -> list[str]:
-    """Give the product's settings in words; a path says nothing to others."""
+    """Return the product's settings in words; a path says nothing to others."""
     names = {"PYTHONPATH": "another version"}
     return [names.get(key, f"{key}={value}") for key, value in env.items()]
 
 
 def cores() -> int:
-    """Give the processors that this process may use; every engine gets that many threads."""
+    """Return the processors that this process may use; every engine gets that many threads."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -57,16 +57,18 @@ TITLES = {
     "product": "product",
     "product-ct2": "product without OpenVINO",
     "product-beam1": "product, beam 1",
+    "product-other": "product, the other version",
 }
 _VARIANTS = {
     "product": {},
     "product-ct2": {"STT_ENCODER": "ctranslate2"},
     "product-beam1": {"STT_BEAM_SIZE": "1"},
+    "product-other": {},
 }
 
 
 def product(name: str, env: dict[str, str], arguments: Job) -> Engine:
-    """Give the product as it is, without OpenVINO, or with the peers' beam."""
+    """Return the product as it is, without OpenVINO, or with the peers' beam."""
     return Engine(
         name,
         TITLES[name],
@@ -79,8 +81,14 @@ def product(name: str, env: dict[str, str], arguments: Job) -> Engine:
     )
 
 
+def other_version(checkout: Path, env: dict[str, str], arguments: Job) -> Engine:
+    """Return the product of another checkout, with that one's own virtual environment."""
+    same = product("product-other", env | {"PYTHONPATH": str(checkout / "src")}, arguments)
+    return replace(same, environment=str(checkout / ".venv" / "bin" / "python"))
+
+
 def peers(beam: int) -> list[Engine]:
-    """Give the peers; ``beam`` is the product's, for those that are compared with equal beams."""
+    """Return the peers; ``beam`` is the product's, for those that are compared with equal beams."""
     threads = cores()
     fw: Job = {"compute_type": "int8", "threads": threads}
     batched = fw | {"batch": 8, "beam": 1}

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from benchmarks.speed.places import ENVIRONMENTS, PEERS, Failed, progress
 
@@ -16,9 +17,14 @@ PIP = ("pip", "--disable-pip-version-check")
 
 
 def python_of(name: str) -> str:
-    """Give the Python of an environment, which is made first where it is not there."""
+    """Return the Python of an environment, which is made first where it is not there.
+
+    The path of a Python is one, too.
+    """
     if name == PRODUCT:
         return sys.executable
+    if Path(name).is_absolute():
+        return name
     folder = ENVIRONMENTS / name
     wanted = PEERS / f"{name}.txt"
     stamp = folder / ".installed"

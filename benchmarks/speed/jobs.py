@@ -1,8 +1,8 @@
 """The loop of every runner: JSON lines in, JSON lines out.
 
-The first line is the engine's settings; the model is loaded, and the load is told. Every other
-line is a job: files that are heard one after the other within one measured time. Needs PyAV and
-numpy only, since it runs in every peer's environment.
+The first line is the engine's settings; the model is loaded, and the load reported. Every other
+line is a job: files that are transcribed one after the other within one measured time. Needs only
+PyAV and numpy, since it runs in every peer's environment.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Heard:
 Settings = dict[str, Any]
 Transcribe = Callable[[str, Settings], list[Heard]]
 Load = Callable[[Settings], tuple[Transcribe, Callable[[], Settings]]]
-"""Gives the function that hears a file, and one that tells facts about the engine."""
+"""Returns the function that transcribes a file, and one that reports facts about the engine."""
 
 
 def serve(load: Load) -> None:

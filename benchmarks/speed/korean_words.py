@@ -41,6 +41,7 @@ KOREAN_WORDS = {
     "product": "이 제품",
     "product without OpenVINO": "이 제품, OpenVINO 없음",
     "product, beam 1": "이 제품, 빔 1",
+    "product, the other version": "이 제품, 다른 버전",
     "faster-whisper batched": "faster-whisper 배치",
     "faster-whisper batched, no timestamps": "faster-whisper 배치, 타임스탬프 없음",
     "faster-whisper batched, the product's beam": "faster-whisper 배치, 이 제품과 같은 빔",

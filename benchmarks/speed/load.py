@@ -21,7 +21,7 @@ TIMEOUT_SEC = 300.0
 
 @dataclass
 class Load:
-    """What came of one stretch of load; ``texts`` are (said, heard)."""
+    """Results of one period of load; ``texts`` are (reference, transcript)."""
 
     seconds: float = 0.0
     audio_sec: float = 0.0

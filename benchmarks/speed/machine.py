@@ -28,18 +28,18 @@ def _processor() -> dict[str, str]:
 
 
 def flags() -> list[str]:
-    """Give the features that this processor has, of those that matter here."""
+    """Return the features that this processor has, of those that matter here."""
     own = _processor().get("flags", "").split()
     return [flag for flag in FLAGS if flag in own]
 
 
 def has_bf16() -> bool:
-    """Tell whether the processor multiplies bfloat16."""
+    """Return whether the processor multiplies bfloat16."""
     return bool({"avx512_bf16", "amx_bf16"} & set(flags()))
 
 
 def facts() -> dict[str, Any]:
-    """Give everything that a reader needs to judge the numbers."""
+    """Return everything that a reader needs to interpret the numbers."""
     return {
         "processor": _processor().get("model name", platform.processor() or platform.machine()),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,

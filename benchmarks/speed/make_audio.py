@@ -31,7 +31,7 @@ from examples.make_sample_call import (
 TEXTS = Path(__file__).parent / "texts"
 SEED = 20
 CLIP_RATE = 16_000
-CALL_SEC = 597.0
+CALL_SEC = 1_010.0
 QUICK_SEC = 60.0
 CLIP_PACE = 0.95
 """The clips are spoken a little faster than the call."""
@@ -74,8 +74,18 @@ def turns() -> list[Turn]:
     return [Turn(line[0], line[3:].removesuffix(" -"), line.endswith(" -")) for line in lines]
 
 
+def with_monologues(call: list[Turn]) -> list[Turn]:
+    """Put among the turns what the agent explains for half a minute, 50 s, almost four minutes."""
+    told = (TEXTS / "monologues.txt").read_text("utf-8").splitlines()
+    told.append(" ".join((TEXTS / "clips.txt").read_text("utf-8").splitlines()))
+    every = len(call) // (len(told) + 1)
+    for number, text in reversed(list(enumerate(told, 1))):
+        call = [*call[: number * every], Turn("A", text, cut_in=False), *call[number * every :]]
+    return call
+
+
 def placed(call: list[Turn], spoken: list[Samples], scale: float) -> Iterator[tuple[int, int]]:
-    """Give the first and last sample of each turn, with pauses ``scale`` times as long."""
+    """Yield the first and last sample of each turn, with pauses ``scale`` times as long."""
     last = round(EDGE_SEC * CALL_RATE)
     for index, samples in enumerate(spoken):
         pause = scale * PAUSES_SEC[index % len(PAUSES_SEC)] if index else 0.0
@@ -154,7 +164,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     voice = Synthesiser(None, SEED)
     clips = make_clips(folder, voice)
-    call = turns()
+    call = with_monologues(turns())
     spoken = []
     for turn in call:
         how = VOICES[turn.speaker]

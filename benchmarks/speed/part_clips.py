@@ -92,10 +92,7 @@ class _Part:
 def _running(bench: Bench) -> Iterator[list[Server]]:
     """Have every server run, idle while another works; one that cannot is noted."""
     found: list[Server] = []
-    starts = [
-        lambda env=one.env, name=one.name: servers.product(bench, name, env)
-        for one in bench.product
-    ]
+    starts = [lambda engine=one: servers.product(bench, engine) for one in bench.product]
     starts += [
         lambda peer=peer: servers.start(bench, peer)
         for peer in servers.peer_servers()

@@ -38,7 +38,7 @@ def korean_clips(bench: Bench) -> dict[str, Any]:
             for path in chain([clip], files(clip, renders)):
                 for name, runner in list(runners.items()):
                     try:
-                        heard = runner.hear([path], language="ko")
+                        heard = runner.transcribe([path], language="ko")
                     except Failed as error:
                         bench.skip(f"{name}: Korean clips", error)
                         del runners[name], pairs[name]
@@ -67,7 +67,7 @@ def korean_clips(bench: Bench) -> dict[str, Any]:
 
 
 def _summary(pairs: Sequence[tuple[str, str]], each: int) -> dict[str, Any]:
-    """Sum up what was heard; of ``each`` on end the first is the clip as it is."""
+    """Sum up the transcripts; the first of every ``each`` in a row is the clip as it is."""
     return {
         "cer": per_cent(character_errors(pairs[::each])),
         "cer_of_all": per_cent(character_errors(pairs)),

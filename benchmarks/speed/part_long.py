@@ -1,4 +1,4 @@
-"""The long call: ten minutes on two channels, product and peers by turns."""
+"""The long call: two channels, monologues among short turns; product and peers take turns."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ class _Part:
     peak: dict[str, float] = field(default_factory=dict)
 
     def warm_up(self) -> None:
-        """Let each hear the call's first minute, unmeasured."""
+        """Warm up: let each engine transcribe the call's first minute, unmeasured."""
         for engine in self.engines:
             self._hear(engine, self.bench.audio.call(quick=True))
 
     def round(self, call: dict[str, Any], number: int) -> None:
-        """Measure each once; the first round is looked at for memory too, four times a second."""
+        """Measure each once; in the first round memory is sampled too, four times a second."""
         for engine in rotated(self.engines, number):
             if engine.name not in self.runners or number >= self.bench.rounds_of(engine):
                 continue
@@ -90,11 +90,11 @@ class _Part:
     def _hear(
         self, engine: Engine, call: dict[str, Any], *, mixed: bool = False
     ) -> dict[str, Any] | None:
-        """Give the answer; an engine that fails is noted and takes no further part."""
+        """Return the answer; an engine that fails is noted and takes no further part."""
         whole = engine.stereo or mixed
         files = [AUDIO / file for file in ([call["file"]] if whole else call["channels"])]
         try:
-            return self.runners[engine.name].hear(files, language=LANGUAGE)
+            return self.runners[engine.name].transcribe(files, language=LANGUAGE)
         except KeyError:
             return None
         except Failed as error:
@@ -132,13 +132,13 @@ def _row(
 
 
 def _told(engine: Engine, facts: dict[str, Any]) -> str:
-    """Give the settings, and the encoder that came of them."""
+    """Return the settings, and the encoder that came of them."""
     encoder = facts.get("encoder")
     return engine.told() + (f"; encoder {encoder}" if encoder else "")
 
 
 def _pairs(engine: Engine, answer: dict[str, Any], call: dict[str, Any]) -> list[tuple[str, str]]:
-    """Put what was said on a channel beside what was heard there."""
+    """Pair each channel's reference with its transcript."""
     heard = dict(zip(answer["channels"], answer["texts"], strict=True)) if engine.stereo else {}
     said = references(call)
     if not engine.stereo:

@@ -1,4 +1,4 @@
-"""Memory: a two-hour call, and (asked for with ``--long``) a thousand calls in a row."""
+"""Memory: a two-hour call, and (with ``--long``) a thousand calls in a row."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _two_hours(bench: Bench) -> dict[str, Any] | None:
             progress(f"memory: a call of {HOURS:g} hours")
             try:
                 with Memory(runner.process.pid, 1.0) as memory:
-                    heard = runner.hear([path], language=LANGUAGE, timeout=3600)
+                    heard = runner.transcribe([path], language=LANGUAGE, timeout=3600)
             except Failed as error:
                 bench.skip("memory: two-hour call", error)
                 return None
@@ -54,7 +54,7 @@ def _two_hours(bench: Bench) -> dict[str, Any] | None:
 def _many_calls(bench: Bench) -> dict[str, Any] | None:
     """Look at the memory after every hundred calls, when the server is idle."""
     try:
-        server = servers.product(bench, "product", bench.options.product_env)
+        server = servers.product(bench, bench.variant("product"))
     except Failed as error:
         bench.skip(f"memory: {CALLS:,} calls in a row", error)
         return None

@@ -23,7 +23,7 @@ _MIB = 1 << 20
 def overhead(bench: Bench) -> dict[str, Any]:
     """Send a clip, the long call, and two silent hours, which are all upload and answer."""
     try:
-        server = servers.product(bench, "product", bench.options.product_env)
+        server = servers.product(bench, bench.variant("product"))
     except Failed as error:
         bench.skip("overhead", error)
         return {}
@@ -47,7 +47,7 @@ def overhead(bench: Bench) -> dict[str, Any]:
 
 
 def _silence(call: Path) -> Path:
-    """Give a two-channel file of mu-law silence, as long as its name says."""
+    """Return a two-channel file of mu-law silence, as long as its name says."""
     target = AUDIO / f"silent_{SILENT_HOURS}_hours.wav"
     if not target.exists():
         raw = call.read_bytes()

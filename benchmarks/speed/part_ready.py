@@ -16,7 +16,7 @@ def ready(bench: Bench) -> dict[str, Any]:
     for number in range(bench.options.rounds + 1):
         progress(f"start {number} of {bench.options.rounds}")
         try:
-            server = servers.product(bench, "product", bench.options.product_env)
+            server = servers.product(bench, bench.variant("product"))
         except Failed as error:
             bench.skip("ready", error)
             return {}

@@ -37,13 +37,13 @@ def traps(bench: Bench) -> dict[str, Any]:
 
 def _rows(runner: Runner, sounds: list[dict[str, Any]], rounds: int) -> dict[str, Any]:
     # A short clip first, which is not measured.
-    runner.hear([AUDIO / "clip_00.wav"], language=LANGUAGE)
+    runner.transcribe([AUDIO / "clip_00.wav"], language=LANGUAGE)
     seconds: dict[str, list[float]] = defaultdict(list)
     texts: dict[str, set[str]] = defaultdict(set)
     for _ in range(rounds):
         for sound in sounds:
             file = AUDIO / sound["file"]
-            heard = runner.hear([file], language=LANGUAGE, timeout=PEER_TIMEOUT_SEC)
+            heard = runner.transcribe([file], language=LANGUAGE, timeout=PEER_TIMEOUT_SEC)
             seconds[sound["name"]].append(heard["seconds"] / sound["seconds"])
             texts[sound["name"]].add(" ".join(heard["texts"]).strip())
     return {

@@ -1,4 +1,4 @@
-"""Where things are, how long they may take, and how progress is told."""
+"""Paths, time-outs and progress output."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
     """Run a step of the preparation in the project's folder.
 
     Raises:
-        Failed: with the last line that it said.
+        Failed: with the last line of its output.
     """
     done = subprocess.run(
         [str(part) for part in command],

@@ -40,7 +40,7 @@ Bars = Sequence[tuple[str, dict[str, Any]]]
 
 
 def draw(found: dict[str, Any], language: str = "en") -> str:
-    """Give the SVG of the parts that were measured."""
+    """Return the SVG of the parts that were measured."""
     parts, height = [], 20
     for title, bars in _panels(found, WORDS[language]):
         panel, height = _panel(title, bars, height)
@@ -118,7 +118,7 @@ _OWN = {words[key] for words in WORDS.values() for key in ("product", "off", "be
 
 
 def _line(start: float, end: float, y: float) -> str:
-    """Give the line from the least to the most."""
+    """Return the line from the least to the most."""
     places = f'x1="{start:.1f}" x2="{end:.1f}" y1="{y}" y2="{y}"'
     return f'<line {places} stroke="{TEXT}" stroke-width="1.5"/>'
 

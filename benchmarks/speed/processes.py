@@ -55,8 +55,10 @@ class Runner:
         """
         return self._ask(settings, 300)
 
-    def hear(self, files: list[Path], *, timeout: float = 900, **job: object) -> dict[str, Any]:
-        """Give what the runner tells about the files.
+    def transcribe(
+        self, files: list[Path], *, timeout: float = 900, **job: object
+    ) -> dict[str, Any]:
+        """Return what the runner reports about the files.
 
         Raises:
             Failed: it ended, or took longer than ``timeout`` seconds.
@@ -93,7 +95,7 @@ def _quiet(environment: str) -> dict[str, str]:
 
 
 def last_line(log: Path) -> str:
-    """Give the last thing that a process said."""
+    """Return the last line of a process's output."""
     lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
     return lines[-1][:300] if lines else "it said nothing"
 
@@ -115,7 +117,7 @@ def end_tree(process: subprocess.Popen[Any]) -> None:
 
 
 def tree_mib(pid: int) -> float:
-    """Give the memory of a process and its children."""
+    """Return the memory of a process and its children."""
     total = 0.0
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)

@@ -48,7 +48,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def told(spread: Results, digits: int = 2) -> str:
-    """Give a median with what it lies between."""
+    """Return a median with what it lies between."""
     middle, low, high = (f"{spread[key]:.{digits}f}" for key in ("median", "min", "max"))
     return middle if low == high else f"{middle} ({low} to {high})"
 

@@ -12,7 +12,7 @@ from benchmarks.speed.jobs import Heard, Settings, Transcribe, serve
 from stt_engine import WhisperSTT
 
 OF_THE_CALL = {"model", "coverage", "rejected_segments", "source_format", "channels", "speech_sec"}
-"""Of the provenance: what tells of one recording or one machine's paths, not of the engine."""
+"""Provenance keys about one recording or one machine's paths, not about the engine."""
 
 
 TUNED = {"decoding": "STT_DECODING", "encoder": "STT_ENCODER", "beam_size": "STT_BEAM_SIZE"}
@@ -20,11 +20,11 @@ TUNED = {"decoding": "STT_DECODING", "encoder": "STT_ENCODER", "beam_size": "STT
 
 
 LOOPS_ONLY = "EmptyTranscript"
-"""Something was heard, and all of it rejected: a failed call with a reason, and no text."""
+"""Speech was recognised and all of it rejected: a failed call with a reason, and no text."""
 
 
 def tuning() -> Settings:
-    """Give the argument that the environment asks for; nothing where it asks for nothing."""
+    """Return the arguments that the environment sets."""
     asked = {key: os.environ[name] for key, name in TUNED.items() if name in os.environ}
     if not asked or not hasattr(stt_engine, "Tuning"):
         return {}
@@ -57,7 +57,7 @@ def load(settings: Settings) -> tuple[Transcribe, Any]:
 
 
 def _still_prepares(stt: WhisperSTT) -> bool:
-    """Hear the built-in clip; tell whether the product says that it is not all there yet."""
+    """Transcribe the built-in clip; return whether the product reports that it still builds."""
     with as_file(files("stt_engine") / "assets" / "canary.wav") as clip:
         facts = stt.transcribe(clip, language="en")["provenance"]
     return "prepared" in str(facts.get("alone_reason", ""))

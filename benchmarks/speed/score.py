@@ -31,7 +31,7 @@ _LOOPS = (
 
 
 def words(text: str) -> list[str]:
-    """Give the words of an English text: no case, no punctuation, no contractions."""
+    """Return the words of an English text: no case, no punctuation, no contractions."""
     plain = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
     for pattern, long in _CONTRACTIONS:
         plain = re.sub(pattern, long, plain)
@@ -39,12 +39,12 @@ def words(text: str) -> list[str]:
 
 
 def letters(text: str) -> str:
-    """Give the characters of a Korean text: no spaces, which are a matter of taste."""
+    """Return the characters of a Korean text: no spaces, which are a matter of taste."""
     return "".join(char for char in unicodedata.normalize("NFC", text).lower() if char.isalnum())
 
 
 def word_errors(pairs: Iterable[tuple[str, str]]) -> tuple[int, int]:
-    """Give how many words are wrong, missing or too many, and how many were said."""
+    """Return how many words are wrong, missing or too many, and how many the reference has."""
     wrong = said = 0
     for reference, heard in pairs:
         found = jiwer.process_words(" ".join(words(reference)), " ".join(words(heard)))
@@ -54,7 +54,7 @@ def word_errors(pairs: Iterable[tuple[str, str]]) -> tuple[int, int]:
 
 
 def character_errors(pairs: Iterable[tuple[str, str]]) -> tuple[int, int]:
-    """Give how many characters are wrong, missing or too many, and how many were said."""
+    """Return how many characters are wrong, missing or too many, and how many there should be."""
     wrong = said = 0
     for reference, heard in pairs:
         found = jiwer.process_characters(letters(reference), letters(heard))
@@ -64,13 +64,13 @@ def character_errors(pairs: Iterable[tuple[str, str]]) -> tuple[int, int]:
 
 
 def per_cent(errors: tuple[int, int]) -> float:
-    """Give an error rate in per cent."""
+    """Return an error rate in per cent."""
     wrong, said = errors
     return round(100 * wrong / said, 2) if said else 0.0
 
 
 def worse_by(ours: Sequence[int], theirs: Sequence[int], said: int) -> tuple[float, float]:
-    """Give by how many points our errors are more than theirs in the same clips, and its chance.
+    """Return by how many points our errors are more than theirs in the same clips, and its chance.
 
     That is the standard error: of the sum of the differences, clip by clip.
     """
@@ -80,12 +80,12 @@ def worse_by(ours: Sequence[int], theirs: Sequence[int], said: int) -> tuple[flo
 
 
 def looped(text: str) -> bool:
-    """Tell whether a text repeats itself as Whisper does when its decoder is caught in a loop."""
+    """Return whether a text repeats itself as Whisper does when its decoder is caught in a loop."""
     return any(pattern.search(letters(text)) for pattern in _LOOPS)
 
 
 def spread(values: Sequence[float], digits: int = 3) -> dict[str, Any]:
-    """Give median, least and most, and all values in order of measurement."""
+    """Return median, least and most, and all values in order of measurement."""
     return {
         "median": round(statistics.median(values), digits),
         "min": round(min(values), digits),
@@ -100,7 +100,7 @@ def ratios(theirs: Sequence[float], ours: Sequence[float]) -> dict[str, Any]:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Give the value below which ``share`` of the values are, between the two nearest."""
+    """Return the value below which ``share`` of the values are, between the two nearest."""
     ordered = sorted(values)
     place = share * (len(ordered) - 1)
     low = int(place)

@@ -17,7 +17,7 @@ import httpx2
 
 from benchmarks.speed import weights
 from benchmarks.speed.bench import Bench
-from benchmarks.speed.engines import TITLES, cores, environment_told
+from benchmarks.speed.engines import Engine, cores, environment_told
 from benchmarks.speed.environments import python_of
 from benchmarks.speed.machine import has_bf16
 from benchmarks.speed.places import CACHE, LOGS, ROOT, Failed
@@ -29,7 +29,7 @@ READY_TIMEOUT_SEC = 120.0
 
 @dataclass
 class Server:
-    """A running server: where it is asked, with what, and what ends it."""
+    """A running server: its address, its settings, and how it is ended."""
 
     name: str
     title: str
@@ -42,27 +42,28 @@ class Server:
     form: dict[str, str] = field(default_factory=dict)
 
 
-def product(bench: Bench, name: str, env: dict[str, str]) -> Server:
-    """Start ``stt-engine serve`` with its defaults and ``env``.
+def product(bench: Bench, engine: Engine) -> Server:
+    """Start ``stt-engine serve`` with its defaults and the engine's environment.
 
     Raises:
         Failed: it did not become ready.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        settings = {"stt_model_path": bench.options.model, "ready_interval_sec": 10.0} | env
+        settings = {"stt_model_path": bench.options.model, "ready_interval_sec": 10.0}
         began = time.perf_counter()
-        server = ApiServer(folder, **settings)
+        command = Path(python_of(engine.environment)).with_name("stt-engine")
+        server = ApiServer(folder, command=(str(command),), **settings | engine.env)
         stack.callback(server.kill)
         try:
             server.wait_ready()
         except AssertionError as error:
-            raise Failed(f"{name} did not become ready: {str(error)[-300:]}") from error
+            raise Failed(f"{engine.name} did not become ready: {str(error)[-300:]}") from error
         ready = time.perf_counter() - began
-        told = ", ".join(environment_told(env)) or "defaults"
+        told = ", ".join(environment_told(engine.env)) or "defaults"
         end = stack.pop_all().close
     return Server(
-        name, TITLES[name], told, server.base, "/transcribe", server.process.pid, ready, end
+        engine.name, engine.title, told, server.base, "/transcribe", server.process.pid, ready, end
     )
 
 
@@ -129,7 +130,7 @@ def _answers(base: str) -> bool:
 
 
 def _minimal(module: str, model: Callable[[Path], Path], **how: object) -> Command:
-    """Give the command of the minimal server around a library."""
+    """Return the command of the minimal server around a library."""
 
     def command(bench: Bench, port: int) -> list[str]:
         settings = {
@@ -146,7 +147,7 @@ def _minimal(module: str, model: Callable[[Path], Path], **how: object) -> Comma
 
 
 def _packaged(bench: Bench, port: int) -> list[str]:
-    """Give the command of the server from the package index, with the product's beam."""
+    """Return the command of the server from the package index, with the product's beam."""
     config = CACHE / "faster-whisper-server.yaml"
     # JSON is YAML too.
     model = {
@@ -161,7 +162,7 @@ def _packaged(bench: Bench, port: int) -> list[str]:
 
 
 def peer_servers() -> list[PeerServer]:
-    """Give the servers that the product is compared with, all with the product's beam."""
+    """Return the servers that the product is compared with, all with the product's beam."""
     threads = cores()
     precision = "bf16" if has_bf16() else "f32"
     fw, int8 = "faster-whisper", {"compute_type": "int8"}

@@ -18,7 +18,7 @@ CHORDS = ((262, 330, 392, 523), (220, 262, 330, 440), (175, 220, 262, 349), (196
 
 
 def make_traps(folder: Path, clips: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Write them all; ``speech`` tells whether somebody speaks in it, so that text may come out."""
+    """Write them all; ``speech`` marks those with speech, for which text is allowed."""
     talk = np.concatenate([_read(folder / one["file"]) for one in clips])
     random = np.random.default_rng(7)
     seconds = np.arange(LONG_SEC * RATE) / RATE
@@ -58,13 +58,13 @@ def _read(path: Path) -> Samples:
 
 
 def _ringing(seconds: Samples) -> Samples:
-    """Give the Korean ring-back tone: one second on, two off."""
+    """Return the Korean ring-back tone: one second on, two off."""
     tone = sum(np.sin(2 * np.pi * hertz * seconds) for hertz in (440, 480))
     return 0.2 * tone * (seconds % 3 < 1)
 
 
 def _music() -> Samples:
-    """Give hold music: plucked chords, note by note."""
+    """Return hold music: plucked chords, note by note."""
     tune = np.zeros(LONG_SEC * RATE)
     ring = np.arange(RATE) / RATE
     for index, start in enumerate(range(0, len(tune), RATE // 4)):
@@ -77,20 +77,20 @@ def _music() -> Samples:
 
 
 def _shuffled(talk: Samples, random: np.random.Generator) -> Samples:
-    """Give grains of speech in a random order: sounds like speech, has no words."""
+    """Return grains of speech in a random order: sounds like speech, has no words."""
     size = round(GRAIN_SEC * RATE)
     grains = talk[: len(talk) // size * size].reshape(-1, size) * np.hanning(size)
     return random.permutation(grains).reshape(-1) * 1.5
 
 
 def _babble(talk: Samples) -> Samples:
-    """Give eight voices at once."""
+    """Return eight voices at once."""
     size = SPOKEN_SEC * RATE
     return sum((talk[k * size : (k + 1) * size] for k in range(1, 9)), np.zeros(size))
 
 
 def _muffled(talk: Samples, random: np.random.Generator) -> Samples:
-    """Give speech behind a wall: what is below 350 Hz, and noise."""
+    """Return speech behind a wall: what is below 350 Hz, and noise."""
     spectrum = np.fft.rfft(talk)
     spectrum[np.fft.rfftfreq(len(talk), 1 / RATE) > 350] = 0
     low = set_level(np.fft.irfft(spectrum, len(talk)), -22.0)

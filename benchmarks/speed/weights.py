@@ -17,12 +17,12 @@ _CONVERT = (
 
 
 def ctranslate2(model: Path) -> Path:
-    """Give the product's own folder: faster-whisper reads it too."""
+    """Return the product's own folder: faster-whisper reads it too."""
     return model
 
 
 def _both(model: Path) -> Path:
-    """Give a folder with ``transformers/`` and ``openai-whisper/``."""
+    """Return a folder with ``transformers/`` and ``openai-whisper/``."""
 
     def make(target: Path) -> None:
         paths = os.environ | {"PYTHONPATH": str(ROOT / "src")}
@@ -32,12 +32,12 @@ def _both(model: Path) -> Path:
 
 
 def checkpoint(model: Path) -> Path:
-    """Give openai-whisper's ``.pt``: float32."""
+    """Return openai-whisper's ``.pt``: float32."""
     return _both(model) / "openai-whisper" / "base.pt"
 
 
 def ggml(model: Path) -> Path:
-    """Give whisper.cpp's file: float16."""
+    """Return whisper.cpp's file: float16."""
     source = checkpoint(model)
     return _made(
         "ggml-base.bin",
@@ -48,7 +48,7 @@ def ggml(model: Path) -> Path:
 
 
 def openvino(model: Path) -> Path:
-    """Give openvino-genai's folder: float16 on disk, as ``optimum-cli`` exports it."""
+    """Return openvino-genai's folder: float16 on disk, as ``optimum-cli`` exports it."""
     source = _both(model) / "transformers"
 
     def make(target: Path) -> None:

@@ -20,7 +20,7 @@ GIB = 1 << 30
 
 
 def converted(gguf: Path, into: Path) -> Path:
-    """Give the folder of the model in ``gguf``, converted now where no earlier start did it."""
+    """Return the folder of the model in ``gguf``, converted now where no earlier start did it."""
     missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
     if missing:
         needs = " and ".join(missing)

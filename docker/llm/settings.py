@@ -103,7 +103,7 @@ def local_model(settings: Settings) -> Path | None:
 
 
 def gguf_file(path: Path) -> Path | None:
-    """Give the GGUF file that ``path`` is or holds; ``None`` where there are other weights."""
+    """Return the GGUF file that ``path`` is or holds; ``None`` where there are other weights."""
     if path.is_file():
         return path
     if any(path.glob("*.safetensors")) or any(path.glob("*.bin")):

@@ -1,4 +1,4 @@
-"""The wire types: what callers send and get. Times are in seconds."""
+"""Request and response models of the HTTP API. Times are in seconds."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from pydantic import (
     model_validator,
 )
 
-from api_server.turns_text import CHANNELS, turns_of
-from stt_engine.speech import Segment
+from api_server.text.plain_transcript import DEFAULT_CHANNELS
+from stt_engine.coverage import SpeechCoverage
+from stt_engine.speech import Segment, SpeakerSource
+from stt_engine.warnings import AnswerWarning
 
 
 class TranscribeResponse(BaseModel):
@@ -62,6 +64,10 @@ class TranscribeResponse(BaseModel):
     """Every attempt that failed, in order."""
     provenance: dict[str, Any] = {}
     """Model, its SHA-256, device, parameters."""
+    coverage: SpeechCoverage | None = None
+    """How much of the recording became text, and where the rest is."""
+    warnings: list[AnswerWarning] = []
+    """What a reader has to know beside the text; no failures."""
     timings: dict[str, float] = {}
     processing_time_sec: float = 0.0
     repair: dict[str, Any] | None = None
@@ -88,18 +94,20 @@ class RecognitionResponse(BaseModel):
     segments: list[Segment] = []
     attempts: list[dict[str, Any]] = []
     provenance: dict[str, Any] = {}
+    coverage: SpeechCoverage | None = None
+    warnings: list[AnswerWarning] = []
     timings: dict[str, FiniteFloat] = {}
     request_id: str | None = None
     processing_time_sec: float = 0.0
 
 
-def _number(value: object) -> object:
+def _require_number(value: object) -> object:
     if isinstance(value, bool | str):
         raise ValueError("give a number")  # noqa: TRY004 - pydantic reports no TypeError
     return value
 
 
-def _encodable(value: str) -> str:
+def _require_encodable(value: str) -> str:
     if not value.isascii():
         try:
             value.encode()
@@ -108,15 +116,28 @@ def _encodable(value: str) -> str:
     return value
 
 
-Text = Annotated[str, AfterValidator(_encodable)]
-"""What UTF-8 can write, as every answer and log line is; JSON and odd charsets can say more."""
+Text = Annotated[str, AfterValidator(_require_encodable)]
+"""Text that UTF-8 can encode, for responses and logs; JSON may contain lone surrogates."""
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_number)]
-TimeLimit = Annotated[float, Field(ge=1, allow_inf_nan=False), BeforeValidator(_number)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_require_number)]
+Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_require_number)]
+Count = Annotated[int, Field(ge=0), BeforeValidator(_require_number)]
+TimeLimit = Annotated[float, Field(ge=1, allow_inf_nan=False), BeforeValidator(_require_number)]
+
+
+class AnalyzeWord(BaseModel):
+    """One word of a turn, as `POST /transcribe` gives it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    word: Text
+    start: Seconds
+    end: Seconds
+    probability: Share
 
 
 class AnalyzeSegment(BaseModel):
-    """One turn of a transcript."""
+    """One turn of a transcript; a segment of `POST /transcribe` is one as it is."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -124,7 +145,12 @@ class AnalyzeSegment(BaseModel):
     text: Text
     start: Seconds = 0.0
     end: Seconds = 0.0
-    channel: Annotated[int, Field(ge=0), BeforeValidator(_number)] | None = None
+    channel: Count | None = None
+    id: Count | None = None
+    """What evidence calls it (`segment_id`); by default its position from 0."""
+    confidence: Share | None = None
+    words: list[AnalyzeWord] | None = Field(None, fail_fast=True)
+    speaker_source: SpeakerSource | None = None
 
 
 class AnalyzeRequest(BaseModel):
@@ -143,32 +169,48 @@ class AnalyzeRequest(BaseModel):
     text: Text | None = None
     """One utterance a line; `상담원:` and `고객:` (or `agent:` and `customer:`) before it tell who
     speaks."""
-    segments: list[AnalyzeSegment] | None = None
+    segments: list[AnalyzeSegment] | None = Field(None, fail_fast=True)
     agent_url: Text | None = None
     agent_request_format: Literal["prompt_based", "text_only"] = "prompt_based"
     chat_thread_id: Text | None = None
     timeout: TimeLimit | None = None
 
     @model_validator(mode="after")
-    def _one_of(self) -> AnalyzeRequest:
+    def _require_one_input(self) -> AnalyzeRequest:
         if (self.text is None) == (self.segments is None):
             raise ValueError("give exactly one of 'text' and 'segments'")
         return self
 
-    def turns(self) -> tuple[Segment, ...]:
-        """Give the transcript as segments."""
+    @model_validator(mode="after")
+    def _require_distinct_ids(self) -> AnalyzeRequest:
+        ids = [one.id for one in self.segments or []]
+        if ids.count(None) not in {0, len(ids)} or (None not in ids and len(set(ids)) != len(ids)):
+            raise ValueError("give each segment an 'id' of its own, or none to any")
+        return self
+
+    def transcript(self) -> str | tuple[Segment, ...]:
+        """Return the transcript as the validator takes it: plain text, or segments."""
         if self.text is not None:
-            return tuple(turn for turn in turns_of(self.text) if turn.text)
+            return self.text
         return tuple(
-            Segment(n, one.start, one.end, one.text, _channel(one), one.speaker)
+            Segment(
+                n if one.id is None else one.id,
+                one.start,
+                one.end,
+                one.text,
+                _channel_of(one),
+                one.speaker,
+                one.confidence,
+                speaker_source=one.speaker_source or ("label" if one.speaker else "none"),
+            )
             for n, one in enumerate(self.segments or [])
         )
 
 
-def _channel(segment: AnalyzeSegment) -> int:
+def _channel_of(segment: AnalyzeSegment) -> int:
     if segment.channel is not None:
         return segment.channel
-    return CHANNELS.get(segment.speaker or "", 0)
+    return DEFAULT_CHANNELS.get(segment.speaker or "", 0)
 
 
 class AnalyzeResponse(BaseModel):
@@ -180,6 +222,7 @@ class AnalyzeResponse(BaseModel):
     agent_type: str | None = None
     is_agent_dummy: bool = False
     agent_dummy_reason: str | None = None
+    warnings: list[AnswerWarning] = []
     error: str | None = None
     error_type: str | None = None
     request_id: str | None = None

@@ -1,55 +1,41 @@
-"""WhisperSTT: wires decoder and backends into one chain, and renders what came of it."""
+"""WhisperSTT: wires decoder and backends into one chain, and renders its outcome."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Self
 
+from stt_engine.call import CallContext, OnWork, Work, ignore_work
 from stt_engine.errors import InvalidRequest
-from stt_engine.isolated import LIBRARIES, Decoder, IsolatedBackend, Limits, Tuning
-from stt_engine.log import DUMMY_REASON, LogObserver
-from stt_engine.outcome import DUMMY, Attempts, Observer, Outcome, Stage
-from stt_engine.quarantine import Quarantine
+from stt_engine.events import AnswerWarned, Observer, RecognitionStarted, Stage
+from stt_engine.languages import AUTO, LANGUAGES, unknown_language
+from stt_engine.limits import Limits, Tuning
+from stt_engine.log import LogObserver
+from stt_engine.model_store.places import find_model
+from stt_engine.outcome import DUMMY, Attempts, Outcome, capture
+from stt_engine.recognition.backend import LIBRARIES, IsolatedBackend
+from stt_engine.recognition.decoder import AudioDecoder
+from stt_engine.recognition.given import Recording, as_file
+from stt_engine.recognition.log_lines import stt_lines
+from stt_engine.recognition.quarantine import Quarantine
+from stt_engine.result import TranscribeResult, transcribe_result
 from stt_engine.speech import (
-    AUTO,
-    LANGUAGES,
     DecodedAudio,
     SpeechBackend,
     SpeechRequest,
     Transcript,
     silence,
 )
-from stt_engine.stt_lines import stt_lines
-from stt_engine.turns import Ticket
 
 UNKNOWN_SEC = 60.0
-"""Taken for the length of a recording whose header does not tell it, until it is decoded."""
+"""Taken for the length of a recording whose header does not state it, until it is decoded."""
 
 BACKENDS = tuple(LIBRARIES)
 """The chain, in its default order."""
-
-
-class TranscribeResult(TypedDict):
-    """What :meth:`WhisperSTT.transcribe` returns; times in seconds."""
-
-    success: bool
-    text: str
-    text_en: str
-    duration: float
-    language: str
-    error: str | None
-    error_type: str | None
-    backend: str
-    is_dummy: bool
-    dummy_reason: str | None
-    outcome: str
-    segments: list[dict[str, Any]]
-    attempts: list[dict[str, Any]]
-    provenance: dict[str, Any]
-    timings: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +52,14 @@ class WhisperSTT:
     """Speech to text with fallbacks, each in a process of its own.
 
     Args:
-        model_path: a model folder, or one with a sub-folder for each backend.
+        model_path: a model folder, or one with a sub-folder for each backend; or a name (``base``).
+            What the working folder does not have is looked for in the data folder (``STT_HOME``).
         device: ``auto``, ``cpu`` or ``cuda``.
         compute_type: CTranslate2's (``int8``, ``float16``...); ``auto`` picks by device.
         backends: names in the order they are tried.
         limits: what a call may cost.
         tuning: how faster-whisper works.
-        observers: told of every event; by default one that writes the log lines.
+        observers: called with every event; by default one that writes the log lines.
         first: a backend of the caller's own that is tried before the others.
         preload: load the first backend that can be loaded now, not at the first call. A failure
             is logged and shown by :attr:`ready`; the constructor does not raise for it.
@@ -98,19 +85,19 @@ class WhisperSTT:
         if unknown or not backends:
             raise ValueError(f"backends must be chosen from {BACKENDS}, not {list(backends)}")
         self.limits = limits or Limits()
-        told = (LogObserver(stt_lines()),) if observers is None else tuple(observers)
-        self._observers = told
-        self._decoder = Decoder(self.limits, told)
+        self._observers = (LogObserver(stt_lines()),) if observers is None else tuple(observers)
+        self._decoder = AudioDecoder(self.limits, self._observers)
+        folder = find_model(model_path)
         self._quarantine = Quarantine()
         own = tuple(
             IsolatedBackend(
                 name,
-                Path(model_path),
+                folder,
                 device=device,
                 compute_type=compute_type,
                 limits=self.limits,
                 tuning=tuning,
-                observers=told,
+                observers=self._observers,
             )
             for name in backends
         )
@@ -120,7 +107,7 @@ class WhisperSTT:
 
     def transcribe(
         self,
-        audio_path: str | Path,
+        audio_path: Recording,
         language: str | None = None,
         *,
         translate: bool = False,
@@ -129,73 +116,107 @@ class WhisperSTT:
     ) -> TranscribeResult:
         """Transcribe a recording; never raises for a failure of model, device, audio or process.
 
+        ``audio_path`` is a path, the bytes of a file, or a file opened for reading bytes.
         ``language`` is a Whisper code, ``auto``, or ``None`` for Korean.
         """
-        request = SpeechRequest(
-            Path(audio_path), language or "ko", translate, word_timestamps, agent_channel
-        )
-        return render(self.recognise(request))
+        request = SpeechRequest(Path(), language or "ko", translate, word_timestamps, agent_channel)
+        return transcribe_result(self.recognise(request, given=audio_path))
 
     def recognise(
         self,
         request: SpeechRequest,
-        passes: tuple[type[Exception], ...] = (),
+        propagate: tuple[type[Exception], ...] = (),
         *,
-        ticket: Ticket | None = None,
+        given: Recording | None = None,
+        context: CallContext | None = None,
+        on_work: OnWork = ignore_work,
         counted: bool = True,
     ) -> Outcome[Transcript]:
-        """Run the chain. Errors of the types in ``passes`` go to the caller instead.
+        """Run the chain. Errors of the types in ``propagate`` go to the caller instead.
 
-        ``ticket`` shares the processes with other calls and can be cancelled. ``counted=False``
-        tells no observer of the stage: a probe is not a call.
+        ``given`` is a recording that is no file yet: it is one, instead of ``request.path``, for
+        the length of the call.
+        ``context`` bounds the call and can cancel it; ``on_work`` follows how much of it is left.
+        ``counted=False`` emits no event of the stage: a probe is not a call.
 
         Raises:
-            CallCancelled: the ticket was cancelled.
+            CallCancelled: the call was cancelled.
         """
-        ticket = ticket or Ticket()
         attempts = Attempts(
             Stage.STT,
             self._observers if counted else (),
-            passes=passes,
-            detail={"language": request.language},
+            propagate=propagate,
         )
-        attempts.tell("started", "stt", detail={"path": str(request.path)})
-        heard, source = silence(request), DUMMY
+        attempts.emit(RecognitionStarted(path=request.path, language=request.language))
+        call = _Call(request, context or CallContext(), on_work, silence(request))
+        source, max_bytes = request.path if given is None else given, self.limits.audio.max_bytes
+        with attempts.of("audio"), as_file(source, max_bytes) as path:
+            call.request = replace(request, path=path)
+            self._run_chain(call, attempts)
+        if call.answered_by is None:
+            return attempts.settle(call.transcript, DUMMY)
+        self._release_behind(call.answered_by, attempts)
+        for one in call.transcript.warnings:
+            attempts.emit(AnswerWarned(stage=Stage.STT, warning=one))
+        return attempts.settle(call.transcript, call.answered_by.name)
+
+    def _run_chain(self, call: _Call, attempts: Attempts) -> None:
+        """Decode and recognise; every failure is recorded."""
+        if self._accepts(call.request, attempts):
+            with attempts.of("audio"), self._opened(call) as audio:
+                self._try_backends(call, audio, attempts)
+            with attempts.of("quarantine"):
+                answered = call.answered_by is not None
+                self._quarantine.learn(call.request.path, attempts.errors, recognised=answered)
+
+    def _accepts(self, request: SpeechRequest, attempts: Attempts) -> bool:
+        """Return whether it can be begun; if not, the failure is recorded."""
         with attempts.of("request"):
             check(request)
             with attempts.of("quarantine"):
                 self._quarantine.refuse(request.path)
-                with attempts.of("audio"), self._opened(request, ticket) as audio:
-                    heard = silence(request, audio.duration)
-                    for backend in self._backends:
-                        with attempts.of(backend.name):
-                            found = backend.transcribe(request, audio, ticket)
-                            heard, source = found, backend.name
-                            self._release_after(backend)
-                            break
-                self._quarantine.learn(request.path, attempts.failures, heard=source != DUMMY)
-        return attempts.settle(heard, source)
+                return True
+        return False
 
     @contextmanager
-    def _opened(self, request: SpeechRequest, ticket: Ticket) -> Iterator[DecodedAudio]:
-        """Decode, and tell the ticket how much work it is: first by the header, then truly."""
-        passes = 1 + request.translate
-
-        def measure(duration: float | None, channels: int) -> None:
-            seconds = min(duration or UNKNOWN_SEC, self.limits.audio.max_duration_sec)
-            allowed = self.limits.call_timeout(seconds, passes, len(self._backends))
-            ticket.measured(seconds * channels * passes, allowed)
-
-        ticket.deadline = ticket.since + self.limits.max_wait_sec + self.limits.decode_timeout_sec
-        with self._decoder.opened(request.path, ticket, measure) as audio:
-            measure(audio.duration, len(audio.files))
+    def _opened(self, call: _Call) -> Iterator[DecodedAudio]:
+        """Decode, and report how much work the call is: first by the header, then as it is."""
+        measured = partial(self._measured, call)
+        call.context.allow(self.limits.decode_timeout_sec)
+        with self._decoder.opened(call.request.path, call.context, measured) as audio:
+            measured(audio.duration, len(audio.files))
             yield audio
+
+    def _measured(self, call: _Call, duration: float | None, channels: int) -> float:
+        """Set the call's deadline by its length, and return the seconds of work that it is."""
+        tasks = 1 + call.request.translate
+        seconds = min(duration or UNKNOWN_SEC, self.limits.audio.max_duration_sec)
+        call.context.allow(self.limits.call_timeout(seconds, tasks, len(self._backends)))
+        work_sec = seconds * channels * tasks
+        call.on_work(Work(work_sec, work_sec))
+        call.context.check()
+        return work_sec
+
+    def _try_backends(self, call: _Call, audio: DecodedAudio, attempts: Attempts) -> None:
+        """Have the first backend that can answer."""
+        call.transcript = silence(call.request, audio.duration)
+        for backend in self._backends:
+            with attempts.of(backend.name):
+                found = backend.transcribe(call.request, audio, call.context, call.on_work)
+                call.transcript, call.answered_by = found, backend
+                return
+
+    def _release_behind(self, answered: SpeechBackend, attempts: Attempts) -> None:
+        """Free the memory of the fallbacks behind a backend that works again."""
+        for fallback in self._backends[self._backends.index(answered) + 1 :]:
+            with attempts.of(fallback.name):
+                if fallback.state == "idle":
+                    fallback.close()
 
     def preload(self) -> bool:
         """Load the first backend that can be loaded; true where one could."""
-        attempts = Attempts(Stage.LOAD)  # untold: the load stage has logged and counted each
         for backend in self._backends:
-            with attempts.of(backend.name):
+            with capture():  # the load stage has logged and counted each
                 backend.ensure_loaded()
                 return True
         return False
@@ -206,7 +227,7 @@ class WhisperSTT:
         return any(backend.loaded for backend in self._backends)
 
     def intact(self) -> bool:
-        """Look whether the loaded model is still the one on disk; loads nothing."""
+        """Return whether the loaded model is still the one on disk; loads nothing."""
         return any(backend.loaded and backend.intact() for backend in self._backends)
 
     def components(self) -> list[ComponentState]:
@@ -223,18 +244,30 @@ class WhisperSTT:
         for backend in self._backends:
             backend.stop()
 
+    def __enter__(self) -> Self:
+        """Return itself, to be closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        """Close it."""
+        self.close()
+
     def close(self) -> None:
         """End the child processes; a call in hand gets its answer from a dummy."""
         self._decoder.worker.close()
         for backend in self._backends:
             backend.close()
 
-    def _release_after(self, answered: SpeechBackend) -> None:
-        """Free the memory of fallbacks behind the backend that is well again."""
-        behind = self._backends[self._backends.index(answered) + 1 :]
-        for backend in behind:
-            if backend.state == "idle":
-                backend.close()
+
+@dataclass(slots=True)
+class _Call:
+    """One call on its way through the chain."""
+
+    request: SpeechRequest
+    context: CallContext
+    on_work: OnWork
+    transcript: Transcript
+    answered_by: SpeechBackend | None = None
 
 
 def check(request: SpeechRequest) -> None:
@@ -244,44 +277,6 @@ def check(request: SpeechRequest) -> None:
         InvalidRequest: an unknown language or channel.
     """
     if request.language != AUTO and request.language not in LANGUAGES:
-        raise InvalidRequest(
-            f"unknown language '{request.language}'; give a Whisper code such as 'ko', or 'auto'"
-        )
+        raise InvalidRequest(unknown_language(request.language))
     if request.agent_channel not in {0, 1}:
         raise InvalidRequest(f"agent_channel is 0 or 1, not {request.agent_channel}")
-
-
-def render(outcome: Outcome[Transcript]) -> TranscribeResult:
-    """Give the dict that callers of :meth:`WhisperSTT.transcribe` get."""
-    heard = outcome.value
-    cause = outcome.cause if outcome.is_dummy else None
-    return {
-        "success": not outcome.is_dummy,
-        "text": heard.text,
-        "text_en": heard.text_en,
-        "duration": heard.duration,
-        "language": heard.language,
-        "error": cause.message if cause else None,
-        "error_type": cause.error_type if cause else None,
-        "backend": heard.backend or outcome.source,
-        "is_dummy": outcome.is_dummy,
-        "dummy_reason": DUMMY_REASON if outcome.is_dummy else None,
-        "outcome": heard.outcome,
-        "segments": [asdict(segment) for segment in heard.segments],
-        "attempts": attempts_of(outcome),
-        "provenance": heard.provenance,
-        "timings": {**heard.timings, "total_sec": outcome.elapsed_sec},
-    }
-
-
-def attempts_of(outcome: Outcome[object]) -> list[dict[str, Any]]:
-    """Give every attempt that failed, in order, as callers see them."""
-    return [
-        {
-            "backend": failure.source,
-            "error_type": failure.error_type,
-            "error": failure.message,
-            "elapsed_sec": round(failure.elapsed_sec, 3),
-        }
-        for failure in outcome.failures
-    ]

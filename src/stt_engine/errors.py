@@ -24,14 +24,18 @@
     │   ├── CallExpired
     │   └── ServerStopping
     ├── WorkspaceError                no room or no right to write temporary files
+    ├── StorageUnresponsive           a file system gives no answer
+    ├── ResourcesExhausted            no more open files or processes
     ├── AudioRejected                 (the caller's mistake)
     │   ├── AudioNotFound             FileNotFoundError
     │   ├── AudioUnreadable
     │   ├── AudioEmpty
     │   ├── NotAudio
     │   ├── AudioTruncated
+    │   ├── AudioDamaged
     │   ├── AudioTooLarge
-    │   └── AudioTooLong
+    │   ├── AudioTooLong
+    │   └── AudioTooManyChannels
     └── InvalidRequest                (the caller's mistake)
 
 Anything outside the tree that reaches :class:`stt_engine.outcome.Attempts` is a defect of
@@ -50,11 +54,11 @@ class EngineError(Exception):
 
     error_type: str = "EngineError"
 
-    told = False
+    logged = False
     """True once an inner stage (loading) has logged it, so that the outer one need not."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
-        """Give each class its own name as ``error_type`` unless it sets one."""
+        """Return each class its own name as ``error_type`` unless it sets one."""
         super().__init_subclass__(**kwargs)
         if "error_type" not in cls.__dict__:
             cls.error_type = cls.__name__
@@ -120,6 +124,14 @@ class WorkspaceError(EngineError):
     """Temporary files could not be written (disk full, permissions)."""
 
 
+class StorageUnresponsive(EngineError):
+    """A file system gives no answer (a dead mount)."""
+
+
+class ResourcesExhausted(EngineError):
+    """No more open files or processes are to be had; no file and no caller is at fault."""
+
+
 class WorkerError(EngineError):
     """The child process that did the work is gone or silent."""
 
@@ -174,12 +186,20 @@ class AudioTruncated(AudioRejected):
     """The file ends well before the length its own header declares."""
 
 
+class AudioDamaged(AudioRejected):
+    """So much of the recording cannot be decoded that what is left would not be the call."""
+
+
 class AudioTooLarge(AudioRejected):
     """More bytes than the limit."""
 
 
 class AudioTooLong(AudioRejected):
     """More seconds than the limit."""
+
+
+class AudioTooManyChannels(AudioRejected):
+    """More tracks or channels of sound than the limit."""
 
 
 class InvalidRequest(EngineError):

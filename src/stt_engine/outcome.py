@@ -10,51 +10,32 @@ Every stage that can fall back has the same shape::
 
 ``Attempts.of`` folds an ``Exception`` into a :class:`Failure`; cancellation and Ctrl-C
 (``BaseException``) pass through and count as nothing. Logging, metrics and health are observers
-of the same :class:`Event`, so no path can forget one.
+of the same events, so no path can forget one. A failure that is only kept, because somebody else
+has reported it or will, is :func:`capture`'s.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
-from types import MappingProxyType
-from typing import Generic, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from stt_engine.errors import EngineError, NotApplicable
+from stt_engine.events import Event, Observer, Stage, emit
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 DUMMY = "dummy"
-REJECTED = "rejected"
-"""``source`` of the event of an error that is the caller's own and goes back to him."""
-
-_NOTHING: Mapping[str, object] = MappingProxyType({})
-
-
-class Stage(StrEnum):
-    """Where in a call an event belongs; also the ``stage`` label of the metrics."""
-
-    AUDIO = "audio"
-    LOAD = "load"
-    STT = "stt"
-    AGENT = "agent"
-    VALIDATION = "validation"
-    TRANSCRIBE = "transcribe"
-    CIRCUIT = "circuit"
-    HEALTH = "health"
-    FETCH = "fetch"
-    WORKER = "worker"
+"""``source`` of an outcome that no source could give."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One attempt that failed. ``elapsed_sec`` is wall-clock seconds."""
+    """One attempt that failed, as plain data. ``elapsed_sec`` is wall-clock seconds."""
 
     stage: Stage
     source: str
@@ -66,7 +47,6 @@ class Failure:
     unexpected: bool = False
     """True where the exception is outside the taxonomy: a defect of this project."""
     trace: str | None = None
-    error: BaseException | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, exc: BaseException, stage: Stage, source: str, elapsed_sec: float) -> Failure:
@@ -75,18 +55,22 @@ class Failure:
         return cls(
             stage=stage,
             source=source,
-            error_type=getattr(exc, "error_type", type(exc).__name__),
+            error_type=error_type_of(exc),
             message=str(exc) or type(exc).__name__,
             elapsed_sec=elapsed_sec,
             skipped=isinstance(exc, NotApplicable),
             unexpected=not expected,
             trace=None if expected else _trace_of(exc),
-            error=exc,
         )
 
 
+def error_type_of(exc: BaseException) -> str:
+    """Return the name of an error that callers, logs and metrics are shown."""
+    return str(getattr(exc, "error_type", type(exc).__name__))
+
+
 def _trace_of(exc: BaseException) -> str:
-    """Give the traceback; an exception from a child process brings its own along."""
+    """Return the traceback; an exception from a child process brings its own along."""
     brought = getattr(exc, "trace", None)
     return brought if isinstance(brought, str) else "".join(traceback.format_exception(exc))
 
@@ -112,36 +96,35 @@ class Outcome(Generic[T_co]):
         return next(iter(real or self.failures), None)
 
 
-Kind = Literal["started", "failed", "settled", "noted"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed(Event):
+    """One source of a stage failed; ``error`` is what it raised."""
+
+    failure: Failure
+    error: Exception
+    subject: str = ""
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that it is a failure of."""
+        return self.failure.stage
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One fact about a stage, as observers get it.
-
-    ``started``: a source begins; ``failed``: one attempt failed (``failure``); ``settled``: the
-    stage has its outcome (``outcome``); ``noted``: anything else, named by ``source``.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSettled(Event):
+    """A stage has its outcome: a dummy's where no source could answer."""
 
     stage: Stage
-    kind: Kind
-    source: str
-    elapsed_sec: float = 0.0
-    failure: Failure | None = None
-    outcome: Outcome[object] | None = None
-    detail: Mapping[str, object] = field(default_factory=dict)
+    outcome: Outcome[object]
+    subject: str = ""
 
 
-Observer = Callable[[Event], None]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused(Event):
+    """An error that is the caller's own goes back to them; the stage has not failed."""
 
-
-def emit(observers: Iterable[Observer], event: Event) -> None:
-    """Tell every observer; one that breaks (a full disk, say) must not take the call with it."""
-    for observer in observers:
-        try:
-            observer(event)
-        except Exception:
-            logging.getLogger("stt.Observer").exception("observer failed on %s", event.kind)
+    stage: Stage
+    error: Exception
 
 
 class Attempts:
@@ -150,23 +133,25 @@ class Attempts:
     Args:
         stage: which stage this is.
         observers: told of each failure and of the outcome.
-        passes: exception types that are not this stage's failures and go straight to the caller.
-        detail: facts repeated on every event (URL, language, ...).
+        propagate: exception types that are not this stage's failures and go to the caller.
+        subject: what the stage is about (a path, a URL, a model), for the events.
     """
 
     def __init__(
         self,
         stage: Stage,
-        observers: Iterable[Observer] = (),
+        observers: Iterable[Observer],
         *,
-        passes: tuple[type[Exception], ...] = (),
-        detail: Mapping[str, object] = _NOTHING,
+        propagate: tuple[type[Exception], ...] = (),
+        subject: str = "",
     ) -> None:
         self.stage = stage
         self.failures: list[Failure] = []
+        self.errors: list[Exception] = []
+        """What was raised, failure by failure."""
         self._observers = tuple(observers)
-        self._passes = passes
-        self._detail = detail
+        self._propagate = propagate
+        self._subject = subject
         self._began = time.monotonic()
 
     @contextmanager
@@ -175,9 +160,8 @@ class Attempts:
         began = time.monotonic()
         try:
             yield
-        except self._passes as exc:
-            detail = {"error_type": getattr(exc, "error_type", type(exc).__name__), "error": exc}
-            self.tell("noted", REJECTED, detail=detail)
+        except self._propagate as exc:
+            self.emit(Refused(stage=self.stage, error=exc))
             raise
         except Exception as exc:
             self._failed(exc, source, time.monotonic() - began)
@@ -186,28 +170,53 @@ class Attempts:
         """Record a failure; not in :meth:`of`, whose frame its traceback holds: a cycle."""
         failure = Failure.of(exc, self.stage, source, elapsed_sec)
         self.failures.append(failure)
-        self.tell("failed", source, elapsed_sec=elapsed_sec, failure=failure)
+        self.errors.append(exc)
+        self.emit(AttemptFailed(failure=failure, error=exc, subject=self._subject))
 
-    def settle(self, value: T, source: str, detail: Mapping[str, object] = _NOTHING) -> Outcome[T]:
+    def settle(self, value: T, source: str) -> Outcome[T]:
         """Close the stage with ``value`` from ``source`` (:data:`DUMMY` where all failed)."""
         elapsed = time.monotonic() - self._began
         outcome = Outcome(value, source, tuple(self.failures), elapsed)
-        self.tell("settled", source, elapsed_sec=elapsed, outcome=outcome, detail=detail)
+        self.emit(StageSettled(stage=self.stage, outcome=outcome, subject=self._subject))
         return outcome
 
-    def tell(
-        self,
-        kind: Kind,
-        source: str,
-        *,
-        elapsed_sec: float = 0.0,
-        failure: Failure | None = None,
-        outcome: Outcome[object] | None = None,
-        detail: Mapping[str, object] = _NOTHING,
-    ) -> None:
-        """Emit one event of this stage."""
-        facts = {**self._detail, **detail}
-        emit(
-            self._observers,
-            Event(self.stage, kind, source, elapsed_sec, failure, outcome, facts),
-        )
+    def emit(self, event: Event) -> None:
+        """Hand ``event`` to this stage's observers."""
+        emit(self._observers, event)
+
+
+@dataclass(slots=True)
+class Captured:
+    """What :func:`capture` kept: the exception, if one was raised."""
+
+    error: Exception | None = None
+
+    @property
+    def raised(self) -> Exception:
+        """The exception, after a block that can only return or raise.
+
+        Raises:
+            LookupError: none was raised.
+        """
+        if self.error is None:
+            raise LookupError("nothing was raised")
+        return self.error
+
+
+@contextmanager
+def capture() -> Iterator[Captured]:
+    """Try, and keep the exception instead of reporting it.
+
+    For failures that somebody else reports: a probe's, those of a child process, whose parent
+    does, or a look ahead whose next step fails the same way. Cancellation and Ctrl-C pass.
+    """
+    kept = Captured()
+    try:
+        yield kept
+    except Exception as exc:
+        _keep(kept, exc)
+
+
+def _keep(kept: Captured, exc: Exception) -> None:
+    """Keep ``exc``; not in :func:`capture`, whose frame its traceback holds: a cycle."""
+    kept.error = exc

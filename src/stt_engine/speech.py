@@ -1,39 +1,42 @@
-"""The vocabulary of recognition: what is asked, what is heard, and who can do it."""
+"""The vocabulary of recognition: request, decoded audio, transcript, and who can make one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+from stt_engine.call import CallContext, OnWork
+from stt_engine.coverage import SpeechCoverage, nothing_recognised
 from stt_engine.errors import TranscriptionFailed
-from stt_engine.turns import Ticket
+from stt_engine.warnings import AnswerWarning
 
 SpeechOutcome = Literal["speech", "no_speech", "failed"]
+
+SpeakerSource = Literal["channel", "diarisation", "label", "none"]
+"""What shows who spoke: a channel of their own, their voice, a label in a text, or nothing."""
 
 SAMPLE_RATE = 16_000
 """Samples per second of everything behind the decoder (Whisper's own rate)."""
 
-AUTO = "auto"
-"""The language code that asks for detection."""
-
-LANGUAGES = frozenset(
-    """
-    af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw
-    he hi hr ht hu hy id is it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt
-    my ne nl nn no oc pa pl ps pt ro ru sa sd si sk sl sn so sq sr su sv sw ta te tg th tk tl
-    tr tt uk ur uz vi yi yo yue zh
-    """.split()
-)
-"""The codes that Whisper's multilingual tokenizer knows (openai-whisper ``tokenizer.py``)."""
-
 
 @dataclass(frozen=True, slots=True)
 class AudioLimits:
-    """Checked before the memory or the disk is spent. Bytes of the file; seconds of sound."""
+    """Checked before the memory or the disk is spent. Bytes of the file; seconds of sound.
+
+    ``max_tracks`` and ``max_channels`` (of all tracks together) bound what one recording may hold,
+    ``max_channel_sec`` its length times its channels. ``open_timeout_sec`` is for reading the
+    header. A recording of which less than ``min_heard_share`` can be decoded is refused.
+    """
 
     max_bytes: int = 2 * 1024**3
     max_duration_sec: float = 4 * 3600.0
+    max_tracks: int = 8
+    max_channels: int = 16
+    max_channel_sec: float = 16 * 3600.0
+    min_heard_share: float = 0.5
+    open_timeout_sec: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +58,15 @@ class SpeechRequest:
 class DecodedAudio:
     """A recording as raw signed 16-bit little-endian mono files, one a channel, at 16 kHz.
 
-    ``duration`` is in seconds. More than one file means that the channels differ.
+    ``duration`` is in seconds. More than one file means that the channels differ. ``sound`` is the
+    decoder's ledger as plain data: what the file holds, and what of it could not be decoded.
     """
 
     path: Path
     duration: float
     files: tuple[Path, ...]
     source_format: str = ""
+    sound: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +81,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of speech; times in seconds from the start of the recording.
+    """A part of the speech; times in seconds from the start of the recording.
 
     ``confidence`` is the mean token probability, 0 to 1; ``channel`` counts from 0; ``speaker``
-    is ``agent`` or ``customer`` where the channel tells, else ``None``.
+    is ``agent`` or ``customer`` where ``speaker_source`` shows it, else ``None``.
     """
 
     id: int
@@ -90,6 +95,7 @@ class Segment:
     speaker: str | None = None
     confidence: float | None = None
     words: tuple[Word, ...] | None = None
+    speaker_source: SpeakerSource = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ class Transcript:
     """What was recognised. ``text`` is empty unless ``outcome`` is ``speech``.
 
     ``backend`` names the recogniser where that is not the source that gave this transcript: a
-    remote engine has a chain of its own.
+    remote engine has a chain of its own. ``coverage`` is ``None`` where nobody counted.
     """
 
     text: str
@@ -109,6 +115,8 @@ class Transcript:
     provenance: dict[str, object] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     backend: str | None = None
+    coverage: SpeechCoverage | None = None
+    warnings: tuple[AnswerWarning, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself: a speech without words would be an empty success.
@@ -121,8 +129,9 @@ class Transcript:
 
 
 def silence(request: SpeechRequest, duration: float = 0.0) -> Transcript:
-    """Give the dummy's transcript: nothing was recognised, and it says so."""
-    return Transcript("", request.language, duration, "failed")
+    """Return the dummy's transcript: nothing was recognised, and it says so."""
+    coverage = nothing_recognised(duration)
+    return Transcript("", request.language, duration, "failed", coverage=coverage)
 
 
 class SpeechBackend(Protocol):
@@ -149,15 +158,20 @@ class SpeechBackend(Protocol):
         ...
 
     def intact(self) -> bool:
-        """Look whether what was loaded is still what a call would be answered with."""
+        """Return whether what was loaded is still what a call would be answered with."""
         ...
 
     def ensure_loaded(self) -> None:
         """Have a model loaded; raises where that cannot be."""
         ...
 
-    def transcribe(self, request: SpeechRequest, audio: DecodedAudio, ticket: Ticket) -> Transcript:
-        """Recognise the recording; bounded in time, and left as soon as nobody waits for it."""
+    def transcribe(
+        self, request: SpeechRequest, audio: DecodedAudio, context: CallContext, on_work: OnWork
+    ) -> Transcript:
+        """Recognise the recording; bounded in time, and left as soon as nobody waits for it.
+
+        ``on_work`` may be called with what is left, as often as that is known.
+        """
         ...
 
     def close(self) -> None:
@@ -165,5 +179,5 @@ class SpeechBackend(Protocol):
         ...
 
     def stop(self) -> None:
-        """Give calls in hand and to come a failure at once: the server is stopping."""
+        """Fail calls in hand and to come at once: the server is stopping."""
         ...

@@ -44,7 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, audio_root: Path) -> Iterat
         "audio_roots": audio_root,
         "audio_max_bytes": AUDIO_MAX_BYTES,
         "analyze_max_bytes": 100_000,
-        "agent_allowed_hosts": "127.0.0.1",
+        "agent_allowed_hosts": "127.0.0.1:*",
     }
     with api_server(folder, **settings) as found:
         yield found

@@ -5,13 +5,26 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 
-from tests.support.fault_server import FaultServer, answer, completion, in_turn, refused_port
-from tests.support.scripted_llm import INVENTED, QUOTED, honest, lying, reviews, said
+from api_server.models import AnalyzeRequest
+from stt_engine.speech import Segment, Word
+from tests.support.fault_server import (
+    Exchange,
+    FaultServer,
+    answer,
+    completion,
+    in_turn,
+    refused_port,
+)
+from tests.support.in_process import Running
+from tests.support.scripted_llm import INVENTED, QUOTED, honest, lying, reviews, utterances
 from tests.support.server import ROOT, ApiServer
 
 KOREAN = json.loads((ROOT / "audio/sample_call_ko.json").read_text("utf-8"))["segments"]
@@ -44,12 +57,32 @@ async def test_text(client: httpx2.AsyncClient) -> None:
         body = await analyzed(
             client, {"text": "안녕하세요.\n원금은 무조건 보장됩니다.", "agent_url": llm.url}
         )
-        assert said(llm.posts[0]) == ["안녕하세요.", "원금은 무조건 보장됩니다."]
+        assert utterances(llm.posts[0]) == ["안녕하세요.", "원금은 무조건 보장됩니다."]
     assert (body["success"], body["agent_type"]) == (True, "vllm")
     assert (body["error"], body["error_type"], body["is_agent_dummy"]) == (None, None, False)
     (proof,) = elements(body)[QUOTED]["evidence"]
     assert proof["quote"] == "원금은 무조건 보장됩니다."
     assert (proof["start"], proof["end"]) == (None, None)  # plain text has no times
+
+
+@pytest.mark.timeout(60)
+async def test_who_hangs_up_is_not_asked_for(server: ApiServer) -> None:
+    """The call to the LLM ends, which would have gone on for two minutes."""
+    left = anyio.Event()
+
+    async def slow(exchange: Exchange) -> None:
+        await exchange.reader.read()  # returns once the other side closes
+        left.set()
+
+    body = {"text": "안녕하세요.", "timeout": 120}
+    async with FaultServer(slow) as llm, server.client() as client:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(client.post, "/analyze", json={**body, "agent_url": llm.url}))
+            await llm.wait_for_requests()
+            tasks.cancel_scope.cancel()
+        with anyio.fail_after(20):
+            await left.wait()
+    assert server.metric("stt_engine_unexpected_failures_total") == 0
 
 
 async def test_segments(client: httpx2.AsyncClient) -> None:
@@ -61,6 +94,29 @@ async def test_segments(client: httpx2.AsyncClient) -> None:
         body = await analyzed(client, {"segments": turns, "agent_url": llm.url})
     (proof,) = elements(body)[QUOTED]["evidence"]
     assert (proof["start"], proof["end"], proof["segment_id"]) == (2.5, 4.25, 1)
+
+
+async def test_segments_of_transcribe_as_they_are(
+    client: httpx2.AsyncClient, canary: bytes
+) -> None:
+    files = {"file": ("a.wav", canary)}
+    told = await client.post("/transcribe", data={"language": "en"}, files=files)
+    segments = told.json()["segments"]
+    assert segments
+    segments[0] |= {"id": 41, "text": "원금은 무조건 보장됩니다."}  # a quote has to say something
+    async with FaultServer(reviews(lambda lines: lines[0])) as llm:
+        body = await analyzed(client, {"segments": segments, "agent_url": llm.url})
+    proofs = [proof for one in elements(body).values() for proof in one["evidence"]]
+    assert {proof["segment_id"] for proof in proofs} == {41}
+
+
+def test_every_field_of_a_segment_is_accepted() -> None:
+    words = (Word(0.0, 0.5, "원금", 0.9),)
+    whole = Segment(7, 0.0, 1.0, "원금", 1, "agent", 0.8, words, "channel")
+    sent = json.loads(json.dumps(asdict(whole)))
+    assert not [name for name, value in sent.items() if value is None]
+    (kept,) = AnalyzeRequest(segments=[sent]).transcript()
+    assert replace(kept, words=words) == whole
 
 
 @pytest.mark.parametrize(
@@ -78,7 +134,7 @@ async def test_korean_sample_call(
     """What a scripted LLM claims of a call is believed as far as the call proves it."""
     async with FaultServer(reviews(lambda _lines: quote)) as llm:
         body = await analyzed(client, {"segments": KOREAN, "agent_url": llm.url})
-        assert len(said(llm.posts[0])) == len(KOREAN)
+        assert len(utterances(llm.posts[0])) == len(KOREAN)
     one = elements(body)[QUOTED]
     assert (one["tiers"]["llm"], one["tiers"]["llm_reason"]) == (status, reason)
     assert (one["status"], one["tiers"]["rules"]) == ("violated", "violated")
@@ -148,7 +204,7 @@ async def test_a_wrong_form_is_asked_for_once_more(client: httpx2.AsyncClient) -
     async with FaultServer(script) as llm:
         body = await analyzed(client, {"segments": TURNS, "agent_url": llm.url})
         again = llm.posts[1].json["messages"][-1]["content"]
-        assert said(llm.posts[1]) == said(llm.posts[0])
+        assert utterances(llm.posts[1]) == utterances(llm.posts[0])
     assert "앞서 준 답은 쓸 수 없었습니다(JSON이 아님" in again
     assert "문제없습니다" not in again
     assert (body["success"], elements(body)[QUOTED]["source"]) == (True, "both")
@@ -199,7 +255,6 @@ async def test_nothing_was_said(given: dict[str, Any], client: httpx2.AsyncClien
         ({"text": 5}, "text: .*string"),
         ({"segments": [{"speaker": "robot", "text": "x"}]}, "segments.0.speaker: .*'agent'"),
         ({"segments": [{"text": "x", "start": -1}]}, "segments.0.start: .*greater than"),
-        ({"text": "x", "unknown": 1}, "unknown: .*not permitted"),
         ({"text": "x", "timeout": 0}, "timeout: .*greater than"),
         ({"text": "x", "timeout": 301}, "timeout: at most 300 seconds"),
     ],
@@ -238,3 +293,14 @@ async def test_not_json(raw: bytes, client: httpx2.AsyncClient) -> None:
     assert response.status_code == 400
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["detail"]
+
+
+async def test_a_check_too_many_is_refused_at_once(modelless: Running) -> None:
+    checks = modelless.service.checks
+    checks.inside += modelless.service.settings.analyze_max_at_once
+    try:
+        refused = await modelless.client.post("/analyze", json={"text": "안녕하세요."})
+    finally:
+        checks.inside = 0
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) >= 1

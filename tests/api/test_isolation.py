@@ -28,7 +28,7 @@ def words(text: str) -> Counter[str]:
 
 
 def likeness(one: str, other: str) -> float:
-    """Give the share of words that two texts have in common."""
+    """Return the share of words that two texts have in common."""
     left, right = words(one), words(other)
     return (left & right).total() / max(1, left.total(), right.total())
 

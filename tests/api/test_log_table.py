@@ -13,10 +13,10 @@ from typing import NamedTuple
 import anyio
 import pytest
 
-from stt_engine.catalogue import Manifest
 from stt_engine.errors import ModelFetchFailed
-from stt_engine.fetch import Job, Progress, pinned_manifest
-from stt_engine.weights import ensure_model_exists
+from stt_engine.model_store.catalogue import Manifest
+from stt_engine.model_store.sources import FetchJob, Progress, pinned_manifest
+from stt_engine.model_store.store import ensure_model_exists
 from tests.support.fault_server import FaultServer, answer, in_turn
 from tests.support.in_process import Running, call_log, running
 from tests.support.scripted_llm import honest, llm
@@ -243,7 +243,7 @@ class _Shelf:
 
     name = "shelf"
 
-    def fetch(self, job: Job, _progress: Progress) -> Manifest:
+    def fetch(self, job: FetchJob, _progress: Progress) -> Manifest:
         assert job.entry is not None
         for name, content in FILES.items():
             (job.files / name).write_bytes(content)
@@ -255,7 +255,7 @@ class _Empty:
 
     name = "empty"
 
-    def fetch(self, _job: Job, _progress: Progress) -> Manifest:
+    def fetch(self, _job: FetchJob, _progress: Progress) -> Manifest:
         raise ModelFetchFailed("nothing here")
 
 

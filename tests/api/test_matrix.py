@@ -42,7 +42,7 @@ class Row(NamedTuple):
 
 TABLE = (
     Row("ok", "not asked", True, False, None, "null", None),
-    Row("ok", "ok", True, False, "vllm", "proved", None),
+    Row("ok", "ok", True, False, "vllm", "quoted", None),
     Row("ok", "refused", True, True, "dummy", "null", "agent"),
     Row("ok", "hung", True, True, "dummy", "null", "agent"),
     Row("ok", "non-JSON", True, True, "dummy", "null", "agent"),
@@ -104,7 +104,7 @@ AGENT_ERROR = {
 
 
 def expected_lines(row: Row, name: str) -> list[str]:
-    """Give a pattern for every line of one call, in order."""
+    """Return a pattern for every line of one call, in order."""
     lines = [
         r"INFO - \[Transcribe\] STT 처리 시작",
         rf"INFO - \[Transcribe\] 음성 파일 로드 시작 \({re.escape(name)}\)",
@@ -200,10 +200,11 @@ def assert_elements(row: Row, body: dict[str, Any]) -> None:
     found = {one["id"]: one for one in body["incomplete_elements"]["elements"]}
     assert len(found) >= 16
     one = found[QUOTED]
-    if row.elements == "proved":
-        (proof,) = one["evidence"]
-        assert (one["status"], one["source"], proof["match"]) == ("violated", "llm", "exact")
-        assert proof["quote"] in body["segments"][proof["segment_id"]]["text"]
+    if row.elements == "quoted":
+        # What the clip says has nothing to do with the element, though it is quoted as it is.
+        assert (one["status"], one["reason"]) == ("undetermined", "evidence_says_nothing")
+        (quote,) = one["rejected_quotes"]
+        assert quote in body["text"]
     elif row.elements == "rejected":
         assert (one["status"], one["evidence"]) == ("undetermined", [])
         assert one["rejected_quotes"] == [INVENTED]
@@ -229,7 +230,7 @@ def assert_answer(row: Row, response: httpx2.Response, *, strict: bool) -> None:
 
 
 def _cases() -> list[Any]:
-    """Give every row plain and strict; of the crashes (slow: a model is loaded) two strict."""
+    """Return every row plain and strict; of the crashes (slow: a model is loaded) two strict."""
     return [
         pytest.param(row, strict, id=f"{row.stt}-{row.llm}{'-strict' if strict else ''}")
         for row in TABLE

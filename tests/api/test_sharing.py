@@ -27,7 +27,7 @@ NEVER = 3600.0
 
 
 def worker_pid(server: ApiServer) -> int:
-    """Give the process that hears; there is none for a moment while it is being replaced."""
+    """Return the process that hears; there is none for a moment while it is being replaced."""
     return int(awaited(lambda: server.component("faster-whisper")["pid"], "a process that hears"))
 
 
@@ -96,7 +96,7 @@ def _form(recording: bytes) -> bytes:
     )
     body = head.encode() + recording + tail.encode()
     start = (
-        "POST /transcribe HTTP/1.1\r\nHost: here\r\n"
+        "POST /transcribe HTTP/1.1\r\nHost: localhost\r\n"
         f"Content-Type: multipart/form-data; boundary={edge}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return start.encode() + body

@@ -83,7 +83,7 @@ async def test_an_llm_that_hangs_holds_nothing_up(tmp_path: Path, canary: bytes)
         try:
             server.wait_ready()
             call = InHand(server, canary, incomplete_elements_check="true", timeout="120")
-            await llm.asked()
+            await llm.wait_for_requests()
             server.send(signal.SIGTERM)
             body = await _in_thread(call.answer)
             assert (body["success"], body["is_agent_dummy"]) == (True, True)

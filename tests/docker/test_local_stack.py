@@ -55,7 +55,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def in_order(text: str, expected: list[str]) -> list[str]:
-    """Give the expected lines that do not come after the ones before them."""
+    """Return the expected lines that do not come after the ones before them."""
     at, missing = 0, []
     for words in expected:
         found = text.find(words, at)
@@ -158,7 +158,7 @@ def test_the_drill(local: Stack) -> None:
     """Every fault of the walk-through, against the running containers."""
     ran = subprocess.run(
         [
-            sys.executable, "-m", "api_server", "drill", "--docker", "--json",
+            sys.executable, "-m", "stt_tools", "drill", "--docker", "--json",
             "--audio", "/app/audio/test.wav", "--timeout", "240",
         ],
         check=False,

@@ -17,6 +17,8 @@ import httpx2
 import psutil
 import pytest
 
+from api_server.compliance.coverage import FULL_COVERAGE, NO_COVERAGE
+from stt_tools.cli.analyze import coverage_of
 from tests.support import sounds
 from tests.support.fault_server import refused_port
 from tests.support.in_process import CANARY_WORDS
@@ -36,9 +38,12 @@ CANARY = ROOT / "src/stt_engine/assets/canary.wav"
 DONE, DEGRADED, USAGE = 0, 1, 2
 
 
-def run(folder: Path, *arguments: object, **settings: object) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *arguments: object, stdin: str | None = None, **settings: object
+) -> subprocess.CompletedProcess[str]:
     found = subprocess.run(
         [*CLI, *map(str, arguments)],
+        input=stdin,
         env=environment(folder, **settings),
         cwd=folder,
         capture_output=True,
@@ -73,7 +78,7 @@ def test_help(command: tuple[str, ...], words: list[str], tmp_path: Path) -> Non
 
 
 def test_the_server_does_not_wait_for_what_only_its_processes_and_the_drill_need() -> None:
-    code = "import sys, api_server.cli; print(*sorted({'av', 'numpy'} & sys.modules.keys()))"
+    code = "import sys, stt_tools.cli.program; print(*sorted({'av', 'numpy'} & sys.modules.keys()))"
     ran = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
@@ -91,9 +96,12 @@ def test_unknown_command(tmp_path: Path) -> None:
 
 
 def test_transcribe(tmp_path: Path) -> None:
-    found = run(tmp_path, "transcribe", CANARY, "--language", "en")
+    settings = {"log_transcripts": "true", "redaction": "everywhere"}
+    found = run(tmp_path, "transcribe", CANARY, "--language", "en", "--verbose", **settings)
     assert found.returncode == DONE, found.stderr
     assert CANARY_WORDS in found.stdout.lower()
+    assert "음성 변환 완료" in found.stderr
+    assert CANARY_WORDS not in found.stderr.lower(), "what may not be shown is not logged"
 
 
 KEYS = {
@@ -111,6 +119,8 @@ KEYS = {
     "segments",
     "attempts",
     "provenance",
+    "coverage",
+    "warnings",
     "timings",
 }
 
@@ -145,9 +155,10 @@ def test_transcribe_no_speech(tmp_path: Path) -> None:
 def test_transcribe_what_cannot_be_used(name: str, words: str, tmp_path: Path) -> None:
     sounds.text_as_wav(tmp_path / "text.wav")
     sounds.zero_bytes(tmp_path / "empty.wav")
-    found = run(tmp_path, "transcribe", tmp_path / name, "--json")
+    found = run(tmp_path, "transcribe", tmp_path / name)
     assert (found.returncode, found.stdout) == (USAGE, "")
     assert re.search(words, found.stderr), found.stderr
+    assert len(found.stderr.splitlines()) == 1
 
 
 def test_transcribe_without_a_model(tmp_path: Path) -> None:
@@ -174,7 +185,7 @@ def test_analyze_with_a_refused_agent(tmp_path: Path) -> None:
 
 def test_analyze_says_that_a_failure_is_no_finding(tmp_path: Path) -> None:
     text = tmp_path / "call.txt"
-    text.write_text("원금은 보장됩니다.\n네.", encoding="utf-8")
+    text.write_text("상담원: 원금은 보장됩니다.\n네.", encoding="utf-8")
     url = f"http://127.0.0.1:{refused_port()}/v1"
     found = run(tmp_path, "analyze", text, vllm_api_url=url)
     assert found.returncode == DEGRADED
@@ -182,6 +193,46 @@ def test_analyze_says_that_a_failure_is_no_finding(tmp_path: Path) -> None:
     assert re.fullmatch(r"violated +solicitation.certainty +rules: “원금은 보장됩니다.”", said)
     assert "not analysed: ConnectionError" in found.stderr
     assert "this is no finding" in found.stderr
+
+
+def test_what_transcribe_prints_can_be_analyzed(tmp_path: Path) -> None:
+    """The whole answer, its segments, and an answer of which nothing was recognised."""
+    url = f"http://127.0.0.1:{refused_port()}/v1"
+    printed = run(tmp_path, "transcribe", CANARY, "--language", "en", "--json")
+    answer = json.loads(printed.stdout)
+    segments = json.dumps(answer["segments"])
+    for piped, error_type in ((printed.stdout, "ConnectionError"), (segments, "ConnectionError")):
+        found = run(tmp_path, "analyze", "-", "--json", stdin=piped, vllm_api_url=url)
+        assert found.returncode == DEGRADED, found.stderr
+        assert json.loads(found.stdout)["error_type"] == error_type
+
+
+def test_an_answer_of_transcribe_brings_its_coverage() -> None:
+    """Of words that were spoken and have no text, nothing can be called absent."""
+    answer = {"success": True, "text": "네.", "backend": "x", "is_dummy": False, "segments": []}
+    channel = {"channel": 0, "speech_sec": 100.0, "recognised_sec": 1.0}
+    told = {"share": 0.01, "decoded_share": 1.0, "whole": "yes", "channels": [channel]}
+    heard = answer | {"outcome": "speech", "coverage": told}
+    assert coverage_of(heard, 0).agent == 0.01
+    assert coverage_of(answer | {"outcome": "failed", "text": ""}, 0) == NO_COVERAGE
+    assert coverage_of({"outcome": 5, "segments": []}, 0) == NO_COVERAGE
+    assert coverage_of({"segments": []}, 0) == FULL_COVERAGE
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"segmnts": []}', "unknown field 'segmnts'; did you mean 'segments'"),
+        (b'{"text": "x", "text": "y"}', "'text' is sent more than once"),
+        (b'[{"text": "x", "spaeker": "agent"}]', "segments.0: .*did you mean 'speaker'"),
+    ],
+)
+def test_analyze_names_what_it_does_not_read(content: bytes, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "call.json"
+    path.write_bytes(content)
+    found = run(tmp_path, "analyze", path)
+    assert (found.returncode, found.stdout) == (USAGE, "")
+    assert re.search(words, found.stderr), found.stderr
 
 
 @pytest.mark.parametrize("content", [b'{"segments": 5}', b'{"text": ', b"\xff\xfe\xff", None])
@@ -265,6 +316,9 @@ def test_doctor_without_a_model(tmp_path: Path) -> None:
         ((), {"stt_backends": "magic"}, "magic"),
         ((), {"stt_stall_timeout_sec": "soon"}, "STT_STALL_TIMEOUT_SEC"),
         ((), {"rubric_path": "/nowhere.toml"}, "/nowhere.toml"),
+        ((), {"api_key": "secret"}, "API_KEY is no setting; did you mean API_KEYS?"),
+        ((), {"api_keys_file": "/nowhere.toml"}, "API_KEYS_FILE: /nowhere.toml"),
+        ((), {"vllm_api_url": "http://me:secret@vllm/v1"}, "VLLM_API_URL: leave out the user"),
     ],
 )
 def test_serve_refuses(
@@ -274,25 +328,49 @@ def test_serve_refuses(
     assert found.returncode == USAGE, found.stdout
     assert words in found.stderr
     assert "running on" not in found.stdout
+    assert len(found.stderr.splitlines()) == 1
+    assert "secret" not in found.stderr
 
 
-def test_port_taken(tmp_path: Path) -> None:
+SETTINGS_WRONG = {
+    "redacton": "off",
+    "vllm_api_url": "vllm",
+    "stt_compute_type": "int7",
+    "api_keys_file": "/nowhere.toml",
+    "rubric_path": "/nowhere-either.toml",
+}
+
+
+def test_all_that_is_wrong_with_the_settings_is_told_at_once(tmp_path: Path) -> None:
+    words = ["REDACTON", "VLLM_API_URL", "STT_COMPUTE_TYPE", "/nowhere.toml", "/nowhere-either"]
+    checked = run(tmp_path, "serve", "--check", **SETTINGS_WRONG)
+    examined = run(tmp_path, "doctor", **SETTINGS_WRONG)
+    assert (checked.returncode, examined.returncode) == (USAGE, USAGE)
+    assert not [one for one in words if one not in checked.stderr]
+    assert not [one for one in words if one not in examined.stdout]
+    good = run(tmp_path, "serve", "--check")
+    assert (good.returncode, good.stderr) == (DONE, "")
+
+
+def test_a_port_in_use_is_said_before_a_model_is_loaded(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         found = run(tmp_path, "serve", "--port", port)
-    assert found.returncode != DONE
-    assert "address already in use" in found.stdout + found.stderr
+    assert (found.returncode, found.stdout) == (USAGE, "")
+    assert found.stderr.splitlines() == [
+        f"127.0.0.1:{port} cannot be listened on: address already in use (API_HOST, API_PORT)"
+    ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serve_ends_cleanly(number: signal.Signals, tmp_path: Path) -> None:
-    """Both children (model, decoder) end with it, and so do their temporary files."""
+    """Its children (model, decoder, text) end with it, and so do their temporary files."""
     server = ApiServer(tmp_path)
     try:
         server.wait_ready()
-        assert len(server.children()) == 2
+        assert len(server.children()) == 3
         code = server.stop(number)
         assert code in CLEAN_EXITS | {-signal.SIGINT, 130}, code
         assert server.leftovers() == []
@@ -300,8 +378,10 @@ def test_serve_ends_cleanly(number: signal.Signals, tmp_path: Path) -> None:
         server.kill()
 
 
-def _started(server: ApiServer) -> list[str]:
-    return [line for line in server.lines if "[Worker] 작업 프로세스 시작" in line]
+def _started(server: ApiServer) -> list[int]:
+    """Return the processes that were started for a model."""
+    line = re.compile(r"\[Worker\] 작업 프로세스 시작 \(faster-whisper, pid=(\d+)\)")
+    return [int(pid) for pid in line.findall("\n".join(server.lines))]
 
 
 @pytest.mark.parametrize("backends", ["faster-whisper", "faster-whisper,faster-whisper"])
@@ -309,8 +389,8 @@ def test_serve_ends_while_the_model_loads(backends: str, tmp_path: Path) -> None
     """Nothing more is loaded once it has been told to end, a fallback neither."""
     server = ApiServer(tmp_path, stt_backends=backends)
     try:
-        awaited(lambda: _started(server), "the model's process has started")
-        server.children()[0].suspend()  # else it has loaded before the server is up
+        (pid,) = awaited(lambda: _started(server), "the model's process has started")
+        psutil.Process(pid).suspend()  # else it has loaded before the server is up
         awaited(lambda: any("Started server" in line for line in server.lines), "it serves")
         code = server.stop()
         assert code in CLEAN_EXITS
@@ -325,7 +405,7 @@ def test_killed_server_leaves_no_orphan(tmp_path: Path) -> None:
     try:
         server.wait_ready()
         children = server.children()
-        assert len(children) == 2
+        assert len(children) == 3
         with pytest.raises(httpx2.TransportError):
             _killed_at_work(server, (ROOT / "audio/sample_call.wav").read_bytes())
         assert server.process.wait(DEADLINE_SEC) == -signal.SIGKILL

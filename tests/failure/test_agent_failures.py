@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from api_server.services.agent_backend import AgentBackend, AgentRequest
-from api_server.services.agent_errors import InvalidAnswer
-from api_server.services.circuit import CircuitPolicy, CircuitState
+from api_server.clients.agent.backend import AgentBackend, AgentRequest
+from api_server.clients.agent.errors import InvalidAnswer
+from api_server.clients.circuit_breaker import CircuitPolicy, CircuitState
+from api_server.clients.events import AgentCallStarted
 from stt_engine.outcome import Outcome
 from tests.support import fault_server as fault
 from tests.support.agents import FELL_BACK, Watch, assert_dummy, line_of, watching
@@ -62,7 +63,7 @@ async def _fails(
     assert time.monotonic() - began < timeout + SLACK_SEC
     assert_dummy(response, error_type, words)
     assert response["chat_thread_id"] == "t-1"
-    assert watch.told == [
+    assert watch.logged == [
         f"INFO - [AgentBackend] 호출 시작 (url={url}, format=prompt_based)",
         line_of(error_type, response["error"]),
         FELL_BACK,
@@ -71,6 +72,25 @@ async def _fails(
     everything = json.dumps(response, ensure_ascii=False) + "\n".join(watch.lines)
     assert TRANSCRIPT not in everything
     assert KEY not in everything
+
+
+def cut_error() -> fault.Script:
+    """Promise more of an error's body than comes."""
+
+    async def script(exchange: fault.Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 500 No\r\nContent-Length: 999\r\n\r\n{")
+
+    return script
+
+
+def endless_error() -> fault.Script:
+    """Send the head of an error, and never its body."""
+
+    async def script(exchange: fault.Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 429 No\r\nContent-Length: 999\r\n\r\n")
+        await asyncio.Event().wait()
+
+    return script
 
 
 ANSWERS = {
@@ -100,6 +120,26 @@ ANSWERS = {
     ),
     "cut": (answer(200, completion("반만", "length")), "TruncatedAnswer", "finish_reason=length"),
     "no finish": (answer(200, completion("반만", None)), "TruncatedAnswer", "finish_reason=없음"),
+    "filtered": (
+        answer(200, completion("", "content_filter")),
+        "AnswerWithheld",
+        "finish_reason=content_filter",
+    ),
+    "a tool": (answer(200, completion(None, "tool_calls")), "AnswerWithheld", "도구 호출"),
+    "an error at 200": (answer(200, {"error": OPENAI_ERROR}), "AgentServerError", "본문은 오류"),
+    "an error with its status": (
+        answer(200, {"error": {"code": 503, "message": TRANSCRIPT}, "choices": []}),
+        "AgentNotReady",
+        "HTTP 200, 본문은 오류 (code=503)",
+    ),
+    "an error in words": (answer(200, {"error": TRANSCRIPT}), "AgentServerError", "본문은 오류"),
+    "503 in an unreadable body": (
+        answer(503, b"\x1f\x8b broken", Content_Encoding="gzip"),
+        "AgentNotReady",
+        "HTTP 503",
+    ),
+    "500 that dies": (cut_error(), "AgentServerError", "HTTP 500"),
+    "429 without end": (endless_error(), "AgentOverloaded", "HTTP 429"),
     "zipped": (
         answer(200, gzip.compress(b"{}"), Content_Encoding="gzip"),
         "InvalidAnswer",
@@ -120,6 +160,43 @@ async def test_bad_answer(case: str, backend: AgentBackend, watch: Watch) -> Non
     async with FaultServer(script) as server:
         await _fails(backend, watch, server.url, error_type, words)
         assert len(server.posts) == 1  # never sent twice
+
+
+@pytest.mark.parametrize("coding", ["", "identity", "none", "utf-8", "identity, x-own", "UTF8 "])
+async def test_a_coding_that_packs_nothing_changes_nothing(
+    coding: str, backend: AgentBackend
+) -> None:
+    async with FaultServer(answer(200, completion("좋음"), Content_Encoding=coding)) as server:
+        assert (await backend.call("안녕", server.url))["response"] == "좋음"
+
+
+@pytest.mark.parametrize("finish", ["stop", "eos_token", "stop_sequence", "end_turn"])
+async def test_every_name_of_a_whole_answers_end(finish: str, backend: AgentBackend) -> None:
+    async with FaultServer(answer(200, completion("좋음", finish))) as server:
+        assert (await backend.call("안녕", server.url))["success"]
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "9" * 5000,
+        "Fri, 31 Dec 9999999999 23:59:59 GMT",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Mon, 01 Jan 0001 00:00:00 -0000",
+        "Mon, 01 Jan 0001 00:00:00 +2359",
+        "Mon, 01 Jan 2024 00:00:00 +999999999999",
+        "soon",
+        "-1",
+        "1e400",
+    ],
+)
+async def test_retry_after_of_any_size_or_date(
+    when: str, backend: AgentBackend, watch: Watch
+) -> None:
+    async with FaultServer(answer(503, Retry_After=when)) as server:
+        response = await backend.call("안녕", server.url, timeout=5)
+        assert_dummy(response, "AgentNotReady", "HTTP 503")
+    watch.assert_no_defect()
 
 
 @pytest.mark.parametrize("script", [fault.hang, fault.slow_headers, fault.trickle])
@@ -225,7 +302,7 @@ async def test_answer_that_cannot_be_parsed(backend: AgentBackend, watch: Watch)
     assert outcome.is_dummy
     assert outcome.cause is not None
     assert outcome.cause.error_type == "InvalidAnswer"
-    assert FELL_BACK in watch.told
+    assert FELL_BACK in watch.logged
 
 
 async def test_caller_that_leaves_counts_as_nothing(watch: Watch) -> None:
@@ -234,13 +311,13 @@ async def test_caller_that_leaves_counts_as_nothing(watch: Watch) -> None:
     )
     async with FaultServer(fault.hang) as server:
         task = asyncio.create_task(backend.call("안녕", server.url))
-        await server.asked()
+        await server.wait_for_requests()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
     (circuit,) = backend.circuits.snapshots()
     assert (circuit.state, circuit.failures) == (CircuitState.CLOSED, 0)
-    assert [event.kind for event in watch.events] == ["started"]
+    assert [type(event) for event in watch.events] == [AgentCallStarted]
     await backend.aclose()
 
 
@@ -251,13 +328,13 @@ async def test_circuit_opens_refuses_and_recovers(watch: Watch) -> None:
     async with FaultServer(script) as server:
         for _ in range(5):
             assert_dummy(await backend.call("안녕", server.url), "AgentServerError", "HTTP 500")
-        assert "ERROR - [CircuitBreaker] Circuit 열림 (실패 5회)" in watch.told
+        assert "ERROR - [CircuitBreaker] Circuit 열림 (실패 5회)" in watch.logged
         watch.lines.clear()
 
         refused = await backend.call("안녕", server.url)
         assert_dummy(refused, "CircuitOpen", "60초 후 재시도")
         assert len(server.posts) == 5
-        assert watch.told == [
+        assert watch.logged == [
             f"INFO - [AgentBackend] 호출 시작 (url={server.url}, format=prompt_based)",
             "WARNING - [CircuitBreaker] Circuit 열림 - Dummy 사용",
             FELL_BACK,
@@ -267,8 +344,8 @@ async def test_circuit_opens_refuses_and_recovers(watch: Watch) -> None:
 
         now[0] = 60.0
         assert (await backend.call("안녕", server.url))["success"]
-    assert "INFO - [CircuitBreaker] Circuit 반열림 - 시험 호출 허용" in watch.told
-    assert "INFO - [CircuitBreaker] Circuit 닫힘 - 정상 복구" in watch.told
+    assert "INFO - [CircuitBreaker] Circuit 반열림 - 시험 호출 허용" in watch.logged
+    assert "INFO - [CircuitBreaker] Circuit 닫힘 - 정상 복구" in watch.logged
     assert backend.circuits.snapshots()[0].refusals == 1
     await backend.aclose()
 
@@ -315,7 +392,7 @@ async def test_external_agent(backend: AgentBackend, watch: Watch) -> None:
         "processing_time_sec": response["processing_time_sec"],
         "chat_thread_id": "t-2",
     }
-    started, received = watch.told
+    started, received = watch.logged
     assert started == f"INFO - [AgentBackend] 호출 시작 (url={url}, format=text_only)"
     assert received.startswith("INFO - [AgentBackend] 응답 수신 완료 (")
 

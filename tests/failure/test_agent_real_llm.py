@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from api_server.services.agent_backend import AgentBackend, AgentRequest, render
+from api_server.clients.agent.backend import AgentBackend, AgentRequest, build_agent_response
 from tests.support.agents import FELL_BACK, Watch, assert_dummy, line_of, watching
 from tests.support.llm_server import LlmServer, llm_server
 
@@ -52,7 +52,7 @@ async def backend(watch: Watch) -> AsyncIterator[AgentBackend]:
 
 
 def _assert_told(watch: Watch, error_type: str, error: str | None) -> None:
-    assert watch.told[1:] == [
+    assert watch.logged[1:] == [
         line_of(error_type, error),
         FELL_BACK,
         f"INFO - [AgentBackend] Dummy 응답: is_dummy=True, reason={error}",
@@ -60,7 +60,7 @@ def _assert_told(watch: Watch, error_type: str, error: str | None) -> None:
 
 
 def _question(url: str) -> AgentRequest:
-    """Give a question that is answered in a few tokens."""
+    """Return a question that is answered in a few tokens."""
     return AgentRequest(
         "Is the sky blue?",
         url,
@@ -86,15 +86,15 @@ async def test_call_as_in_the_original(llm: LlmServer, backend: AgentBackend, wa
     assert response["response"].strip()
     assert (response["agent_type"], response["chat_thread_id"]) == ("vllm", "t")
     assert response["error"] is response["error_type"] is response["dummy_reason"] is None
-    assert watch.told[0].endswith(f"호출 시작 (url={llm.url}, format=prompt_based)")
-    assert watch.told[1].startswith("INFO - [AgentBackend] 응답 수신 완료 (")
+    assert watch.logged[0].endswith(f"호출 시작 (url={llm.url}, format=prompt_based)")
+    assert watch.logged[1].startswith("INFO - [AgentBackend] 응답 수신 완료 (")
 
 
 async def test_answer_cut_by_max_tokens(
     llm: LlmServer, backend: AgentBackend, watch: Watch
 ) -> None:
     request = AgentRequest(LONG, llm.url, timeout_sec=ANSWER_SEC, max_tokens=3)
-    response = render(await backend.ask(request))
+    response = build_agent_response(await backend.ask(request))
     assert_dummy(response, "TruncatedAnswer", "finish_reason=length")
     _assert_told(watch, "TruncatedAnswer", response["error"])
 
@@ -148,7 +148,7 @@ async def test_killed_in_the_middle_of_a_request(
         await asyncio.to_thread(server.wait_busy)
         began = time.monotonic()
         server.kill()
-        response = render(await question)
+        response = build_agent_response(await question)
         assert time.monotonic() - began < 10
         assert_dummy(response, "AgentDisconnected", "연결이 끊어짐")
         _assert_told(watch, "AgentDisconnected", response["error"])
@@ -163,7 +163,7 @@ async def test_loading_is_named_until_it_is_ready(tmp_path: Path, backend: Agent
         while not ready.done():
             outcome = await backend.ask(_question(server.url))
             seen.append(outcome.cause.error_type if outcome.cause else None)
-            backend.circuits.of(server.base).release()  # it is the loading that is looked at
+            backend.circuits.get(server.url).release()  # it is the loading that is looked at
             await asyncio.sleep(0.05)  # leaves the processor to the server
         await ready
         assert not (await backend.ask(_question(server.url))).is_dummy

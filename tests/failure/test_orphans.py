@@ -31,7 +31,7 @@ GONE_SEC = 5.0
 
 STUCK = """
 import ctypes, sys
-from stt_engine.guardian import die_with_parent
+from stt_engine.system.parent_death import die_with_parent
 die_with_parent()
 sys.stdout.write("up\\n"), sys.stdout.flush()
 ctypes.PyDLL(None).sleep(600)  # native code that keeps the interpreter's lock: no thread runs
@@ -39,7 +39,7 @@ ctypes.PyDLL(None).sleep(600)  # native code that keeps the interpreter's lock: 
 
 PARENT = """
 import subprocess, sys, threading
-from stt_engine.guardian import kept
+from stt_engine.system.parent_death import kept
 
 def start():
     command = [sys.executable, "-c", sys.argv[2]]
@@ -157,12 +157,12 @@ def kill_with_children(
 def test_stopped_children_of_a_killed_server_are_gone_and_the_next_one_sweeps(
     tmp_path: Path,
 ) -> None:
-    """Recogniser and decoder, in the middle of a call, and never continued."""
+    """Recogniser, decoder and work on text, in the middle of a call, and never continued."""
     with server(tmp_path) as first:
         first.wait_ready()
         asking = Asking(first)
         awaited(lambda: first.component("faster-whisper")["state"] == "busy", "it is at work")
-        assert len(first.children()) == 2
+        assert len(first.children()) == 3
         kill_with_children(first, psutil.Process.suspend)
         asking.ended()
         left = list(first.temporary.glob("stt-engine-*"))
@@ -177,19 +177,18 @@ def test_stopped_children_of_a_killed_server_are_gone_and_the_next_one_sweeps(
 def test_a_child_that_is_loading_ends_with_the_server(tmp_path: Path, *, stopped: bool) -> None:
     """Its library is in memory, and its model is not yet."""
 
-    def held() -> bool:
+    def held() -> psutil.Process | None:
         """Find it in the middle of loading, and hold it there."""
         for one in running.children():
             with suppress(psutil.Error):
                 if any("ctranslate2" in part.path for part in one.memory_maps()):
                     one.suspend()
-                    return True
-        return False
+                    return one
+        return None
 
     with server(tmp_path) as running:
-        awaited(held, "it is loading")
+        child = awaited(held, "it is loading")
         assert not [line for line in running.lines if LOADED in line]
-        assert len(running.children()) == 1
         if not stopped:
-            running.children()[0].resume()
+            child.resume()
         kill_with_children(running, psutil.Process.suspend if stopped else None)

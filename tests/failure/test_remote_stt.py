@@ -11,13 +11,19 @@ import math
 import os
 import signal
 import wave
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
+from api_server.clients.remote_stt import RemoteStt, RemoteSttDisconnected
+from stt_engine.call import CallCancelled, CallContext
+from stt_engine.errors import AudioUnreadable, ServerStopping
+from stt_engine.limits import Limits
+from stt_engine.speech import DecodedAudio, SpeechRequest
 from tests.support import fault_server as fault
 from tests.support.fault_server import FaultServer, answer, refused_port
 from tests.support.in_process import Running, running
@@ -274,11 +280,57 @@ async def test_a_good_answer_is_taken_as_it_is(faulty: tuple[Running, FaultServe
     assert sent.headers["x-request-id"] == body["request_id"]
 
 
+def _uploaded(remote: RemoteStt, path: Path = CANARY, context: CallContext | None = None) -> None:
+    request = SpeechRequest(path, "en")
+    remote.transcribe(request, DecodedAudio(path, 2.0, (path,)), context or CallContext())
+
+
+async def _ended_in_hand(
+    remote: RemoteStt, server: FaultServer, end: Callable[[CallContext], None]
+) -> BaseException:
+    """Return what a call raises that ``end`` ends while the server works on it."""
+    raised: list[BaseException] = []
+    context = CallContext()
+
+    def upload() -> None:
+        with pytest.raises((Exception, CallCancelled)) as caught:
+            _uploaded(remote, CANARY, context)
+        raised.append(caught.value)
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, upload)
+            await server.wait_for_requests()
+            end(context)
+    return raised[0]
+
+
+async def test_only_a_failure_of_the_server_makes_it_unready() -> None:
+    """A caller who hangs up, a recording that is gone, our own stop: it is as ready as before."""
+    async with FaultServer(fault.hang, models=READY) as server:
+        remote = RemoteStt(server.base, Limits(stall_timeout_sec=0.5))
+        await anyio.to_thread.run_sync(remote.ensure_loaded)
+        assert remote.state == "idle"
+        hung_up = await _ended_in_hand(remote, server, CallContext.cancel)
+        assert (type(hung_up), remote.state) == (CallCancelled, "idle")
+        with pytest.raises(AudioUnreadable):
+            await anyio.to_thread.run_sync(_uploaded, remote, Path("/nowhere.wav"))
+        assert remote.state == "idle"
+        server.requests.clear()
+        stopped = await _ended_in_hand(remote, server, lambda _context: remote.stop())
+        assert (type(stopped), remote.state) == (ServerStopping, "idle")
+        assert [one.failures for one in remote.circuits.snapshots()] == [0]
+        server.script = fault.reset_at_once
+        with pytest.raises(RemoteSttDisconnected):
+            await anyio.to_thread.run_sync(_uploaded, remote)
+        assert remote.state == "stopped"
+
+
 @pytest.mark.parametrize("url", ["stt-model:8001", "ftp://stt-model", "http://", "http://a/?b=c"])
 def test_an_address_that_is_none_is_refused_at_the_start(url: str) -> None:
     from pydantic import ValidationError  # noqa: PLC0415
 
     from api_server.settings import Settings  # noqa: PLC0415
 
-    with pytest.raises(ValidationError, match="http://HOST:PORT"):
+    with pytest.raises(ValidationError, match=r"http://HOST:PORT|leave out what follows"):
         Settings(_env_file=None, stt_remote_url=url)  # type: ignore[call-arg]

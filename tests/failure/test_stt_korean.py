@@ -85,3 +85,12 @@ def test_a_stereo_telephone_call_is_told_by_channel_and_turn(stt: WhisperSTT) ->
         assert one["channel"] == turn[2], one
         heard.add(turn)
     assert heard == set(turns)
+
+
+def test_korean_that_is_sent_as_english_is_told(stt: WhisperSTT) -> None:
+    """Whisper writes fluent English that nobody said."""
+    result = stt.transcribe(FOLDER / CLIPS[1], language="en")
+    (told,) = result["warnings"]
+    assert told["code"] == "language_mismatch"
+    assert ": ko 0.9" in told["detail"]
+    assert {one["reason"] for one in result["coverage"]["unheard"]} == {"other_language"}

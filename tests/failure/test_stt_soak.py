@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from stt_engine import TranscribeResult, WhisperSTT
-from stt_engine.outcome import Event
+from stt_engine.events import Event
+from stt_engine.outcome import AttemptFailed
 from stt_engine.speech import SAMPLE_RATE, AudioLimits
 from tests.support import sounds
 from tests.support.decoding import decode
@@ -123,7 +124,7 @@ def test_calls_in_a_row_leak_nothing(
         assert slope * len(series) < GROWTH_MB, (whose, series.round(1).tolist())
     assert max(map(sum, descriptors)) - sum(descriptors[0]) <= 0, descriptors
     assert [path for path in scratch.glob("*/*") if path.is_dir()] == []
-    assert not [event for event in events if event.failure and event.failure.unexpected]
+    assert not [one for one in events if isinstance(one, AttemptFailed) and one.failure.unexpected]
 
 
 @pytest.mark.slow

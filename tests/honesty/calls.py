@@ -39,6 +39,8 @@ COUNTED = {
     "ArithmeticError",
 }
 """Failures that say that the server is not well, and so open its circuit."""
+PATIENCE_SEC = 5.0
+"""The server's own time-out; a shorter one is the caller's."""
 
 Speaker = Literal["agent", "customer"]
 
@@ -47,6 +49,9 @@ UTTERANCES: dict[str, tuple[Speaker, str]] = {
     "recording": ("agent", "지금 통화는 고객 보호를 위해 녹음됩니다"),
     "promise": ("agent", "사실상 원금은 보장된다고 보시면 됩니다"),
     "denial": ("agent", "다만 이 상품은 원금이 보장되지 않습니다"),
+    "unrecorded": ("agent", "이 통화는 녹음되지 않습니다"),
+    "reported": ("agent", "원금이 보장된다고 광고하는 곳은 많습니다"),
+    "asking": ("agent", "고객님은 원금이 보장되는 걸로 알고 계셨나요?"),
     "fees": ("agent", "선취 판매수수료는 가입 금액의 1.5%이고 3,000원부터입니다"),
     "compatible": ("agent", "ＥＬＳ 상품은 ½ 아래로 떨어지면 손실이 납니다"),
     "withdrawal": ("agent", "가입하시고 7일 안에는 청약을 철회하실 수 있습니다"),
@@ -81,6 +86,35 @@ RULES_FIND: dict[str, tuple[str, ...]] = {
 
 ``hope`` only where nobody knows that a customer says it.
 """
+
+
+FIELD: dict[str, tuple[str, ...]] = {
+    "suitability.profile": ("손실", "투자"),
+    "suitability.steering": ("답하",),
+    "suitability.mismatch": ("els", "본적"),
+    "explanation.product_risk": ("원금", "손실", "떨어지"),
+    "explanation.fees": ("수수료",),
+    "explanation.withdrawal": ("철회", "청약"),
+    "solicitation.certainty": ("원금", "손실"),
+    "solicitation.false_statement": ("원금", "손실", "수수료"),
+    "solicitation.concealment": ("손실",),
+    "notice.recording": ("녹음",),
+}
+"""The words of these utterances that have to do with each element; a quote needs one of them."""
+
+_OF_THE_CAPITAL = ("solicitation.certainty", "solicitation.false_statement")
+CONTRARY: dict[tuple[str, str], str] = {
+    ("denial", "solicitation.false_statement"): "evidence_is_denial",
+    ("profile", "suitability.mismatch"): "evidence_is_denial",
+    ("unrecorded", "notice.recording"): "evidence_is_denial",
+    **{("question", name): "evidence_is_question" for name in _OF_THE_CAPITAL},
+    ("question", "explanation.product_risk"): "evidence_is_question",
+    **{("asking", name): "evidence_is_question" for name in _OF_THE_CAPITAL},
+    ("asking", "explanation.product_risk"): "evidence_is_question",
+    **{("reported", name): "evidence_is_report" for name in _OF_THE_CAPITAL},
+    ("reported", "explanation.product_risk"): "evidence_is_report",
+}
+"""What has the words of an element, and does not say it; besides the denial of a promise."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +179,8 @@ class Claim:
     truth: str = "undetermined"
     why: str = ""
     reason: str = ""
+    denies: str = ""
+    """The utterance that it quotes, and takes for something else."""
 
 
 @dataclass(frozen=True)
@@ -157,10 +193,12 @@ class Said:
     model: str | None = None
     error_type: str | None = None
     words: str = ""
+    own: bool = False
+    """The call's own trouble, which says nothing about the server."""
 
     @property
     def counted(self) -> bool:
-        return self.error_type in COUNTED
+        return self.error_type in COUNTED and not self.own
 
 
 @dataclass
@@ -184,6 +222,8 @@ class Call:
     rejected: int = 0
     unheard: Literal["agent", "customer"] | None = None
     """Whose speech did not all become text."""
+    lost: str | None = None
+    """Why a part of the recording could not be decoded, or the code of a warning."""
     redaction: Literal["off", "agent", "everywhere"] = "off"
     """The server's setting."""
     llm: str = "answers"
@@ -212,7 +252,7 @@ class Call:
         return "localhost" if self.unnamed else named
 
     def spoken(self, tag: str) -> tuple[Line, ...]:
-        """Give the call as the recogniser ``tag`` hears it."""
+        """Return the call as the recogniser ``tag`` hears it."""
         return tuple(self._line(place, what, tag) for place, what in enumerate(self.lines))
 
     def _line(self, place: int, what: str, tag: str) -> Line:
@@ -235,14 +275,18 @@ class Call:
         return tuple(replace(line, text=line.masked) for line in self.transcript)
 
     def covers(self, said_by: str) -> bool:
-        """Tell whether nothing that was heard is missing of what could be absent."""
+        """Return whether nothing that was heard is missing of what could be absent."""
         if self.heard is None or self.heard.outcome != "speech" or self.heard.rejected:
             return False
-        if self.analyze or self.unheard is None:
+        if self.analyze:
+            return True
+        if self.lost:
+            return False
+        if self.unheard is None:
             return True
         return self.stereo and said_by == "agent" and self.unheard == "customer"
 
 
 def marker(number: int) -> str:
-    """Give the five letters that stand in no other call."""
+    """Return the five letters that stand in no other call."""
     return MARK + "".join(_DIGITS[number // power % 10] for power in (100, 10, 1))

@@ -11,16 +11,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 from stt_engine import errors
-from stt_engine.speech import (
-    DecodedAudio,
-    Segment,
-    SpeechOutcome,
-    SpeechRequest,
-    Transcript,
+from stt_engine.call import CallContext, OnWork
+from stt_engine.coverage import (
+    ChannelCoverage,
+    SpeechCoverage,
+    Unheard,
+    UnheardReason,
+    recognised_coverage,
 )
-from stt_engine.turns import Ticket
+from stt_engine.speech import DecodedAudio, Segment, SpeechOutcome, SpeechRequest, Transcript
+from stt_engine.warnings import BARS_ABSENCE, AnswerWarning, warning
 from tests.honesty.calls import Call, Failed, Heard, Line
 
 NAMED_BY_THE_REQUEST = {
@@ -38,8 +41,10 @@ REFUSALS = {
     "AudioEmpty": 415,
     "NotAudio": 415,
     "AudioTruncated": 415,
+    "AudioDamaged": 415,
     "AudioTooLarge": 413,
     "AudioTooLong": 413,
+    "AudioTooManyChannels": 413,
     "InvalidRequest": 400,
 }
 """The caller's own mistakes, and their HTTP status."""
@@ -60,13 +65,16 @@ CONTRADICTIONS: dict[str, tuple[str, SpeechOutcome]] = {
 }
 """Transcripts that cannot be: a recogniser that gives one has failed."""
 
+LOSSES = sorted({*get_args(UnheardReason), *BARS_ABSENCE} - {"rejected_text"})
+"""What a ledger or a warning can say is not there."""
+
 FAULTS = sorted({**TAXONOMY, **UNFORESEEN})
 TAGS = {"remote": "r", "faster-whisper": "f", "transformers": "t", "openai-whisper": "o"}
 GATE_SEC = 5.0
 
 
 def fault(name: str, source: str, call: Call) -> tuple[Exception, Failed]:
-    """Give the exception called ``name``, and what an answer has to tell of it."""
+    """Return the exception called ``name``, and what an answer has to tell of it."""
     words = f"{source} broke down ({name}, {call.marker})"
     error: Exception = {**TAXONOMY, **UNFORESEEN}[name](words)
     told = Failed(
@@ -110,7 +118,7 @@ class Edges:
 
 
 class FakeDecoder:
-    """Stands in for ``Decoder``: the recording is its own decoded form."""
+    """Stands in for ``AudioDecoder``: the recording is its own decoded form."""
 
     def __init__(self, edges: Edges) -> None:
         self._edges = edges
@@ -121,11 +129,11 @@ class FakeDecoder:
     def opened(
         self,
         path: Path,
-        ticket: Ticket,
-        on_estimate: Callable[[float | None, int], None],
+        context: CallContext,
+        on_estimate: Callable[[float | None, int], float],
     ) -> Iterator[DecodedAudio]:
         call = self._edges.call_of(int(path.read_bytes()))
-        ticket.check()
+        context.check()
         on_estimate(call.duration, 1)
         self._edges.behave(call.decoder, "audio", call)
         yield DecodedAudio(path, call.duration, (path,), "fake")
@@ -150,8 +158,10 @@ class FakeRecogniser:
 
     def stop(self) -> None: ...
 
-    def transcribe(self, request: SpeechRequest, audio: DecodedAudio, ticket: Ticket) -> Transcript:
-        ticket.check()
+    def transcribe(
+        self, request: SpeechRequest, audio: DecodedAudio, context: CallContext, _on_work: OnWork
+    ) -> Transcript:
+        context.check()
         self._edges.pass_gate()
         call = self._edges.call_of(int(audio.files[0].read_bytes()))
         mode = call.recognisers.get(self.name, "ok")
@@ -176,8 +186,6 @@ class FakeRecogniser:
     def _transcript(self, call: Call, request: SpeechRequest, audio: DecodedAudio) -> Transcript:
         heard = call.heard
         assert heard is not None
-        sides = ("agent", "customer") if call.stereo else (call.unheard,)
-        unheard = call.unheard or "nobody"
         return Transcript(
             heard.text,
             request.language,
@@ -187,18 +195,34 @@ class FakeRecogniser:
             provenance={
                 "model": self.name,
                 "rejected_segments": heard.rejected,
-                "channels": len(sides),
-                "coverage": [
-                    {
-                        "channel": number,
-                        "speech_sec": 10.0,
-                        "recognised_sec": 5.0 if unheard in {side, None} else 9.5,
-                    }
-                    for number, side in enumerate(sides)
-                ],
             },
             backend=heard.shown if self.name == "remote" else None,
+            coverage=_coverage(call),
+            warnings=tuple(_warnings(call)),
         )
+
+
+def _coverage(call: Call) -> SpeechCoverage:
+    sides = ("agent", "customer") if call.stereo else (call.unheard,)
+    unheard = call.unheard or "nobody"
+    channels = [
+        ChannelCoverage(number, 10.0, 5.0 if unheard in {side, None} else 9.5)
+        for number, side in enumerate(sides)
+    ]
+    return recognised_coverage(channels, undecoded(call), 1.0, "unknown")
+
+
+def undecoded(call: Call) -> list[Unheard]:
+    """Return what the decoder's ledger says of this recording."""
+    reasons = get_args(UnheardReason)
+    return [Unheard(2.0, 4.0, None, one) for one in reasons if one == call.lost]
+
+
+def _warnings(call: Call) -> Iterator[AnswerWarning]:
+    if call.heard and call.heard.rejected:
+        yield warning("rejected_text", f"{call.heard.rejected} segments")
+    if call.lost in BARS_ABSENCE:
+        yield warning(call.lost, "somewhere")
 
 
 def _segment(number: int, line: Line) -> Segment:

@@ -8,16 +8,14 @@ from __future__ import annotations
 import copy
 import json
 import re
-import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
 
+from stt_engine.warnings import BARS_ABSENCE
 from tests.honesty.calls import (
     ELEMENTS,
-    MARK,
     RUBRIC,
     RULES_FIND,
     SECRETS,
@@ -26,6 +24,8 @@ from tests.honesty.calls import (
     Failed,
     Line,
 )
+from tests.honesty.edges import undecoded
+from tests.honesty.words import markers, strings, words_of
 
 DUMMY_REASON = "모든 백엔드 실패로 인한 자동 fallback"
 PRESENT = {"required": "satisfied", "prohibited": "violated"}
@@ -70,13 +70,19 @@ class Judge:
         return tuple(replace(line, text=line.masked) for line in lines)
 
     def ruled(self, name: str) -> list[Line]:
-        """Give the lines that say the element, and need nobody's judgement."""
+        """Return the lines that say the element, and need nobody's judgement."""
         anyone = ELEMENTS[name].get("said_by", "agent") == "any"
         return [
             line
             for line in self.call.transcript
             if name in RULES_FIND.get(line.what, ()) and (anyone or line.speaker != "customer")
         ]
+
+    def proved(self, name: str) -> list[Line]:
+        """Return those of them that show it: what accuses needs a speaker who is known."""
+        element = ELEMENTS[name]
+        accuses = element["kind"] == "prohibited" and element.get("said_by", "agent") == "agent"
+        return [line for line in self.ruled(name) if line.speaker or not accuses]
 
     # --- the verdict ----------------------------------------------------------------------
 
@@ -120,14 +126,14 @@ class Judge:
         assert not strangers, f"the answer tells of other calls: {strangers}"
 
     def _no_secrets(self, told: dict[str, Any]) -> None:
-        whole = " ".join(_strings(told))
+        whole = " ".join(strings(told))
         leaked = [secret for secret in SECRETS if secret in whole]
         assert self.call.redaction != "everywhere" or not leaked, f"the answer tells {leaked}"
 
     def _asked_about_this_call(self) -> None:
         """The agent was shown this call, the whole of it, and no other."""
         for body in self.call.asked:
-            shown = str(json.loads(body)) if body else ""
+            shown = re.sub(r"\[\d{4}\] ?", "", str(json.loads(body))) if body else ""
             assert markers(shown) <= {self.call.marker}, "the agent was shown another call"
             words = words_of(shown)
             missing = [line for line in self.call.readable if words_of(line.text) not in words]
@@ -169,6 +175,12 @@ class Judge:
         assert told["backend"] == heard.shown, "another recogniser gave these words"
         assert told["duration"] == self.call.duration
         assert told["provenance"]["rejected_segments"] == heard.rejected
+        assert told["coverage"], "what was not heard is not told"
+        told_lost = {(one["start"], one["reason"]) for one in told["coverage"]["unheard"]}
+        assert told_lost == {(one.start, one.reason) for one in undecoded(self.call)}
+        codes = {one["code"] for one in told["warnings"]} - {"speaker_unknown"}
+        lost = {self.call.lost} & BARS_ABSENCE
+        assert codes == lost | ({"rejected_text"} if heard.rejected else set())
         segments = [
             Line("", one["text"], one["start"], one["end"], one["channel"], one["speaker"])
             for one in told["segments"]
@@ -278,32 +290,50 @@ class Judge:
         where = (told["id"], told, claim)
         name, kind = told["id"], ELEMENTS[told["id"]]["kind"]
         by_llm, reason = self._truth(name, claim)
-        ruled = self.ruled(name)
-        status = PRESENT[kind] if ruled else by_llm
+        ruled, proved = self.ruled(name), self.proved(name)
+        unknown = "speaker_unknown"
+        if claim and claim.denies in {line.what for line in proved}:
+            self._contested(told, by_llm)
+            return
+        status, why = by_llm, reason
+        if ruled:
+            status = PRESENT[kind] if proved else "undetermined"
+            why = "evidence_found" if proved else unknown
         assert told["status"] == status, f"a verdict that is not so: {where}"
-        assert told["reason"] == ("evidence_found" if ruled else reason), f"not the reason: {where}"
+        assert told["reason"] == why, f"not the reason: {where}"
         assert told["kind"] == kind
         by_claim = by_llm != "undetermined" and claim is not None
-        both = ruled and by_claim and by_llm == status
-        source = "both" if both else "rules" if ruled else "llm" if by_claim else None
-        assert told["source"] == source, where
-        disagree = bool(ruled) and by_claim and not both
+        both = proved and by_claim and by_llm == status
+        source = "both" if both else "rules" if proved else "llm" if by_claim else None
+        assert told["source"] == (None if why == unknown else source), where
+        disagree = bool(proved) and by_claim and not both
         assert told["disagreement"] is disagree, where
         judged = claim is not None and bool(self.call.transcript)
         assert told["tiers"]["llm"] == (by_llm if judged else None), where
         assert not judged or told["tiers"]["llm_reason"] == reason, where
-        assert told["tiers"]["rules"] in ({status} if ruled else {"undetermined", None}), where
-        assert bool(told["evidence"]) == (status in {"violated", "satisfied"}), where
+        assert told["tiers"]["rules"] in ({status} if proved else {"undetermined", None}), where
+        shown = status in {"violated", "satisfied"} or why == unknown
+        assert bool(told["evidence"]) == shown, where
         explained = claim.reason if claim and self.call.transcript else ""
         assert told["explanation"] == (explained or None), where
         rejected = by_llm == "undetermined" and claim and claim.status in PRESENT.values()
-        quotes = [claim.quote] if claim and rejected and claim.quote else []
+        refused = rejected and reason != unknown
+        quotes = [claim.quote] if claim and refused and claim.quote else []
         assert told.get("rejected_quotes", []) == quotes, where
         if told["evidence"]:
-            self._evidence(told, claim if by_claim and by_llm == status else None, ruled)
+            agrees = (by_claim and by_llm == status) or reason == why == unknown
+            self._evidence(told, claim if agrees else None, ruled)
+
+    def _contested(self, told: dict[str, Any], by_llm: str) -> None:
+        """Both tiers look at one sentence and differ: nothing is determined, and both are told."""
+        both = (PRESENT[told["kind"]], by_llm)
+        assert (told["status"], told["reason"]) == ("undetermined", "tiers_differ"), told
+        assert (told["source"], told["disagreement"]) == (None, True), told
+        assert (told["tiers"]["rules"], told["tiers"]["llm"]) == both, told
+        self._evidence(told, None, self.proved(told["id"]))
 
     def _truth(self, name: str, claim: Claim | None) -> tuple[str, str]:
-        """Give the only status, and its reason, that may be told of an element."""
+        """Return the only status, and its reason, that may be told of an element."""
         if not self.call.transcript:
             return "undetermined", "no_transcript"
         if self.agent_failed:
@@ -350,23 +380,3 @@ def refusal_is_told(response: httpx2.Response, status: int) -> None:
     assert told["status"] == status
     assert told["detail"]
     assert "x-stt-degraded" not in response.headers
-
-
-def _strings(told: object) -> Iterator[str]:
-    """Give the texts of an answer; ids and hashes may hold any digits."""
-    if isinstance(told, str) and not re.fullmatch("[0-9a-f-]{32,}", told):
-        yield told
-    elif isinstance(told, dict | list):
-        for one in told.values() if isinstance(told, dict) else told:
-            yield from _strings(one)
-
-
-def markers(text: str) -> set[str]:
-    """Give the marks of all calls whose words stand in ``text``."""
-    return set(re.findall(f"{MARK}[a-k]{{3}}", text))
-
-
-def words_of(text: str) -> str:
-    """Give letters and digits alone, in one spelling."""
-    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return "".join(char for char in plain if char.isalnum())

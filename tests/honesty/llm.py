@@ -8,12 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx2
 
-from tests.honesty.calls import ASKED, DENIAL, ELEMENTS, Call, Claim, Line, Said
+from tests.honesty.calls import (
+    ASKED,
+    CONTRARY,
+    DENIAL,
+    ELEMENTS,
+    FIELD,
+    PATIENCE_SEC,
+    Call,
+    Claim,
+    Line,
+    Said,
+)
 
 INVENTED = "저는 이 통화에서 아무도 하지 않은 말입니다"
 
@@ -37,8 +49,9 @@ LYING: dict[str, Callable[[Line, Call, str], str]] = {
 }
 """Quotes that are not in the call, or prove nothing."""
 
-MOVES = ("absent", "waived", "unsure", "wrong_kind", *QUOTING, *LYING)
-READS = ("both", "nothing", "first", "invented", "guessed", "stranger")
+MOVES = ("absent", "denied", "waived", "unsure", "wrong_kind", *QUOTING, *LYING)
+READS = ("both", "nothing", "first", "last", "marks", "words", "invented", "constant")
+"""How a reading is proved, or not; ``constant``: by what proved that of another call before."""
 
 
 def _renumbered(text: str) -> str:
@@ -55,34 +68,50 @@ def claim(move: str, name: str, line: Line, call: Call, other: str) -> Claim:
     required = element["kind"] == "required"
     present, wrong = ("satisfied", "violated") if required else ("violated", "satisfied")
     reason = f"{move} {call.marker}"
-    if move == "absent":
-        return Claim("not_found", "", "not_found", "not_said", reason)
-    if move == "unsure":
-        return Claim("undetermined", "", "undetermined", "agent_undetermined", reason)
-    if move == "waived":
-        truth = "not_applicable" if element.get("applies_if") else "undetermined"
-        why = "condition_not_met" if element.get("applies_if") else "always_applies"
-        return Claim("not_applicable", "", truth, why, reason)
-    if move == "wrong_kind":
-        return Claim(wrong, line.text, "undetermined", "kind_mismatch", reason)
+    plain = {
+        "absent": Claim("not_found", "", "not_found", "not_said", reason),
+        "denied": Claim("not_found", line.text, "not_found", "not_said", reason, line.what),
+        "unsure": Claim("undetermined", "", "undetermined", "agent_undetermined", reason),
+        "waived": _waived(element, reason),
+        "wrong_kind": Claim(wrong, line.text, "undetermined", "kind_mismatch", reason, line.what),
+    }
+    if move in plain:
+        return plain[move]
     if move in QUOTING:
         quote = QUOTING[move](line.text)
-        why = _proof(element, line)
+        why = _proof(name, line, quote)
         truth = present if why == "evidence_found" else "undetermined"
         return Claim(present, quote, truth, why, reason)
     quote = LYING[move](line, call, other)
     return _lie(Claim(present, quote, "undetermined", "evidence_not_found", reason), move, line)
 
 
-def _proof(element: dict[str, object], line: Line) -> str:
-    """Tell what a line proves of an element, where it is copied as it is."""
+def _waived(element: dict[str, object], reason: str) -> Claim:
+    if element.get("applies_if"):
+        return Claim("not_applicable", "", "not_applicable", "condition_not_met", reason)
+    return Claim("not_applicable", "", "undetermined", "always_applies", reason)
+
+
+def _proof(name: str, line: Line, quote: str) -> str:
+    """Return what a line proves of an element, where ``quote`` copies it or a part of it."""
+    agents = ELEMENTS[name].get("said_by", "agent") == "agent"
     if line.letters < 3:
         return "evidence_not_found"
-    if line.speaker == "customer" and element.get("said_by", "agent") == "agent":
+    if line.speaker == "customer" and agents:
         return "evidence_wrong_speaker"
-    if line.what == DENIAL and element.get("denials"):
+    objection = _objection(name, line, quote)
+    accuses = ELEMENTS[name]["kind"] == "prohibited" and agents and line.speaker is None
+    return objection or ("speaker_unknown" if accuses else "evidence_found")
+
+
+def _objection(name: str, line: Line, quote: str) -> str | None:
+    """Return why the words of a line do not say an element, where they do not."""
+    if line.what == DENIAL and name == "solicitation.certainty":
         return "evidence_is_denial"
-    return "evidence_found"
+    words = "".join(unicodedata.normalize("NFKC", quote).casefold().split())
+    if not any(word in words for word in FIELD.get(name, ())):
+        return "evidence_says_nothing"
+    return CONTRARY.get((line.what, name))
 
 
 def _lie(made: Claim, move: str, line: Line) -> Claim:
@@ -92,7 +121,7 @@ def _lie(made: Claim, move: str, line: Line) -> Claim:
 
 
 def _line(call: Call, name: str, at: int) -> Line:
-    """Give the line for an element: one of them in turn, or the one that misleads most."""
+    """Return the line for an element: one of them in turn, or the one that misleads most."""
     lines = call.readable
     if call.moves[at % len(call.moves)] != "trap":
         return lines[at % len(lines)]
@@ -101,27 +130,40 @@ def _line(call: Call, name: str, at: int) -> Line:
     return [*denials, *questions, lines[at % len(lines)]][0]
 
 
-def review(call: Call, other: str) -> tuple[dict[str, object], dict[str, Claim], bool]:
-    """Give an answer in the agreed form, its claims, and whether its reading is proved."""
-    lines = call.readable
+_MARKED = re.compile(r"\[\d{4}\] ?[^\[\n]{0,20}")
+
+
+def marks_in(body: str) -> list[str]:
+    """Return the marks in what was asked, each with some of the words behind it."""
+    told = json.loads(body)
+    shown = told.get("messages", [{}])[-1].get("content") or told["parameters"]["user_query"]
+    call = shown.rpartition("<통화>\n")[2].partition("\n</통화>")[0]
+    return _MARKED.findall(call)
+
+
+def review(
+    call: Call, other: str, constant: str
+) -> tuple[dict[str, object], dict[str, Claim], bool]:
+    """Return an answer in the agreed form, its claims, and whether its reading is proved."""
     claims = {
         name: claim(call.moves[at % len(call.moves)], name, _line(call, name, at), call, other)
         for at, name in enumerate(ASKED)
     }
-    provable = [line for line in lines if line.letters >= 3]
-    genuine = (provable[0].text, provable[-1].text) if provable else ("네.", "네.")
+    marks = marks_in(call.asked[-1])
     read = {
-        "both": genuine,
-        "nothing": ("", ""),
-        "first": (genuine[0], ""),
-        "invented": (INVENTED, INVENTED),
-        "guessed": (genuine[0][:4], genuine[1][:4]),
-        "stranger": (other, other),
+        "both": " ".join(marks),
+        "nothing": "",
+        "first": " ".join(marks[:-1]),
+        "last": " ".join(marks[1:]),
+        "marks": " ".join(mark[:6] for mark in marks),
+        "words": " ".join(mark[6:] for mark in marks),
+        "invented": " ".join(f"{mark[:6]} {INVENTED}" for mark in marks),
+        "constant": constant,
     }[call.read]
-    body: dict[str, object] = {"read": {"first": read[0], "last": read[1]}}
+    body: dict[str, object] = {"read": read}
     for name, one in claims.items():
         body[name] = {"quote": one.quote, "reason": one.reason, "status": one.status}
-    return body, claims, call.read == "both" and bool(provable)
+    return body, claims, call.read == "both" and any(line.letters >= 3 for line in call.readable)
 
 
 def _twice(body: dict[str, object]) -> str:
@@ -175,15 +217,17 @@ BODIES: dict[str, tuple[bytes, str]] = {
     "empty body": (b"", "EmptyAnswer"),
     "not JSON": (b"<html>a proxy's page</html>", "InvalidAnswer"),
     "no object": (b'["violated"]', "InvalidAnswer"),
+    "an error at 200": (b'{"error": {"code": 429}, "data": []}', "AgentOverloaded"),
     "no answer": (b'{"choices": [], "data": 5}', "InvalidAnswer"),
     "half a name": (b'{"model": "\\ud83d", "response": "N", "choices": []}', "InvalidAnswer"),
     "too much": (b" " * (4 * 1024 * 1024 + 1), "AnswerTooLarge"),
 }
 CHOICES: dict[str, tuple[dict[str, object], str, str]] = {
     "cut": ({"finish_reason": "length"}, "TruncatedAnswer", "finish_reason=length"),
-    "filtered": ({"finish_reason": "content_filter"}, "TruncatedAnswer", "content_filter"),
+    "filtered": ({"finish_reason": "content_filter"}, "AnswerWithheld", "content_filter"),
+    "tool": ({"finish_reason": "tool_calls", "content": None}, "AnswerWithheld", "도구"),
     "unfinished": ({"finish_reason": None}, "TruncatedAnswer", "finish_reason"),
-    "refusal": ({"refusal": "no"}, "InvalidAnswer", "refusal"),
+    "refusal": ({"refusal": "no"}, "AnswerWithheld", "refusal"),
     "no words": ({"content": None}, "EmptyAnswer", "비어 있음"),
     "blank": ({"content": " \n"}, "EmptyAnswer", "비어 있음"),
     "not text": ({"content": {"a": 1}}, "InvalidAnswer", "글이 아님"),
@@ -207,6 +251,7 @@ class FakeLlm:
         self._call_of = call_of
         self._other = other
         self._time_out = time_out
+        self._constant = "[1000] 안녕하세요 고객님"
         self.unforeseen = 0
 
     async def __call__(self, request: httpx2.Request) -> httpx2.Response:
@@ -243,20 +288,25 @@ class FakeLlm:
             call.said = Said(error_type=error_type, words="")
             return httpx2.Response(200, content=body)
         if mode == "hangs":
-            call.said = Said(error_type="TimeoutError", words=f"타임아웃 ({call.timeout:g}s)")
+            words = f"타임아웃 ({call.timeout:g}s)"
+            call.said = Said(
+                error_type="TimeoutError", words=words, own=call.timeout < PATIENCE_SEC
+            )
             await self._time_out(call)
         if mode == "dies":
             call.said = Said(error_type="AgentDisconnected", words="연결이 끊어짐")
             return httpx2.Response(200, stream=_Dying())
         if mode == "packed":
             call.said = Said(error_type="InvalidAnswer", words="압축")
-            return httpx2.Response(200, content=b"{}", headers={"Content-Encoding": "x-own"})
+            body = httpx2.ByteStream(b"{}")
+            return httpx2.Response(200, stream=body, headers={"Content-Encoding": "gzip"})
         return None
 
     def _answer(self, call: Call) -> httpx2.Response:
         """Answer in words, whether they are of use or not."""
         if call.transcript:
-            body, claims, read = review(call, self._other(call))
+            body, claims, read = review(call, self._other(call), self._constant)
+            self._constant = str(body["read"]) if read else self._constant
         else:
             body, claims, read = {"status": "not_found", "note": "위반 없음"}, {}, False
         text = json.dumps(body, ensure_ascii=False)
@@ -270,7 +320,7 @@ class FakeLlm:
             text = UNUSABLE[call.llm](body)
             call.said = Said(text, model=call.said.model)
             if call.transcript:
-                call.said = Said(error_type="InvalidAnswer")
+                call.said = Said(error_type="InvalidAnswer", own=True)
         if call.text_only:
             return httpx2.Response(200, json={"response": text, "chat_thread_id": call.marker})
         return self._completion(call, text)

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 import api_server
-from tests.honesty.calls import UTTERANCES, Call, Heard, Line
-from tests.honesty.edges import CONTRADICTIONS, FAULTS, SKIPPED, TAGS
+from tests.honesty.calls import PATIENCE_SEC, UTTERANCES, Call, Heard, Line
+from tests.honesty.edges import CONTRADICTIONS, FAULTS, LOSSES, SKIPPED, TAGS
 from tests.honesty.llm import CHOICES, KINDS, MOVES, READS, UNUSABLE
 from tests.honesty.world import LONGEST_REST_SEC, RECOVERY_SEC, THRESHOLD, WAITING, World
 
@@ -58,12 +58,14 @@ ASKED = st.fixed_dictionaries(
         "text_only": st.booleans(),
         "rejected": st.sampled_from([0, 0, 0, 2]),
         "unheard": st.sampled_from([None, None, "agent", "customer"]),
+        "lost": st.none() | st.sampled_from(LOSSES),
         "early": st.booleans(),
         "moves": st.lists(st.sampled_from(MOVES), min_size=1, max_size=5).map(tuple)
         | st.sampled_from([(move,) for move in MOVES]),
         "read": st.one_of(st.just("both"), st.sampled_from(READS)),
         "fenced": st.booleans(),
         "pace": st.integers(0, 3),
+        "timeout": st.sampled_from([PATIENCE_SEC, PATIENCE_SEC, 1.0]),
     }
 )
 HEARERS = st.dictionaries(st.sampled_from(sorted(TAGS)), HEARING, max_size=4)
@@ -152,8 +154,18 @@ class Honesty(RuleBasedStateMachine):
         self, spoken: dict[str, Any], asked: dict[str, Any], mode: str
     ) -> None:
         for _ in range(THRESHOLD + 1):
-            self.world.send(self._call(spoken, asked, llm=mode))
+            self.world.send(self._call(spoken, asked, llm=mode, timeout=PATIENCE_SEC))
         self.world.rest(LONGEST_REST_SEC)
+        self.world.send(self._call(spoken, asked, llm="answers"))
+
+    @rule(spoken=SPOKEN, asked=ASKED)
+    def a_hurried_caller_shuts_nobody_out(
+        self, spoken: dict[str, Any], asked: dict[str, Any]
+    ) -> None:
+        self.world.rest(LONGEST_REST_SEC)
+        self.world.send(self._call(spoken, asked, llm="answers"))
+        for _ in range(THRESHOLD + 1):
+            self.world.send(self._call(spoken, asked, llm="hangs", timeout=1.0))
         self.world.send(self._call(spoken, asked, llm="answers"))
 
     @rule(spoken=SPOKEN, asked=ASKED, mode=st.sampled_from(sorted({**UNUSABLE, **CHOICES})))
@@ -184,6 +196,7 @@ CLAIMS = [
     {"moves": (move,), "stereo": way, "lines": EVERYTHING} for move in MOVES for way in (0, 1)
 ]
 READINGS = [{"read": read, "rejected": lost} for read in READS for lost in (0, 2)]
+LOST = [{"lost": one, "moves": ("absent",)} for one in LOSSES]
 BREAKS = [*FAULTS, *CONTRADICTIONS, "silence"]
 HEARINGS = [
     {"recognisers": {"faster-whisper": mode, **others}}
@@ -198,7 +211,7 @@ SHAPES = [
     for hearing in ("ok", "silence", "WorkerDied")
 ]
 SILENT = [{**one, "lines": ()} for one in SAYINGS]
-SWEEPS = (*CLAIMS, *READINGS, *SHAPES, *HEARINGS, *DECODINGS, *SAYINGS, *SILENT)
+SWEEPS = (*CLAIMS, *READINGS, *LOST, *SHAPES, *HEARINGS, *DECODINGS, *SAYINGS, *SILENT)
 
 
 @pytest.mark.parametrize("strict", [False, True])

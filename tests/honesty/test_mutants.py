@@ -68,7 +68,7 @@ def _mutated(mutant: Mutant | None, folder: Path) -> Path:
 def run_of(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Mutant | None], Run]]:
-    """Give the run of a mutant; the selected ones run side by side, the healthy one first."""
+    """Yield the run of a mutant; the selected ones run side by side, the healthy one first."""
     calls = [getattr(item, "callspec", None) for item in request.session.items]
     chosen = [call.params["mutant"] for call in calls if call and "mutant" in call.params]
     folder = tmp_path_factory.mktemp("mutants")

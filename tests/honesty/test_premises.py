@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from api_server.services.rubric import load_rubric
-from api_server.services.rules import PatternRules
+from api_server.compliance.rubric import load_rubric
+from api_server.compliance.rules.engine import PatternRules
 from stt_engine.speech import Segment
 from tests.honesty.calls import RULES_FIND, UTTERANCES
 from tests.honesty.mutants import MUTANTS, Mutant

@@ -21,16 +21,17 @@ from unittest.mock import patch
 import httpx2
 import stamina
 
-from api_server import service as wiring
+from api_server import container as wiring
 from api_server.app import create_app
-from api_server.service import Service
-from api_server.services.agent_backend import AgentBackend
+from api_server.clients.agent.backend import AgentBackend
+from api_server.container import Service
 from api_server.settings import Settings
 from stt_engine import engine
-from tests.honesty.calls import Call
+from tests.honesty.calls import PATIENCE_SEC, Call
 from tests.honesty.edges import Edges, FakeRecogniser
 from tests.honesty.judge import Judge, refusal_is_told
 from tests.honesty.llm import INVENTED, FakeLlm
+from tests.support.text_here import TextHere
 
 THRESHOLD = 3
 RECOVERY_SEC = 60.0
@@ -75,7 +76,8 @@ class World:
         self._stack.enter_context(stamina.set_testing(True, attempts=3, cap=True))
         self.app = self._made(remote=remote)
         transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
-        self.client = httpx2.AsyncClient(transport=transport, base_url="http://test", timeout=None)
+        base = "http://localhost"
+        self.client = httpx2.AsyncClient(transport=transport, base_url=base, timeout=None)
 
     def _made(self, *, remote: bool) -> Any:
         agent = partial(
@@ -84,7 +86,8 @@ class World:
         settings = Settings(
             _env_file=None,  # type: ignore[call-arg]
             audio_roots=[self.folder],
-            agent_allowed_hosts=["llm.test", "agent.test"],
+            agent_allowed_hosts=["llm.test:*", "agent.test:*"],
+            agent_timeout_sec=PATIENCE_SEC,
             circuit_failure_threshold=THRESHOLD,
             circuit_recovery_timeout_sec=RECOVERY_SEC,
             queue_max_waiting=WAITING,
@@ -94,10 +97,11 @@ class World:
         )
         first = FakeRecogniser("remote", self.edges) if remote else None
         with (
-            patch.object(engine, "Decoder", self.edges.decoder),
+            patch.object(engine, "AudioDecoder", self.edges.decoder),
             patch.object(engine, "IsolatedBackend", self.edges.recogniser),
             patch.object(wiring, "WhisperSTT", _engine_with(first)),
             patch.object(wiring, "AgentBackend", agent),
+            patch.object(wiring, "TextInChild", TextHere),
         ):
             return create_app(settings)
 
@@ -116,11 +120,11 @@ class World:
     # --- what the edges ask ---------------------------------------------------------------
 
     def _call_of(self, request: httpx2.Request) -> Call:
-        number = request.url.path.split("/")[1]
+        number = request.url.params.get("call", "")
         return self.calls[int(number)] if number.isdecimal() else self.calls[-1]
 
     def _other(self, call: Call) -> str:
-        """Give an utterance of the latest other call, for an LLM that mixes them up."""
+        """Return an utterance of the latest other call, for an LLM that mixes them up."""
         for one in reversed(self.calls):
             if one is not call and one.transcript and one.marker in one.transcript[0].text:
                 return one.readable[0].text
@@ -222,14 +226,14 @@ class World:
             return {"timeout": call.timeout}
         tail = "ask" if call.text_only else "v1/chat/completions"
         return {
-            "agent_url": f"http://{call.host}:9000/{call.number}/{tail}",
+            "agent_url": f"http://{call.host}:9000/{tail}?call={call.number}",
             "agent_request_format": "text_only" if call.text_only else "prompt_based",
             "timeout": call.timeout,
             **({"chat_thread_id": call.marker} if call.text_only else {}),
         }
 
     def _document(self, call: Call) -> dict[str, object]:
-        """Give the body for ``/analyze``; here the caller says what was said."""
+        """Return the body for ``/analyze``; here the caller says what was said."""
         lines = call.heard.lines if call.heard else ()
         if call.analyze == "text":
             return {"text": "\n".join(line.text for line in lines), **self._agent(call)}
@@ -254,7 +258,7 @@ class World:
             self.unrecognised += call.heard is None
 
     def _most_failures(self, host: str, calls: Sequence[Call]) -> int:
-        """Give the failures in a row that an agent may have had, in whatever order calls ended."""
+        """Return the failures in a row that an agent may have had, whatever order calls end in."""
         said = [call.said for call in calls if call.host == host and call.said]
         lost = sum(one.counted for one in said)
         healed = not lost and any(one.error_type is None for one in said)
@@ -274,6 +278,6 @@ class World:
         assert f"stt_engine_unexpected_failures_total {float(unforeseen)}" in text
 
     def _was_answered(self, call: Call) -> bool:
-        """Tell whether a call got an answer: refused ones did not."""
+        """Return whether a call got an answer: refused ones did not."""
         refused = any(one.refusal for one in call.failed)
         return not refused and bool(call.heard or call.failed)

@@ -11,22 +11,24 @@ import pytest
 from fastapi import FastAPI
 
 from api_server import app as app_module
-from api_server import metrics, models
+from api_server import models
 from api_server.app import create_app, transcribe_v2
+from api_server.clients import circuit_breaker
+from api_server.clients.circuit_breaker import CircuitBreaker
 from api_server.models import TranscribeResponse
-from api_server.services import agent_backend, circuit, validator
+from api_server.observability import metrics
+from api_server.services import agent_backend, validator
 from api_server.services.agent_backend import AgentBackend
-from api_server.services.circuit import CircuitBreaker
 from api_server.services.validator import get_incomplete_elements_validator
 from api_server.settings import Settings
-from stt_engine.weights import ensure_model_exists
+from stt_engine.model_store.store import ensure_model_exists
 from tests.support.fault_server import refused_port
 
 REQUIRED = object()
 
 
 def parameters(function: Callable[..., object]) -> dict[str, object]:
-    """Give names and defaults of what may be given by position, in order."""
+    """Return names and defaults of what may be given by position, in order."""
     return {
         name: REQUIRED if one.default is one.empty else one.default
         for name, one in inspect.signature(function).parameters.items()
@@ -78,6 +80,8 @@ ADDED_FIELDS = {
     "segments",
     "attempts",
     "provenance",
+    "coverage",
+    "warnings",
     "timings",
     "processing_time_sec",
     "repair",
@@ -164,7 +168,8 @@ async def test_validate_takes_what_the_original_gives() -> None:
     backend = AgentBackend()
     url = f"http://127.0.0.1:{refused_port()}/v1/chat/completions"
     checker = get_incomplete_elements_validator(backend)
-    told = await checker.validate("원금은 보장됩니다", {"url": url, "format": "prompt_based"}, 5)
+    agent = {"url": url, "format": "prompt_based"}
+    told = await checker.validate("상담원: 원금은 보장됩니다", agent, 5)
     await backend.aclose()
     assert told["success"] is False
     assert told["is_agent_dummy"] is True
@@ -209,7 +214,7 @@ def test_ensure_model_exists_signature() -> None:
         (models, "TranscribeResponse"),
         (agent_backend, "AgentBackend"),
         (validator, "get_incomplete_elements_validator"),
-        (circuit, "CircuitBreaker"),
+        (circuit_breaker, "CircuitBreaker"),
         (metrics, "FailureMetrics"),
     ],
 )
@@ -263,3 +268,8 @@ def test_every_endpoint_of_the_contract_is_there(app: FastAPI) -> None:
         ("GET", "/health/ready"),
         ("GET", "/metrics"),
     }
+
+
+@pytest.mark.parametrize("folder", ["models", "logs", "audio"])
+def test_folders_that_are_mounted_into_containers_are_in_git(folder: str) -> None:
+    assert (Path(__file__).resolve().parents[2] / folder / ".gitkeep").is_file()

@@ -1,28 +1,23 @@
-"""The documents say what the code is: names are introspected, and the examples are run."""
+"""The documents say what the code is: every name is introspected."""
 
 from __future__ import annotations
 
 import ast
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import typer.main
 from fastapi.routing import APIRoute
 from starlette.routing import Route
 
-from api_server import cli, log_lines, problems, transcribe_lines
-from api_server.app import create_app
-from api_server.metrics import FailureMetrics
+from api_server.app import create_app, create_stt_app
+from api_server.clients.circuit_policy import TRANSITIONS
+from api_server.compliance import result
+from api_server.compliance.findings import STATUSES, Reading, Reason
+from api_server.http import problems
 from api_server.models import (
     AnalyzeResponse,
     HealthResponse,
@@ -30,75 +25,42 @@ from api_server.models import (
     RecognitionResponse,
     TranscribeResponse,
 )
-from api_server.reference import DOCUMENTS
-from api_server.services import check_result, validation_lines
-from api_server.services.circuit_policy import TRANSITIONS
-from api_server.services.findings import STATUSES, Reading, Reason
+from api_server.observability.log_lines import agent, transcribe, validation
+from api_server.observability.metrics import FailureMetrics
 from api_server.settings import Settings
-from api_server.stt_app import create_stt_app
-from stt_engine import fetch_lines, log, stt_lines
+from stt_engine import log
+from stt_engine.coverage import UnheardReason
 from stt_engine.errors import EngineError, all_errors
-from stt_engine.outcome import Stage
-from tests.support.fault_server import refused_port
-from tests.support.server import ApiServer, api_server, environment
-from tests.support.sounds import first_seconds
+from stt_engine.events import Stage
+from stt_engine.model_store import log_lines as fetch_lines
+from stt_engine.recognition import log_lines as stt_lines
+from stt_engine.warnings import BARS_ABSENCE, MESSAGES
+from stt_tools.cli import program
+from stt_tools.reference import DOCUMENTS
+from tests.support.documents import ROOT, documents, prose, text
 
-ROOT = Path(__file__).resolve().parents[2]
-MODEL = "models/Systran_faster-whisper-base"
-PAIRS = (
-    "README",
-    "docs/local-development",
-    "docs/fallback",
-    "docs/load",
-    "docs/logging",
-    "docs/operations",
-    "docs/privacy",
-    "docs/rubric",
-)
-"""Documents that are there in English (``.md``) and in Korean (``.ko.md``)."""
-
-LINE_MODULES = (log, stt_lines, fetch_lines, log_lines, transcribe_lines, validation_lines)
+LINE_MODULES = (log, stt_lines, fetch_lines, agent, transcribe, validation)
 """Where the words of the log are."""
 
-_FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-_HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
-_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HANGUL = re.compile("[가-힣]")
 _SETTING = re.compile(
     r"\b(?:API|STT|AUDIO|ANALYZE|QUEUE|VLLM|AGENT|CIRCUIT|RUBRIC|READY|LOG)_[A-Z_]+\b"
 )
+_FILE = re.compile(r"`((?:src|tests|examples|evaluation|benchmarks|monitoring)/[^\s`*]*)`")
+_PROGRAM = re.compile(r"\bpython3? -m ((?:api_server|stt_engine|stt_tools|benchmarks)[\w.]*)")
 
 
-def documents() -> list[str]:
-    return sorted(
-        str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))
-    )
-
-
-@cache
-def text(name: str) -> str:
-    return (ROOT / name).read_text(encoding="utf-8")
-
-
-def prose(name: str) -> str:
-    """Give a document without its code blocks."""
-    return _FENCE.sub("", text(name))
-
-
-def assert_told(names: set[str], *places: str) -> None:
+def assert_documented(names: set[str], *places: str) -> None:
     """Assert that each of ``names`` stands in each of ``places`` as code, or begins a piece."""
     assert names, "nothing was found to look for"
     for place in places:
         code = re.findall(r"`([^`\n]+)`", prose(place))
         missing = {name for name in names if not any(_begins(piece, name) for piece in code)}
-        assert not missing, f"{place} does not tell of {sorted(missing)}"
+        assert not missing, f"{place} does not document {sorted(missing)}"
 
 
 def _begins(piece: str, name: str) -> bool:
     return piece == name or re.match(rf"{re.escape(name)}\b(?![\w/-])", piece) is not None
-
-
-# --- what there is, is told ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -118,32 +80,38 @@ def test_the_example_environment_uncommented_is_the_default(
     assert Settings(_env_file=example) == Settings(_env_file=None)
 
 
-def test_every_setting_is_told_and_no_other() -> None:
+def test_every_setting_is_documented_and_no_other() -> None:
     real = {name.upper() for name in Settings.model_fields}
-    assert_told(real, "docs/configuration.md")
+    assert_documented(real, "docs/configuration.md")
     others = set(re.findall(r"^ +([A-Z_]+):|\$\{([A-Z_]+)", _compose_files(), re.MULTILINE))
     known = real.union(*others)
     for name in documents():
-        told = set(_SETTING.findall(text(name)))
-        assert told <= known, f"{name} tells of settings that do not exist: {told - known}"
+        documented = set(_SETTING.findall(text(name)))
+        assert documented <= known, (
+            f"{name} documents settings that do not exist: {documented - known}"
+        )
 
 
 def _compose_files() -> str:
     return "".join(one.read_text("utf-8") for one in (ROOT / "docker").glob("*.yml"))
 
 
-def test_every_metric_is_told_and_no_other() -> None:
+def test_every_metric_is_documented_and_no_other() -> None:
     real = {
         metric.name + ("_total" if metric.type == "counter" else "")
         for metric in FailureMetrics().registry.collect()
     }
-    assert_told(real, "docs/api.md")
+    assert_documented(real, "docs/api.md")
     for name in documents():
-        told = {one.partition("{")[0] for one in re.findall(r"`(stt_engine_[a-z_]+)", text(name))}
-        assert told <= real, f"{name} tells of metrics that do not exist: {told - real}"
+        documented = {
+            one.partition("{")[0] for one in re.findall(r"`(stt_engine_[a-z_]+)", text(name))
+        }
+        assert documented <= real, (
+            f"{name} documents metrics that do not exist: {documented - real}"
+        )
 
 
-def test_every_endpoint_is_told() -> None:
+def test_every_endpoint_is_documented() -> None:
     routes = create_app(Settings(_env_file=None)).routes
     found = {
         f"{method} {route.path}"
@@ -151,7 +119,7 @@ def test_every_endpoint_is_told() -> None:
         for method in (route.methods or set()) - {"HEAD"}
     }
     assert {"POST /transcribe", "GET /health"} <= found
-    assert_told(found, "docs/api.md")
+    assert_documented(found, "docs/api.md")
 
 
 def _flat(routes: object) -> Iterator[Route | APIRoute]:
@@ -162,7 +130,7 @@ def _flat(routes: object) -> Iterator[Route | APIRoute]:
             yield from _flat(getattr(route, "original_router", route).routes)
 
 
-def test_every_field_is_told() -> None:
+def test_every_field_is_documented() -> None:
     models = (
         TranscribeResponse,
         AnalyzeResponse,
@@ -172,29 +140,36 @@ def test_every_field_is_told() -> None:
     )
     fields = {name for model in models for name in model.model_fields}
     found = {
-        *check_result.ValidationResult.__annotations__,
-        *check_result.ElementDict.__annotations__,
-        *check_result.TiersDict.__annotations__,
+        *result.ValidationResult.__annotations__,
+        *result.ElementDict.__annotations__,
+        *result.TiersDict.__annotations__,
     }
     for app in (create_app(Settings(_env_file=None)), create_stt_app(Settings(_env_file=None))):
         schemas = app.openapi()["components"]["schemas"]
         fields |= set(next(schemas[name] for name in schemas if "Body_" in name)["properties"])
-    assert_told(fields | found, "docs/api.md")
+    assert_documented(fields | found, "docs/api.md")
 
 
-def test_every_stage_and_circuit_event_is_told() -> None:
-    assert_told({str(stage) for stage in Stage}, "docs/api.md")
-    assert_told({*TRANSITIONS.values(), "refused"}, "docs/api.md")
+def test_every_stage_and_circuit_event_is_documented() -> None:
+    assert_documented({str(stage) for stage in Stage}, "docs/api.md")
+    assert_documented({*TRANSITIONS.values(), "refused"}, "docs/api.md")
 
 
-def test_every_status_and_reason_of_the_check_is_told() -> None:
-    assert_told({*STATUSES, *get_args(Reading), *map(str, Reason)}, "docs/api.md")
+def test_every_status_and_reason_of_the_check_is_documented() -> None:
+    assert_documented({*STATUSES, *get_args(Reading), *map(str, Reason)}, "docs/api.md")
 
 
-def test_every_command_is_told() -> None:
-    commands = set(_commands(typer.main.get_command(cli.app), "stt-engine"))
+def test_every_warning_is_documented() -> None:
+    assert_documented({*MESSAGES, *get_args(UnheardReason)}, "docs/api.md")
+    table = text("docs/api.md").split("### `warnings`")[1]
+    barring = set(re.findall(r"^\| `(\w+)` \| yes", table, re.MULTILINE))
+    assert barring == BARS_ABSENCE
+
+
+def test_every_command_is_documented() -> None:
+    commands = set(_commands(typer.main.get_command(program.app), "stt-engine"))
     assert "stt-engine model verify" in commands
-    assert_told(commands, "docs/operations.md")
+    assert_documented(commands, "docs/operations.md")
 
 
 def _commands(command: object, name: str) -> Iterator[str]:
@@ -206,12 +181,12 @@ def _commands(command: object, name: str) -> Iterator[str]:
         yield from _commands(found, f"{name} {part}")
 
 
-def test_every_problem_is_told() -> None:
-    slugs = {problems.slug_of(error) for error in problems.AUDIO_STATUS}
-    for path in (ROOT / "src" / "api_server").rglob("*.py"):
+def test_every_problem_is_documented() -> None:
+    slugs = {problems.build_slug(error) for error in problems.AUDIO_STATUS}
+    for path in (ROOT / "src").rglob("*.py"):
         slugs.update(_slugs(ast.parse(path.read_text(encoding="utf-8"))))
     assert {"outside-roots", "queue-full", "no-key"} <= slugs
-    assert_told(slugs, "docs/api.md")
+    assert_documented(slugs, "docs/api.md")
 
 
 def _slugs(tree: ast.Module) -> Iterator[str]:
@@ -222,7 +197,7 @@ def _slugs(tree: ast.Module) -> Iterator[str]:
                 yield str(slug.value)
 
 
-def test_every_error_type_is_told() -> None:
+def test_every_error_type_is_documented() -> None:
     ours = [
         error
         for error in all_errors().values()
@@ -230,24 +205,44 @@ def test_every_error_type_is_told() -> None:
     ]
     leaves = {one.error_type for one in ours if not _children(one)}
     assert {"WorkerDied", "CircuitOpen", "FileNotFoundError"} <= leaves
-    assert_told(leaves, "docs/api.md")
+    assert_documented(leaves, "docs/api.md")
 
 
 def _children(error: type[EngineError]) -> list[type[EngineError]]:
     return [one for one in error.__subclasses__() if not one.__module__.startswith("tests")]
 
 
+@pytest.mark.parametrize("name", [one for one in documents() if one != "CHANGELOG.md"])
+def test_every_file_and_program_that_is_named_exists(name: str) -> None:
+    files = set(_FILE.findall(text(name)))
+    missing = {one for one in files if not (ROOT / one).exists()}
+    assert not missing, f"{name} names files that do not exist: {missing}"
+    programs = set(_PROGRAM.findall(text(name)))
+    missing = {one for one in programs if not _can_run(one)}
+    assert not missing, f"{name} names programs that do not exist: {missing}"
+
+
+def _can_run(module: str) -> bool:
+    path = ROOT / "src" / module.replace(".", "/")
+    beside = ROOT / module.replace(".", "/")
+    return any(
+        file.is_file()
+        for one in (path, beside)
+        for file in (one.with_suffix(".py"), one / "__main__.py")
+    )
+
+
 @pytest.mark.parametrize("name", ["docs/logging.md", "docs/logging.ko.md"])
-def test_every_log_line_is_told(name: str) -> None:
+def test_every_log_line_is_documented(name: str) -> None:
     words = {word for module in LINE_MODULES for word in _words(Path(str(module.__file__)))}
     assert len(words) > 40
     missing = {word for word in words if word not in prose(name)}
-    assert not missing, f"{name} does not tell of {sorted(missing)}"
-    assert_told({"LOG_TRANSCRIPTS=true", "LOG_FORMAT=json", "LOG_LEVEL"}, name)
+    assert not missing, f"{name} does not document {sorted(missing)}"
+    assert_documented({"LOG_TRANSCRIPTS=true", "LOG_FORMAT=json", "LOG_LEVEL"}, name)
 
 
 def _words(path: Path) -> Iterator[str]:
-    """Give the Korean pieces of every string in a module but its docstrings."""
+    """Yield the Korean pieces of every string in a module but its docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
@@ -258,172 +253,3 @@ def _words(path: Path) -> Iterator[str]:
             and _HANGUL.search(node.value)
         ):
             yield from (piece.strip() for piece in node.value.split("%s"))
-
-
-# --- both languages say the same -----------------------------------------------------------
-
-
-@pytest.mark.parametrize("stem", PAIRS)
-def test_both_languages_have_the_same_shape(stem: str) -> None:
-    english, korean = text(f"{stem}.md"), text(f"{stem}.ko.md")
-    assert _blocks(english) == _blocks(korean)
-    for shape in (_levels, _targets, _table_rows):
-        assert shape(english) == shape(korean), shape.__name__
-
-
-def _blocks(document: str) -> list[tuple[str, str]]:
-    return [(found["info"], found["body"]) for found in _FENCE.finditer(document)]
-
-
-def _levels(document: str) -> list[int]:
-    return [len(found[1]) for found in _HEADING.finditer(_FENCE.sub("", document))]
-
-
-def _targets(document: str) -> list[str]:
-    """Give every link's file, in whatever order and language."""
-    found = _LINK.findall(_FENCE.sub("", document))
-    return sorted(re.sub(r"#.*|\.ko(?=\.)", "", target) for target in found)
-
-
-def _table_rows(document: str) -> list[int]:
-    rows = re.findall(r"^\|.*\|$", _FENCE.sub("", document), re.MULTILINE)
-    return [len(re.findall(r"(?<!\\)\|", row)) for row in rows]
-
-
-@pytest.mark.parametrize("name", documents())
-def test_links_lead_somewhere(name: str) -> None:
-    for target in _LINK.findall(prose(name)):
-        if target.startswith(("https://", "mailto:")):
-            continue
-        path, _, anchor = target.partition("#")
-        file = ((ROOT / name).parent / path).resolve() if path else ROOT / name
-        assert file.exists(), f"{name}: {target}"
-        if anchor:
-            headings = _HEADING.findall(prose(str(file.relative_to(ROOT))))
-            assert anchor in {_slug(title) for _, title in headings}, f"{name}: {target}"
-
-
-def _slug(title: str) -> str:
-    """Give a heading's anchor as GitHub makes it."""
-    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
-
-
-# --- the examples run, and print what is shown ----------------------------------------------
-
-
-@dataclass(frozen=True)
-class Example:
-    """A block marked ``run``, and the output shown under it."""
-
-    place: str
-    language: str
-    code: str
-    shown: str | None
-
-
-def examples() -> list[Example]:
-    """Give every example once: the Korean documents hold the same blocks."""
-    found = []
-    for name in documents():
-        if name.endswith(".ko.md"):
-            continue
-        blocks = list(_FENCE.finditer(text(name)))
-        for block, following in zip_longest(blocks, blocks[1:]):
-            language, _, mark = block["info"].partition(" ")
-            if mark == "run":
-                line = text(name).count("\n", 0, block.start()) + 1
-                output = following and following["info"].endswith(" output")
-                shown = following["body"] if following and output else None
-                found.append(Example(f"{name}:{line}", language, block["body"], shown))
-    return found
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, whisper_base: Path, sample_call: Path) -> Path:
-    """A folder that looks like the project's, in which examples may move and write things."""
-    folder = tmp_path_factory.mktemp("desk")
-    (folder / "audio").mkdir()
-    (folder / "audio" / sample_call.name).write_bytes(first_seconds(sample_call, 8))
-    (folder / "models").mkdir()
-    (folder / MODEL).symlink_to(whisper_base)
-    (folder / "src").symlink_to(ROOT / "src")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def settings() -> dict[str, Any]:
-    """Paths as in the documents; on port 8000 of the documents nobody answers."""
-    return {"stt_model_path": MODEL, "vllm_api_url": f"http://localhost:{refused_port()}/v1"}
-
-
-@pytest.fixture(scope="module")
-def server(desk: Path, settings: dict[str, Any]) -> Iterator[ApiServer]:
-    with api_server(desk, audio_roots="audio", **settings) as running:
-        yield running
-
-
-@pytest.mark.parametrize("example", examples(), ids=lambda example: example.place)
-def test_example(
-    example: Example, desk: Path, settings: dict[str, Any], request: pytest.FixtureRequest
-) -> None:
-    code = example.code
-    if "curl " in code:
-        if shutil.which("curl") is None:
-            pytest.skip("curl is not installed here")
-        running: ApiServer = request.getfixturevalue("server")
-        running.wait_ready()
-        code = code.replace("localhost:8003", f"localhost:{running.port}")
-    assert "localhost:8003" not in code
-    found = subprocess.run(
-        _command(example.language, code),
-        cwd=desk,
-        env=_environment(desk, settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=150,
-        check=False,
-    )
-    assert found.returncode == 0, found.stdout
-    if example.shown is not None:
-        _assert_shown(example.shown, found.stdout)
-
-
-def _command(language: str, code: str) -> list[str]:
-    if language == "python":
-        return [sys.executable, "-W", "error", "-c", code]
-    assert language == "bash", language
-    return ["bash", "-euo", "pipefail", "-c", code]
-
-
-def _environment(desk: Path, settings: dict[str, Any]) -> dict[str, str]:
-    own = environment(desk, **settings)
-    return {**own, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"}
-
-
-def _assert_shown(shown: str, printed: str) -> None:
-    """Assert that every line shown was printed, in this order."""
-    rest = printed.splitlines()
-    for line in (line.strip() for line in shown.splitlines()):
-        if line in {"", "..."}:
-            continue
-        wanted = _pattern(line)
-        at = next((n for n, one in enumerate(rest) if wanted.search(one)), None)
-        assert at is not None, f"{line!r} was not printed after what stands before it:\n{printed}"
-        rest = rest[at + 1 :]
-
-
-def _pattern(line: str) -> re.Pattern[str]:
-    """``...`` is anything; a number with a decimal point is any such number."""
-    pieces = re.split(r"(\.\.\.|\d+\.\d+)", line)
-    return re.compile(
-        "".join(
-            ".*" if piece == "..." else r"\d+\.\d+" if n % 2 else re.escape(piece)
-            for n, piece in enumerate(pieces)
-        )
-    )
-
-
-def test_examples_were_found() -> None:
-    assert len(examples()) >= 15
-    assert {example.language for example in examples()} == {"python", "bash"}

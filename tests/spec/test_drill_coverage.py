@@ -1,4 +1,4 @@
-"""Every error that can be told of, and every documented fallback, has a drill."""
+"""Every error that can be reported, and every documented fallback, has a scenario."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from api_server.drill.bench import Drill
-from api_server.drill.registry import EXEMPT, drills, taxonomy
 from stt_engine.errors import EngineError
+from stt_tools.drill.registry import EXEMPT, scenarios, taxonomy
+from stt_tools.drill.scenario import Scenario
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "fallback.md"
 ELSEWHERE = {"QueueFull"}
-"""What is told of and is no ``EngineError``: a refusal."""
+"""What is reported and is no ``EngineError``: a refusal."""
 
 
 def leaves() -> set[str]:
-    """Give the error classes of the product that have no children: those that are raised."""
+    """Return the error classes of the product that have no children: those that are raised."""
     ours = {
         name: error
         for name, error in taxonomy().items()
@@ -31,14 +31,14 @@ def _children(error: type[EngineError]) -> list[type[EngineError]]:
 
 
 def covered() -> set[str]:
-    return {name for one in drills() for name in one.covers}
+    return {name for one in scenarios() for name in one.covers}
 
 
-def test_every_leaf_of_the_taxonomy_has_a_drill() -> None:
+def test_every_leaf_of_the_taxonomy_has_a_scenario() -> None:
     found = leaves()
     assert {"ModelNotFound", "CircuitOpen", "RemoteSttFailed", "CanaryFailed"} <= found
     missing = found - covered() - EXEMPT.keys()
-    assert not missing, f"no drill makes {sorted(missing)} happen, and no reason is given"
+    assert not missing, f"no scenario provokes {sorted(missing)}, and no reason is given"
 
 
 def test_nothing_is_covered_that_does_not_exist() -> None:
@@ -51,7 +51,7 @@ def test_an_exemption_has_a_reason_and_is_needed() -> None:
 
 
 def documented() -> set[str]:
-    """Give the headings under "Break it on purpose" and the rows of the table of processes."""
+    """Return the headings under "Break it on purpose" and the rows of the table of processes."""
     text = DOCUMENT.read_text(encoding="utf-8")
     text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     broken = text.partition("## Break it on purpose")[2].partition("\n## ")[0]
@@ -60,19 +60,19 @@ def documented() -> set[str]:
     return {*re.findall(r"^### (.+)$", broken, re.MULTILINE), *rows} - {"---"}
 
 
-def test_every_documented_fallback_has_a_drill_and_no_other() -> None:
-    shown = {name for one in drills() for name in one.shows}
+def test_every_documented_fallback_has_a_scenario_and_no_other() -> None:
+    shown = {name for one in scenarios() for name in one.shows}
     assert {"Both are gone", "decoding"} <= documented()
     assert documented() == shown
 
 
-@pytest.mark.parametrize("one", drills(), ids=lambda one: one.name)
-def test_a_drill_says_what_it_is(one: Drill) -> None:
-    assert one.promised
-    assert one.outside or not one.asks_agent
-    assert all(name.isupper() for name in one.bench.settings)
+@pytest.mark.parametrize("one", scenarios(), ids=lambda one: one.name)
+def test_a_scenario_is_described(one: Scenario) -> None:
+    assert one.expected
+    assert one.external or not one.needs_agent
+    assert all(name.isupper() for name in one.profile.settings)
 
 
 def test_names_are_unique() -> None:
-    names = [one.name for one in drills()]
+    names = [one.name for one in scenarios()]
     assert len(names) == len(set(names))

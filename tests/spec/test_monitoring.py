@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from api_server.metrics import FailureMetrics
+from api_server.observability.metrics import FailureMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
 MONITORING = ROOT / "monitoring"
@@ -19,7 +19,7 @@ DASHBOARD = json.loads((MONITORING / "dashboard.json").read_text("utf-8"))
 
 
 def real_names() -> set[str]:
-    """Give every name under which Prometheus keeps a sample of ours."""
+    """Return every name under which Prometheus keeps a sample of ours."""
     found: set[str] = set()
     for metric in FailureMetrics().registry.collect():
         if metric.type == "counter":

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from api_server.services.rubric import load_rubric
-from api_server.services.rules import PatternRules
+from api_server.compliance.rubric import load_rubric
+from api_server.compliance.rules.engine import PatternRules
 from stt_engine.speech import Segment
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

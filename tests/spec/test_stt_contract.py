@@ -16,8 +16,12 @@ import jiwer
 import pytest
 
 import stt_engine
+import stt_engine.result as types
 from stt_engine import Limits, TranscribeResult, WhisperSTT
-from stt_engine.weights import ensure_model_exists
+from stt_engine.coverage import ChannelCoverage, SpeechCoverage, Unheard
+from stt_engine.model_store.store import ensure_model_exists
+from stt_engine.speech import Segment, Word
+from stt_engine.warnings import AnswerWarning
 from tests.support import sounds
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,8 +32,8 @@ ORIGINAL = (
     "success", "text", "text_en", "duration", "language", "error", "error_type", "backend",
     "is_dummy", "dummy_reason",
 )  # fmt: skip
-BEYOND = ("outcome", "segments", "attempts", "provenance", "timings")
-SEGMENT = {"id", "start", "end", "text", "channel", "speaker", "confidence"}
+BEYOND = ("outcome", "segments", "attempts", "provenance", "coverage", "warnings", "timings")
+SEGMENT = {"id", "start", "end", "text", "channel", "speaker", "speaker_source", "confidence"}
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +84,40 @@ def test_the_typed_dict_has_the_keys_of_the_contract_in_its_order() -> None:
     hints = typing.get_type_hints(TranscribeResult)
     assert tuple(hints) == ORIGINAL + BEYOND
     assert TranscribeResult.__required_keys__ == set(ORIGINAL + BEYOND)
+
+
+def test_every_part_of_the_answer_is_typed_key_by_key() -> None:
+    """What ``asdict`` makes of a part has the keys and the types of its typed dict."""
+    pairs = [
+        (Segment, types.SegmentResult),
+        (Word, types.WordResult),
+        (AnswerWarning, types.WarningResult),
+        (Unheard, types.UnheardResult),
+        (ChannelCoverage, types.ChannelCoverageResult),
+        (SpeechCoverage, types.CoverageResult),
+    ]
+    nested = {"words", "channels", "unheard"}
+    for part, typed in pairs:
+        told, hints = typing.get_type_hints(part), typing.get_type_hints(typed)
+        assert tuple(told) == tuple(hints), part
+        assert {k: v for k, v in told.items() if k not in nested} == {
+            k: v for k, v in hints.items() if k not in nested
+        }
+
+
+@pytest.mark.parametrize("kind", ["bytes", "file"])
+def test_bytes_and_open_files_are_recordings(stt: WhisperSTT, kind: str) -> None:
+    with CANARY.open("rb") as opened:
+        found = stt.transcribe(opened if kind == "file" else opened.read(), language="en")
+    _assert_shape(found)
+    assert found["outcome"] == "speech"
+
+
+def test_it_is_closed_at_the_end_of_its_block(tmp_path: Path) -> None:
+    with WhisperSTT(tmp_path, preload=False) as made:
+        made.transcribe(sounds.sine(tmp_path / "a.wav", 1.0))
+        assert [one.loaded for one in made.components() if one.name == "audio"] == [True]
+    assert not any(one.loaded for one in made.components())
 
 
 def test_speech(stt: WhisperSTT) -> None:
@@ -280,7 +318,7 @@ def test_importing_the_package_imports_no_recogniser(tmp_path: Path) -> None:
     ended = _python(
         "import sys; from stt_engine import WhisperSTT; print([name for name in "
         "('torch', 'ctranslate2', 'faster_whisper', 'whisper', 'transformers', 'api_server', "
-        "'fastapi') if name in sys.modules])",
+        "'stt_tools', 'fastapi') if name in sys.modules])",
         tmp_path,
     )
     assert ended.stdout.strip() == "[]"

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from api_server.log_lines import AGENT_LINES, CIRCUIT_LINES
-from api_server.services.agent_backend import AgentBackendResponse
+from api_server.clients.agent.backend import AgentBackendResponse
+from api_server.observability.log_lines.agent import AGENT_LINES, CIRCUIT_LINES
+from stt_engine.events import Event
 from stt_engine.log import LineFormatter, LogObserver
-from stt_engine.outcome import Event
+from stt_engine.outcome import AttemptFailed
 
 DUMMY_TEXT = "[DUMMY 응답] 분석을 수행할 수 없습니다."
 FELL_BACK = "WARNING - [AgentBackend] Dummy 응답으로 fallback (로깅됨)"
@@ -29,12 +30,14 @@ class Watch(logging.Handler):
         self.lines.append(self.format(record).partition("] ")[2])
 
     @property
-    def told(self) -> list[str]:
+    def logged(self) -> list[str]:
         """The lines an operator sees at level INFO."""
         return [line for line in self.lines if not line.startswith("DEBUG")]
 
     def assert_no_defect(self) -> None:
-        assert not [event for event in self.events if event.failure and event.failure.unexpected]
+        assert not [
+            one for one in self.events if isinstance(one, AttemptFailed) and one.failure.unexpected
+        ]
 
 
 @contextmanager
@@ -70,7 +73,7 @@ def assert_dummy(response: AgentBackendResponse, error_type: str, words: str) ->
 
 
 def line_of(error_type: str, message: str | None) -> str:
-    """Give the ERROR line that belongs to a failure."""
+    """Return the ERROR line that belongs to a failure."""
     assert message is not None
     if error_type == "TimeoutError":
         inside = message.partition("(")[2].rstrip(")")

@@ -68,7 +68,7 @@ def amr(path: Path, seconds: float) -> Path:
 
 
 def chunk(name: bytes, body: bytes, length: int | None = None) -> bytes:
-    """Give a RIFF chunk; ``length`` is what it says of itself."""
+    """Return a RIFF chunk; ``length`` is what it says of itself."""
     return name + struct.pack("<I", len(body) if length is None else length) + body
 
 
@@ -80,7 +80,7 @@ def riff(*chunks: bytes) -> bytes:
 def wav_format(
     code: int = 1, channels: int = 1, rate: int = 16_000, align: int | None = None, bits: int = 16
 ) -> bytes:
-    """Give a ``fmt`` chunk that says so."""
+    """Return a ``fmt`` chunk that says so."""
     align = channels * bits // 8 if align is None else align
     average = min(rate * align, 0xFFFFFFFF)
     fields = (code, channels, rate, average, align & 0xFFFF, bits)
@@ -88,7 +88,7 @@ def wav_format(
 
 
 def atom(name: bytes, *body: bytes, size: int | None = None) -> bytes:
-    """Give an MP4 atom; ``size`` is what it says of itself."""
+    """Return an MP4 atom; ``size`` is what it says of itself."""
     inner = b"".join(body)
     return struct.pack(">I", len(inner) + 8 if size is None else size) + name + inner
 
@@ -107,7 +107,7 @@ def track(
     samples: int = 16_000,
     **said: bytes,
 ) -> bytes:
-    """Give one sound track of 16 kHz PCM.
+    """Return one sound track of 16 kHz PCM.
 
     ``said`` replaces parts: the ``entry`` of ``stsd``, ``edits``, ``stco``, the body of ``stsc``.
     """
@@ -140,13 +140,13 @@ def track(
 
 
 def sound_entry(channels: int = 1, rate: int = 16_000, bits: int = 16) -> bytes:
-    """Give the sample description of 16-bit little-endian PCM, pointing at the first dref."""
+    """Return the sample description of 16-bit little-endian PCM, pointing at the first dref."""
     fields = struct.pack(">HHIHHHHI", 0, 0, 0, channels, bits, 0, 0, (rate & 0xFFFF) << 16)
     return atom(b"sowt", bytes(6), b"\0\1", fields)
 
 
 def mp4(*tracks: bytes, data: bytes = b"", more: bytes = b"") -> bytes:
-    """Give an MP4 of ``tracks``; ``data`` lies where ``offset`` 28 + 8 points."""
+    """Return an MP4 of ``tracks``; ``data`` lies where ``offset`` 28 + 8 points."""
     return FTYP + atom(b"mdat", data) + atom(b"moov", _mvhd(1), *tracks, more)
 
 
@@ -165,7 +165,7 @@ def compressed_moov(path: Path, megabytes: int) -> Path:
 
 
 def element(identity: int, body: bytes, length: int | None = None) -> bytes:
-    """Give an EBML element."""
+    """Return an EBML element."""
     raw = identity.to_bytes((identity.bit_length() + 7) // 8, "big")
     size = (len(body) if length is None else length) | 1 << 56
     return raw + size.to_bytes(8, "big") + body
@@ -176,14 +176,14 @@ def number(identity: int, value: int) -> bytes:
 
 
 def matroska(*body: bytes) -> bytes:
-    """Give a Matroska file out of the segment's elements."""
+    """Return a Matroska file out of the segment's elements."""
     return element(0x1A45DFA3, element(0x4282, b"matroska")) + element(0x18538067, b"".join(body))
 
 
 def matroska_track(
     index: int = 1, *more: bytes, rate: float = 16_000.0, channels: int = 1
 ) -> bytes:
-    """Give one track entry of 16-bit PCM."""
+    """Return one track entry of 16-bit PCM."""
     sound = element(0xB5, struct.pack(">d", rate)) + number(0x9F, channels) + number(0x6264, 16)
     facts = number(0xD7, index) + number(0x73C5, index) + number(0x83, 2)
     return element(
@@ -192,18 +192,18 @@ def matroska_track(
 
 
 def id3(size: int, body: bytes = b"") -> bytes:
-    """Give an ID3v2.3 tag that says it has ``size`` bytes."""
+    """Return an ID3v2.3 tag that says it has ``size`` bytes."""
     return b"ID3\3\0\0" + bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0)) + body
 
 
 def picture_frame(image: bytes) -> bytes:
-    """Give the ID3 frame of a cover picture."""
+    """Return the ID3 frame of a cover picture."""
     body = b"\0image/png\0\3\0" + image
     return b"APIC" + struct.pack(">I", len(body)) + b"\0\0" + body
 
 
 def png(side: int) -> bytes:
-    """Give a black picture of ``side`` by ``side`` pixels, a thousandth of its size in memory."""
+    """Return a black picture of ``side`` by ``side`` pixels, a thousandth of its size in memory."""
     packer = zlib.compressobj(9)
     row = bytes(1 + side * 3)
     data = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()

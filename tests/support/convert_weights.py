@@ -20,7 +20,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from stt_engine.backends.ct2_weights import read_variables
+from stt_engine.backends.faster_whisper.ct2_weights import read_variables
 from tests.support.models import MODELS, whisper_base
 
 Tensor = NDArray[np.generic]
@@ -29,7 +29,7 @@ Tensors = dict[str, Tensor]
 
 @cache
 def whisper_base_all() -> Path:
-    """Give a folder with Whisper base for each of the three backends; converts it once."""
+    """Return a folder with Whisper base for each of the three backends; converts it once."""
     target = MODELS / "whisper-base-all"
     lock = MODELS / ".locks" / f"{target.name}.lock"
     lock.parent.mkdir(exist_ok=True)
@@ -88,7 +88,7 @@ _ENDS = {"weight": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
 
 
 def renamed(tensors: Tensors, flavour: int) -> Tensors:
-    """Give the tensors with transformers' names (``flavour`` 0) or openai-whisper's (1)."""
+    """Return the tensors with transformers' names (``flavour`` 0) or openai-whisper's (1)."""
     named: Tensors = {}
     for name, tensor in tensors.items():
         layer, _, end = name.rpartition("/")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
-from stt_engine import audio
-from stt_engine.audio import Decoded
+from stt_engine.audio import decode as module
 from stt_engine.speech import AudioLimits
 
 
-def decode(path: Path, folder: Path, limits: AudioLimits) -> Decoded:
-    """Decode to the end and give what the last step returns."""
-    steps = audio.decode(path, folder, limits)
+def decode(path: Path, folder: Path, limits: AudioLimits) -> SimpleNamespace:
+    """Decode to the end and return the result."""
+    steps = module.decode(path, folder, limits)
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            return Decoded(**end.value)
+            return SimpleNamespace(**end.value)

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +44,7 @@ class Hub:
     release: threading.Event = field(default_factory=threading.Event)
 
     def gets(self, name: str) -> list[str | None]:
-        """Give the Range of each GET of file ``name``."""
+        """Return the Range of each GET of file ``name``."""
         return [one[2] for one in self.asked if one[:2] == ("GET", name)]
 
 
@@ -229,12 +228,3 @@ def serving_index(index: Index) -> Iterator[str]:
     """Serve ``index``; gives the URL for pip."""
     with serving(type("Handler", (IndexHandler,), {"index": index})) as url:
         yield f"{url}/simple/"
-
-
-def wait_until(fact: object, seconds: float = 20.0) -> None:
-    """Wait until ``fact()`` is true, or fail."""
-    assert callable(fact)
-    end = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api_server.drill.fault_server import (
+from stt_tools.drill.fault_server import (
     MODELS,
     Exchange,
     FaultServer,

@@ -13,9 +13,10 @@ import httpx2
 from fastapi import FastAPI
 
 from api_server.app import create_app
-from api_server.service import Service
+from api_server.container import Service
 from api_server.settings import Settings
-from stt_engine.log import LineFormatter, request_id
+from stt_engine.events import request_id
+from stt_engine.log import LineFormatter
 from tests.support.models import whisper_base
 
 NEVER = 3600.0
@@ -37,7 +38,7 @@ class CallLog(logging.Handler):
         return [line for _, line in self.lines]
 
     def of(self, identity: str, *components: str) -> list[str]:
-        """Give what an operator sees of one call at level INFO, from ``components`` (or all)."""
+        """Return what an operator sees of one call at level INFO, from ``components`` (or all)."""
         return [
             line
             for owner, line in self.lines
@@ -87,7 +88,7 @@ class Running:
                 await anyio.sleep(0.01)
 
     def model_pid(self) -> int | None:
-        """Give the process that holds the model, if one does."""
+        """Return the process that holds the model, if one does."""
         found = [one for one in self.service.stt.components() if one.name == "faster-whisper"]
         return found[0].pid if found[0].loaded else None
 
@@ -112,7 +113,7 @@ async def running(
     """
     given = {
         "stt_model_path": whisper_base(),
-        "agent_allowed_hosts": ["127.0.0.1"],
+        "agent_allowed_hosts": ["127.0.0.1:*"],
         "ready_interval_sec": 0.05,
         "agent_proof_sec": 0,
         "log_file": None,
@@ -123,7 +124,7 @@ async def running(
     async with (
         call_log() as log,
         app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://test", timeout=90) as client,
+        httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=90) as client,
     ):
         found = Running(app, client, log)
         if ready:

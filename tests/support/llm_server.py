@@ -22,9 +22,9 @@ _POLL_SEC = 0.02
 
 
 def model_file() -> Path:
-    """Give the GGUF file, fetched where the project can; never a reason to skip."""
-    if importlib.util.find_spec("stt_engine.weights") is not None:
-        from stt_engine.weights import ensure_model_exists  # noqa: PLC0415
+    """Return the GGUF file, fetched where the project can; never a reason to skip."""
+    if importlib.util.find_spec("stt_engine.model_store.store") is not None:
+        from stt_engine.model_store.store import ensure_model_exists  # noqa: PLC0415
 
         ensure_model_exists(MODEL_NAME, ROOT / "models")
     found = ROOT / "models" / MODEL_NAME / "SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -9,8 +9,8 @@ from __future__ import annotations
 import psutil
 
 from stt_engine import WhisperSTT
-from stt_engine.isolated import IsolatedBackend
-from stt_engine.worker import Worker
+from stt_engine.recognition.backend import IsolatedBackend
+from stt_engine.workers.worker import Worker
 from tests.support.server import awaited
 
 
@@ -43,7 +43,7 @@ def stopped_in_a_step(stt: WhisperSTT, seconds: float = 90.0) -> psutil.Process:
     awaited(
         lambda: (
             process.status() == psutil.STATUS_STOPPED
-            and worker._lane._held
+            and worker._scheduler._held
             and child.messages.empty()
         ),
         "a step is under way, and owed",

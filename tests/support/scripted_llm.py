@@ -1,6 +1,6 @@
 """The drill's scripted LLM server, in each of the states that the tests put it into.
 
-That a real model's answers take the same road is shown by the tests with llama.cpp.
+That a real model's answers take the same path is shown by the tests with llama.cpp.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 
-from api_server.drill.llm import INVENTED, QUOTED, honest, lying, reviews, said
+from stt_tools.drill.llm import INVENTED, QUOTED, honest, lying, reviews, utterances
 from tests.support.fault_server import FaultServer, Script, answer, hang, refused_port
 
-__all__ = ["INVENTED", "MODES", "QUOTED", "honest", "llm", "lying", "reviews", "said"]
+__all__ = ["INVENTED", "MODES", "QUOTED", "honest", "llm", "lying", "reviews", "utterances"]
 
 MODES: Mapping[str, Script | None] = MappingProxyType(
     {
@@ -29,7 +29,7 @@ MODES: Mapping[str, Script | None] = MappingProxyType(
 
 @asynccontextmanager
 async def llm(mode: str) -> AsyncIterator[dict[str, str]]:
-    """Put an LLM into a state; gives the form fields that ask it."""
+    """Put an LLM into a state and yield the form fields that make the server call it."""
     form = {"incomplete_elements_check": "true", "timeout": "1" if mode == "hung" else "60"}
     script = MODES[mode]
     if script is not None:

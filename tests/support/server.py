@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,13 @@ from api_server.settings import Settings
 from tests.support.models import whisper_base
 
 ROOT = Path(__file__).parents[2]
-CLI = (sys.executable, "-m", "api_server")
+CLI = (sys.executable, "-m", "stt_tools")
 DEADLINE_SEC = 90.0
 """How long anything here is awaited: generous, the machine may be busy."""
 
 LINE = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] [A-Z]+ - \[[\w.]+\] \S.*")
 _TICK_SEC = 0.02
-_BOUND = re.compile(r"running on http://127\.0\.0\.1:(\d+)")
+_BOUND = re.compile(r"running on https?://127\.0\.0\.1:(\d+)")
 
 
 def awaited(fact: Callable[[], Any], what: str, seconds: float = DEADLINE_SEC) -> Any:
@@ -40,7 +40,7 @@ def awaited(fact: Callable[[], Any], what: str, seconds: float = DEADLINE_SEC) -
 
 
 def environment(folder: Path, **settings: object) -> dict[str, str]:
-    """Give the environment of a server: this machine's, without its settings, plus ``settings``.
+    """Return the environment of a server: this machine's, without its settings, plus ``settings``.
 
     Temporary files and the log go below ``folder``; the weights are the real ones.
     """
@@ -53,7 +53,7 @@ def environment(folder: Path, **settings: object) -> dict[str, str]:
         "TMPDIR": str(temporary),
         "STT_MODEL_PATH": whisper_base() if "stt_model_path" not in settings else "",
         "LOG_FILE": folder / "api-server.log",
-        "AGENT_ALLOWED_HOSTS": "127.0.0.1",
+        "AGENT_ALLOWED_HOSTS": "127.0.0.1:*",
         "READY_INTERVAL_SEC": 0.2,
         "AGENT_PROOF_SEC": 0,
         "COLUMNS": 200,
@@ -76,13 +76,15 @@ def without_overrides() -> None:
 class ApiServer:
     """One running ``stt-engine serve`` on a free port; ``folder`` gets its log and its TMPDIR."""
 
-    def __init__(self, folder: Path, *options: str, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, *options: str, command: Sequence[str] = CLI, **settings: object
+    ) -> None:
         self.folder = folder
         self.log = folder / "stdout.log"
         self.temporary = folder / "tmp"
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
-                [*CLI, "serve", "--port", "0", *options],
+                [*command, "serve", "--port", "0", *options],
                 env=environment(folder, **settings),
                 cwd=folder,
                 stdout=out,
@@ -139,7 +141,7 @@ class ApiServer:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def leftovers(self) -> list[Path]:
-        """Give the temporary files that are there, but for onnxruntime's own session file."""
+        """Return the temporary files that are there, but for onnxruntime's own session file."""
         return [
             path for path in self.temporary.iterdir() if not path.name.startswith("stt-engine-")
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from stt_engine.catalogue import Catalogue, CatalogueEntry, Package, PinnedFile
+from stt_engine.model_store.catalogue import Catalogue, CatalogueEntry, Package, PinnedFile
 from tests.support.fake_hub import COMMIT, sha256, wheel
 
 NAME = "owner/name"

@@ -87,7 +87,7 @@ def read_wav(path: Path) -> tuple[Samples, int]:
 
 
 def repeated(recording: bytes, times: int) -> bytes:
-    """Give the same words over and over, with a pause that starts a new stretch of speech."""
+    """Return the same words over and over, with a pause that starts a new stretch of speech."""
     raw = io.BytesIO()
     with wave.open(io.BytesIO(recording)) as source, wave.open(raw, "wb") as out:
         out.setparams(source.getparams())
@@ -201,7 +201,7 @@ def gsm_wav(path: Path, seconds: float = 5.0, seed: int = 7) -> Path:
 
 
 def can_encode(name: str) -> bool:
-    """Tell whether this build of PyAV has the encoder of ``ENCODINGS[name]``."""
+    """Return whether this build of PyAV has the encoder of ``ENCODINGS[name]``."""
     try:
         av.Codec(ENCODINGS[name].codec, "w")
     except av.codec.codec.UnknownCodecError:

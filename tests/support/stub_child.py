@@ -1,6 +1,7 @@
 """A real child process with a stub model, which does what the loudness of a stretch tells it to.
 
-Run as ``python -m tests.support.stub_child ROLE FD MEMORY_MB``, as :mod:`stt_engine.child` is.
+Run as ``python -m tests.support.stub_child ROLE FD MEMORY_MB``, as :mod:`stt_engine.workers.child`
+is.
 """
 
 from __future__ import annotations
@@ -8,14 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from stt_engine import child
 from stt_engine.backends import recognition
-from stt_engine.backends.model import Said, Stretch
+from stt_engine.backends.base import ChunkResult, SpeechChunk
 from stt_engine.backends.recognition import model_operations
+from stt_engine.protocol import OnShared, Operations
+from stt_engine.workers import child
 from tests.support.stub_model import EchoModel, loud_spans
 
 ROLE = "stub"
@@ -34,20 +35,20 @@ class _Model(EchoModel):
         super().__init__(together=TOGETHER)
         self._pipe = pipe
 
-    def hear(self, stretches: Sequence[Stretch]) -> list[Said]:
-        loud = {round(float(one.samples[0]) * 32768) for one in stretches}
+    def transcribe(self, chunks: Sequence[SpeechChunk]) -> list[ChunkResult]:
+        loud = {round(float(one.samples[0]) * 32768) for one in chunks}
         if DEADLY in loud:
             os.kill(os.getpid(), signal.SIGKILL)
         if STOPPING in loud:
             os.kill(os.getpid(), signal.SIGSTOP)
         if WAITING in loud:
             self._pipe.read_bytes()
-        return super().hear(stretches)
+        return super().transcribe(chunks)
 
 
-def operations(tell: Callable[[list[int]], None]) -> dict[str, Any]:
+def operations(on_shared: OnShared) -> Operations:
     recognition.speech_spans = loud_spans
-    return model_operations(lambda job: _Model(Path(job["pipe"])), tell)
+    return model_operations(lambda job: _Model(Path(job["pipe"])), on_shared)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from stt_engine.backends.model import Heard, Said, Stretch
-from stt_engine.backends.vad import Samples
+from stt_engine.backends.base import ChunkResult, RawSegment, SpeechChunk
+from stt_engine.backends.vad import Samples, SpeechSpan
 from stt_engine.speech import SAMPLE_RATE
 
 
@@ -18,7 +18,7 @@ from stt_engine.speech import SAMPLE_RATE
 class FakeModel:
     """Says what it was told to, stretch by stretch, and remembers what it was asked."""
 
-    says: list[list[Heard]] = field(default_factory=list)
+    says: list[list[RawSegment]] = field(default_factory=list)
     multilingual: bool = True
     speaks: str = "ko"
     facts: dict[str, Any] = field(default_factory=dict)
@@ -26,39 +26,39 @@ class FakeModel:
     asked: list[tuple[float, str, str]] = field(default_factory=list)
     detected: list[float] = field(default_factory=list)
 
-    def detect(self, samples: Samples) -> str:
+    def detect(self, samples: Samples) -> dict[str, float]:
         self.detected.append(len(samples) / SAMPLE_RATE)
-        return self.speaks
+        return {self.speaks: 1.0}
 
-    def hear(self, stretches: Sequence[Stretch]) -> list[Said]:
-        return [self._said(stretch) for stretch in stretches]
+    def transcribe(self, chunks: Sequence[SpeechChunk]) -> list[ChunkResult]:
+        return [self._said(chunk) for chunk in chunks]
 
-    def _said(self, stretch: Stretch) -> Said:
-        self.asked.append((stretch.seconds, stretch.language, stretch.task))
+    def _said(self, chunk: SpeechChunk) -> ChunkResult:
+        self.asked.append((chunk.seconds, chunk.language, chunk.task))
         at = len(self.asked) - 1
-        return Said(tuple(self.says[at]) if at < len(self.says) else ())
+        return ChunkResult(tuple(self.says[at]) if at < len(self.says) else ())
 
 
 class EchoModel(FakeModel):
     """Says what it was given: length and loudness (which tells the language), and the task."""
 
-    def detect(self, samples: Samples) -> str:
-        return ("en", "ko", "ja")[round(float(samples[0]) * 32768) % 3]
+    def detect(self, samples: Samples) -> dict[str, float]:
+        return {("en", "ko", "ja")[round(float(samples[0]) * 32768) % 3]: 1.0}
 
-    def hear(self, stretches: Sequence[Stretch]) -> list[Said]:
-        return [Said((Heard(0, one.seconds, echo(one)),)) for one in stretches]
-
-
-def echo(stretch: Stretch) -> str:
-    loud = round(float(stretch.samples[0]) * 32768)
-    words = " with words" if stretch.words else ""
-    return f"{stretch.task} {stretch.language} {len(stretch.samples)} {loud}{words}"
+    def transcribe(self, chunks: Sequence[SpeechChunk]) -> list[ChunkResult]:
+        return [ChunkResult((RawSegment(0, one.seconds, echo(one)),)) for one in chunks]
 
 
-def loud_spans(samples: Samples) -> list[tuple[int, int]]:
+def echo(chunk: SpeechChunk) -> str:
+    loud = round(float(chunk.samples[0]) * 32768)
+    words = " with words" if chunk.words else ""
+    return f"{chunk.task} {chunk.language} {len(chunk.samples)} {loud}{words}"
+
+
+def loud_spans(samples: Samples) -> list[SpeechSpan]:
     """Take every run of samples that are not zero for speech, in place of Silero."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], samples != 0, [0]))))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+    return [SpeechSpan(int(a), int(b), ((int(a), int(b)),)) for a, b in edges.reshape(-1, 2)]
 
 
 def channel_at(
@@ -74,5 +74,12 @@ def channel_at(
 
 def job_of(*files: str, **changes: object) -> dict[str, Any]:
     """Describe a job as the parent does."""
-    told = {"language": "ko", "translate": False, "words": False, "agent_channel": 0}
-    return {"files": list(files), **told, **changes}
+    given = {
+        "operation": "transcribe",
+        "language": "ko",
+        "translate": False,
+        "words": False,
+        "resume": None,
+        "single": False,
+    }
+    return {"files": list(files), **given, **changes}

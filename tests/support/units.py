@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stt_engine.backends import cpu_features
+from stt_engine.backends.faster_whisper.openvino import cpu_features
 
 needs_library = pytest.mark.skipif(
     not cpu_features.has_library(), reason="openvino is not installed (it is on x86-64 Linux)"

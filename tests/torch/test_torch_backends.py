@@ -16,7 +16,7 @@ import pytest
 
 from stt_engine import WhisperSTT
 from stt_engine.engine import BACKENDS
-from stt_engine.isolated import Limits
+from stt_engine.limits import Limits
 from tests.support import sounds
 from tests.support.mid_step import stop, stopped_in_a_step
 

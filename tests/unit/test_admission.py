@@ -3,56 +3,58 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api_server.services.admission import AT_WORK, Admission, QueueFull
-from stt_engine.turns import Ticket
+from api_server.pipeline.admission import AT_WORK, Admission, Place, QueueFull
+from stt_engine.call import CallCancelled, CallContext, Work
+from tests.support.clock import Clock
 
 
-@dataclass
-class Clock:
-    now: float = 0.0
+class Inside:
+    """A call that has come in, and reports what is left of it."""
 
-    def __call__(self) -> float:
-        return self.now
+    def __init__(self, place: Place, work: float) -> None:
+        self._place = place
+        self._work = work
+        self.left_sec = work
+        place.check()
+
+    @property
+    def left_sec(self) -> float:
+        return self._place.left_sec
+
+    @left_sec.setter
+    def left_sec(self, seconds: float) -> None:
+        self._place.report(Work(self._work, seconds))
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-def _enter(stack: ExitStack, admission: Admission, work: float, clock: Clock) -> Ticket:
-    ticket = Ticket(clock=clock)
-    stack.enter_context(admission.place(ticket))
-    ticket.measured(work, 1e6)
-    return ticket
+def _enter(stack: ExitStack, admission: Admission, work: float, clock: Clock) -> Inside:
+    return Inside(stack.enter_context(admission.place(CallContext(clock=clock))), work)
 
 
 def _served(admission: Admission, clock: Clock, work: float, seconds: float) -> None:
     """Have one call served, so that the pace is known."""
     with ExitStack() as stack:
-        ticket = _enter(stack, admission, work, clock)
+        call = _enter(stack, admission, work, clock)
         clock.now += seconds
-        ticket.left_sec = 0.0
+        call.left_sec = 0.0
 
 
 def test_one_more_than_may_wait_is_refused_at_once(clock: Clock) -> None:
     admission = Admission(1, 1e6, clock)
     with ExitStack() as stack:
         for _ in range(AT_WORK + 1):
-            stack.enter_context(admission.place(Ticket(clock=clock)))
+            stack.enter_context(admission.place(CallContext(clock=clock)))
         assert admission.waiting == 1
         with pytest.raises(QueueFull, match="queue is full") as caught:
-            stack.enter_context(admission.place(Ticket(clock=clock)))
+            stack.enter_context(admission.place(CallContext(clock=clock)))
         assert caught.value.retry_after >= 1
     assert admission.waiting == 0
-    with admission.place(Ticket(clock=clock)):
+    with admission.place(CallContext(clock=clock)):
         pass
 
 
@@ -66,7 +68,7 @@ def test_short_calls_that_are_refused_together_are_not_sent_away_for_an_hour(clo
         waits = []
         for _ in range(100):
             with pytest.raises(QueueFull) as caught:
-                stack.enter_context(admission.place(Ticket(clock=clock)))
+                stack.enter_context(admission.place(CallContext(clock=clock)))
             waits.append(caught.value.retry_after)
     assert waits == sorted(waits)
     assert waits[-1] == pytest.approx(100 * 3.0 * 0.5, rel=0.1)
@@ -132,16 +134,16 @@ def test_who_comes_again_after_retry_after_is_let_in(
     admission = Admission(1_000, limit, clock)
     for _ in range(30):
         _served(admission, clock, 100.0, 100.0 * factor)
-    inside: list[tuple[Ticket, ExitStack]] = []
+    inside: list[tuple[Inside, ExitStack]] = []
 
     def serve(seconds: float) -> None:
         left, end = seconds / factor, clock.now + seconds
-        for ticket, stack in sorted(inside, key=lambda one: one[0].left_sec):
-            part = min(left, ticket.left_sec)
-            ticket.left_sec -= part
+        for call, stack in sorted(inside, key=lambda one: one[0].left_sec):
+            part = min(left, call.left_sec)
+            call.left_sec -= part
             left -= part
             clock.now += part * factor
-            if ticket.left_sec == 0:
+            if call.left_sec == 0:
                 stack.close()
         clock.now = end
         inside[:] = [one for one in inside if one[0].left_sec > 0]
@@ -177,3 +179,44 @@ def test_those_turned_away_together_are_asked_to_come_one_after_the_other(clock:
     assert waits == sorted(waits)
     gaps = [later - sooner for sooner, later in pairwise(waits)]
     assert gaps == [pytest.approx(10, abs=1)] * 4
+
+
+def test_a_call_that_would_wait_too_long_is_cancelled_and_refused_at_its_end(clock: Clock) -> None:
+    """The engine knows a cancelled call, and nothing of queues."""
+    admission = Admission(64, 1.0, clock)
+    with ExitStack() as stack:
+        _enter(stack, admission, 600.0, clock)
+        context = CallContext(clock=clock)
+        other = admission.place(context)
+        other.__enter__().report(Work(600.0, 600.0))
+        with pytest.raises(CallCancelled) as cancelled:
+            context.check()
+        with pytest.raises(QueueFull, match="the wait would be"):
+            other.__exit__(CallCancelled, cancelled.value, None)
+
+
+def test_a_call_that_nobody_waits_for_is_not_refused(clock: Clock) -> None:
+    context = CallContext(clock=clock)
+    context.cancel()
+    with pytest.raises(CallCancelled), Admission(64, 1e6, clock).place(context):
+        context.check()
+
+
+def test_how_much_work_it_is_is_decided_once_and_corrected_silently(clock: Clock) -> None:
+    admission = Admission(64, 60.0, clock)
+    context = CallContext(clock=clock)
+    with admission.place(context) as place:
+        place.report(Work(60.0, 60.0))
+        with ExitStack() as other:
+            _enter(other, admission, 600.0, clock)
+            place.report(Work(6_000.0, 6_000.0))
+            place.check()
+        assert place.left_sec == 6_000.0
+        assert not context.cancelled
+
+
+def test_the_longest_wait_of_the_queue_is_part_of_the_calls_deadline(clock: Clock) -> None:
+    context = CallContext(clock=clock)
+    with Admission(64, 30.0, clock).place(context):
+        context.allow(12.0)
+    assert context.deadline == clock.now + 42.0

@@ -12,29 +12,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_server.services.agent_backend import AgentBackend, AgentRequest
-from api_server.services.agent_errors import (
+from api_server.clients.agent.backend import AgentBackend, AgentRequest
+from api_server.clients.agent.errors import (
     AddressInvalid,
     AgentError,
     AgentStatusError,
+    AnswerWithheld,
     EmptyAnswer,
     InvalidAnswer,
-    shown_seconds,
 )
-from api_server.services.agent_formats import (
-    address_of,
-    decode,
-    encode_prompt,
-    encode_text,
-    first_model,
-    read_prompt,
-    read_text,
-    retry_after,
-    safe_url,
-    status_error,
+from api_server.clients.agent.formats import (
+    build_status_error,
+    encode_completion,
+    encode_external,
+    parse_body,
+    parse_completion,
+    parse_endpoint,
+    parse_external,
+    parse_first_model,
+    parse_retry_after,
+    redact_url,
 )
+from api_server.clients.errors import format_seconds
 from stt_engine.errors import InvalidRequest
-from stt_engine.outcome import Event
+from stt_engine.events import Event
+from stt_engine.outcome import AttemptFailed
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -56,34 +58,34 @@ def anyio_backend() -> str:
         (
             "http://vllm:8000/v1/chat/completions",
             "http://vllm:8000/v1/chat/completions",
-            "http://vllm:8000",
+            "http://vllm:8000/v1/chat/completions",
             "http://vllm:8000/v1/models",
         ),
         (
             "http://vllm:8000/v1",
             "http://vllm:8000/v1/chat/completions",
-            "http://vllm:8000",
+            "http://vllm:8000/v1/chat/completions",
             "http://vllm:8000/v1/models",
         ),
         (
             "HTTPS://LLM.example/",
             "https://LLM.example/v1/chat/completions",
-            "https://llm.example:443",
+            "https://llm.example:443/v1/chat/completions",
             "https://LLM.example/v1/models",
         ),
         (
             "http://[::1]:80/proxy/v1/?a=b",
             "http://[::1]:80/proxy/v1/chat/completions?a=b",
-            "http://[::1]:80",
+            "http://[::1]:80/proxy/v1/chat/completions",
             "http://[::1]:80/proxy/v1/models?a=b",
         ),
-        ("http://own/path", "http://own/path", "http://own:80", None),
+        ("http://own/path", "http://own/path", "http://own:80/path", None),
     ],
 )
 def test_address(url: str, chat: str, target: str, models: str | None) -> None:
-    found = address_of(url, "prompt_based")
-    assert (found.url, found.target, found.models) == (chat, target, models)
-    assert address_of(url, "text_only").target == target
+    found = parse_endpoint(url, "prompt_based")
+    assert (found.url, found.target, found.models_url) == (chat, target, models)
+    assert parse_endpoint(url, "text_only").target.startswith(target.partition("/v1")[0])
 
 
 @pytest.mark.parametrize(
@@ -92,18 +94,18 @@ def test_address(url: str, chat: str, target: str, models: str | None) -> None:
 )
 def test_address_that_cannot_be_used(url: str) -> None:
     with pytest.raises(AddressInvalid):
-        address_of(url, "prompt_based")
+        parse_endpoint(url, "prompt_based")
 
 
 def test_unknown_format() -> None:
     with pytest.raises(InvalidRequest):
-        address_of("http://a/", "other")  # type: ignore[arg-type]
+        parse_endpoint("http://a/", "other")  # type: ignore[arg-type]
 
 
 def test_prompt_on_the_wire() -> None:
     schema = {"type": "object"}
     request = AgentRequest("통화", "http://a", system="지시", schema=schema, max_tokens=7)
-    assert json.loads(encode_prompt(request, "m")) == {
+    assert json.loads(encode_completion(request, "m")) == {
         "model": "m",
         "messages": [
             {"role": "system", "content": "지시"},
@@ -121,7 +123,7 @@ def test_prompt_on_the_wire() -> None:
 
 def test_text_on_the_wire() -> None:
     request = AgentRequest("통화", "http://a", "text_only", chat_thread_id="t")
-    assert json.loads(encode_text(request)) == {
+    assert json.loads(encode_external(request)) == {
         "use_streaming": False,
         "chat_thread_id": "t",
         "parameters": {"user_query": "통화"},
@@ -130,26 +132,26 @@ def test_text_on_the_wire() -> None:
 
 def test_reads_the_two_shapes() -> None:
     chat = {"model": "m", "choices": [{"message": {"content": "답"}, "finish_reason": "stop"}]}
-    assert (read_prompt(chat).text, read_prompt(chat).model) == ("답", "m")
-    assert read_text({"response": "답", "chat_thread_id": "t"}).chat_thread_id == "t"
-    assert read_text({"response": None, "result": "답"}).text == "답"
-    assert first_model({"data": [{"id": "m"}, {"id": "n"}]}) == "m"
+    assert (parse_completion(chat).text, parse_completion(chat).model) == ("답", "m")
+    assert parse_external({"response": "답", "chat_thread_id": "t"}).chat_thread_id == "t"
+    assert parse_external({"response": None, "result": "답"}).text == "답"
+    assert parse_first_model({"data": [{"id": "m"}, {"id": "n"}]}) == "m"
 
 
 def test_refusal_is_not_an_answer() -> None:
     message = {"content": "답", "refusal": "no"}
-    with pytest.raises(InvalidAnswer, match="거절"):
-        read_prompt({"choices": [{"message": message, "finish_reason": "stop"}]})
+    with pytest.raises(AnswerWithheld, match="거절"):
+        parse_completion({"choices": [{"message": message, "finish_reason": "stop"}]})
 
 
-@given(JSON, st.sampled_from([read_prompt, read_text, first_model]))
+@given(JSON, st.sampled_from([parse_completion, parse_external, parse_first_model]))
 def test_any_json_is_read_or_refused(body: object, read: object) -> None:
     """Whatever comes back, the only exceptions are ours."""
     wrapped = {"choices": [body], "data": [body], "response": body}
     message = {"choices": [{"message": body, "finish_reason": body}], "data": body}
     for data in (body, wrapped, message):
         try:
-            read(decode(json.dumps(data).encode()))  # type: ignore[operator]
+            read(parse_body(json.dumps(data).encode()))  # type: ignore[operator]
         except AgentError:
             continue
 
@@ -157,39 +159,40 @@ def test_any_json_is_read_or_refused(body: object, read: object) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_decoded_or_refused(data: bytes) -> None:
     with contextlib.suppress(InvalidAnswer, EmptyAnswer):
-        decode(data)
+        parse_body(data)
 
 
 @given(st.integers(300, 999), st.binary(max_size=50) | JSON.map(lambda x: json.dumps(x).encode()))
 def test_any_status_has_an_error(status: int, data: bytes) -> None:
-    assert isinstance(status_error(status, {}, data), AgentStatusError)
+    assert isinstance(build_status_error(status, {}, data), AgentStatusError)
 
 
 def test_only_short_tokens_of_an_error_are_told() -> None:
     error = {"type": "a b", "param": "내 통화", "code": "x" * 65, "message": "내 통화"}
     assert (
-        str(status_error(400, {}, json.dumps({"error": error}).encode())) == "HTTP 400 (type=a b)"
+        str(build_status_error(400, {}, json.dumps({"error": error}).encode()))
+        == "HTTP 400 (type=a b)"
     )
-    assert str(status_error(400, {}, json.dumps(error).encode())) == "HTTP 400 (type=a b)"
+    assert str(build_status_error(400, {}, json.dumps(error).encode())) == "HTTP 400 (type=a b)"
 
 
 def test_retry_after() -> None:
-    assert retry_after({"retry-after": "12"}) == 12
-    assert retry_after({"retry-after": formatdate(time() + 100, usegmt=True)}) == pytest.approx(
-        100, abs=5
-    )
-    assert retry_after({"retry-after": formatdate(0)}) == 0
+    assert parse_retry_after({"retry-after": "12"}) == 12
+    assert parse_retry_after(
+        {"retry-after": formatdate(time() + 100, usegmt=True)}
+    ) == pytest.approx(100, abs=5)
+    assert parse_retry_after({"retry-after": formatdate(0)}) == 0
     for nonsense in ("", "-1", "soon", "nan", "²"):
-        assert retry_after({"retry-after": nonsense}) is None
+        assert parse_retry_after({"retry-after": nonsense}) is None
 
 
 def test_safe_url() -> None:
-    assert safe_url("http://u:p@h:1/a?k=s#f") == "http://h:1/a"
-    assert safe_url("http://[::1") == "(잘못된 URL)"
+    assert redact_url("http://u:p@h:1/a?k=s#f") == "http://h:1/a"
+    assert redact_url("http://[::1") == "(잘못된 URL)"
 
 
 def test_seconds_as_people_write_them() -> None:
-    assert [shown_seconds(value) for value in (30, 30.0, 0.25, 100, 0)] == [
+    assert [format_seconds(value) for value in (30, 30.0, 0.25, 100, 0)] == [
         "30",
         "30",
         "0.25",
@@ -212,4 +215,4 @@ async def test_any_url_has_an_answer(url: str) -> None:
     response = await backend.call("\ud800", url)
     await backend.aclose()
     assert response["is_dummy"]
-    assert not [event for event in events if event.failure and event.failure.unexpected]
+    assert not [one for one in events if isinstance(one, AttemptFailed) and one.failure.unexpected]

@@ -11,7 +11,12 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stt_engine.backends.beam_search import BeamSearch, Hypothesis, Scores, Tokens
+from stt_engine.backends.faster_whisper.openvino.beam_search import (
+    BeamSearch,
+    Hypothesis,
+    Scores,
+    Tokens,
+)
 
 WORDS = 9
 END = WORDS
@@ -27,10 +32,10 @@ Model = Callable[[int, tuple[int, ...]], Logits]
 
 
 def _model(seed: int, width: float) -> Model:
-    """Give logits that depend on all tokens so far, as a decoder's do."""
+    """Return logits that depend on all tokens so far, as a decoder's do."""
 
-    def logits(stretch: int, said: tuple[int, ...]) -> Logits:
-        digest = hashlib.sha256(repr((seed, stretch, said)).encode()).digest()
+    def logits(chunk: int, said: tuple[int, ...]) -> Logits:
+        digest = hashlib.sha256(repr((seed, chunk, said)).encode()).digest()
         random = np.random.default_rng(int.from_bytes(digest[:8], "big"))
         return random.normal(0, width, SIZE)
 
@@ -59,13 +64,13 @@ def _allowed(said: tuple[int, ...], logits: Logits) -> Logits:
     return found
 
 
-def _naive(model: Model, stretch: int, size: int, most: int) -> Hypothesis:
+def _naive(model: Model, chunk: int, size: int, most: int) -> Hypothesis:
     """Follow the best ``size`` of all there are, one stretch at a time."""
     going, ended = [((), 0.0)], list[tuple[tuple[int, ...], float]]()
     for _ in range(most):
         every = []
         for said, score in going:
-            logits = _allowed(said, model(stretch, said))
+            logits = _allowed(said, model(chunk, said))
             logs = logits - np.logaddexp.reduce(logits)
             every += [(said, token, score + logs[token]) for token in range(SIZE)]
         every = [one for one in every if one[2] > -np.inf]
@@ -85,7 +90,7 @@ def _naive(model: Model, stretch: int, size: int, most: int) -> Hypothesis:
 
 
 def _scores(model: Model, rows: list[tuple[int, tuple[int, ...]]], best: int) -> Scores:
-    every = np.array([model(stretch, said) for stretch, said in rows])
+    every = np.array([model(chunk, said) for chunk, said in rows])
     words = np.argsort(-every[:, :WORDS], axis=1)[:, :best]
     return Scores(
         np.take_along_axis(every, words, 1).astype(np.float32),
@@ -109,7 +114,7 @@ def _run(model: Model, count: int, size: int, most: int) -> tuple[list[Hypothesi
             for parent, token in zip(parents, tokens, strict=True)
         ]
         going = search.going
-        assert [stretch for stretch, _ in rows] == [one for one in going for _ in range(size)]
+        assert [chunk for chunk, _ in rows] == [one for one in going for _ in range(size)]
         if not going:
             break
     return search.best(), steps
@@ -125,8 +130,8 @@ def test_it_finds_what_a_search_over_every_token_finds(
 ) -> None:
     model = _model(seed, width)
     found, _ = _run(model, count, size, most)
-    for stretch, one in enumerate(found):
-        wanted = _naive(model, stretch, size, most)
+    for chunk, one in enumerate(found):
+        wanted = _naive(model, chunk, size, most)
         assert one.tokens == wanted.tokens
         assert math.isclose(one.score, wanted.score, rel_tol=1e-5, abs_tol=1e-5)
 
@@ -153,6 +158,6 @@ def test_a_stretch_is_followed_the_same_whatever_is_beside_it(
     together, rows = _run(model, count, size, 15)
     assert rows[0] == count
     assert all(number % size == 0 for number in rows[1:])
-    for stretch, one in enumerate(together):
-        ((alone,), _) = _run(lambda _, said, at=stretch: model(at, said), 1, size, 15)
+    for chunk, one in enumerate(together):
+        ((alone,), _) = _run(lambda _, said, at=chunk: model(at, said), 1, size, 15)
         assert alone == one

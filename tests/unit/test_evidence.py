@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_server.services.evidence import (
-    MAX_HITS,
+from api_server.compliance.evidence import (
+    MAX_MATCHES,
     MIN_QUOTE_CHARS,
     TranscriptIndex,
     is_trivial,
@@ -24,7 +24,7 @@ def call(*texts: str, channel: int = 0, speaker: str | None = None) -> list[Segm
 
 def found(quote: str, *texts: str) -> list[tuple[int, str, str]]:
     hits = TranscriptIndex(call(*texts)).find(quote)
-    return [(part.segment_id, part.quote, part.match) for hit in hits for part in hit.parts]
+    return [(part.segment_id, part.quote, part.match) for hit in hits for part in hit.evidence]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_short_word_of_the_other_channel_does_not_part_a_sentence() -> None:
         Segment(2, 2.3, 4.0, "보장됩니다", 0, "agent"),
     ]
     (hit,) = TranscriptIndex(segments).find("원금은 보장됩니다")
-    assert [part.segment_id for part in hit.parts] == [0, 2]
+    assert [part.segment_id for part in hit.evidence] == [0, 2]
 
 
 def test_words_beyond_a_pause_are_not_stitched_together() -> None:
@@ -121,7 +121,7 @@ def test_the_customers_words_can_be_left_out() -> None:
 
 def test_evidence_carries_place_and_time() -> None:
     segments = [Segment(7, 1.5, 2.5, "첫째 문장", 1), Segment(9, 3.0, 4.5, "둘째 문장", 1)]
-    ((part,),) = (hit.parts for hit in TranscriptIndex(segments).find("둘째 문장"))
+    ((part,),) = (hit.evidence for hit in TranscriptIndex(segments).find("둘째 문장"))
     assert (part.segment_id, part.start, part.end, part.channel) == (9, 3.0, 4.5, 1)
 
 
@@ -137,12 +137,12 @@ def test_the_passage_goes_on_to_the_end_of_the_sentence(
     quote: str, text: str, passage: str
 ) -> None:
     (hit,) = TranscriptIndex(call(text)).find(quote)
-    assert hit.passage == passage
+    assert hit.sentence == passage
 
 
 def test_the_places_of_one_quote_are_limited_and_in_order() -> None:
     ids = [segment_id for segment_id, _, _ in found("네 맞습니다", *["네 맞습니다"] * 20)]
-    assert ids == list(range(MAX_HITS))
+    assert ids == list(range(MAX_MATCHES))
 
 
 def test_an_empty_transcript_proves_nothing() -> None:
@@ -182,20 +182,20 @@ def test_what_was_said_is_found_word_for_word(
     quote = core + more
     hits = TranscriptIndex(call("안녕하세요", before + quote + after)).find(quote)
     assert hits
-    assert all(part.match == "exact" for hit in hits for part in hit.parts)
+    assert all(part.match == "exact" for hit in hits for part in hit.evidence)
 
 
 @given(SPOKEN, st.one_of(WORDS, st.text()))
 def test_evidence_is_always_the_transcripts_own_words(texts: list[str], quote: str) -> None:
     for hit in TranscriptIndex(call(*texts)).find(quote):
-        for part in hit.parts:
+        for part in hit.evidence:
             assert part.quote
             assert part.quote in texts[part.segment_id]
 
 
 def test_a_symbol_that_stands_for_a_letter_is_part_of_the_evidence() -> None:
     (hit,) = TranscriptIndex(call("ﬁ", ".㈜")).find("ﬁ .㈜")
-    assert [part.quote for part in hit.parts] == ["ﬁ", ".㈜"]
+    assert [part.quote for part in hit.evidence] == ["ﬁ", ".㈜"]
 
 
 @given(SPOKEN, st.data())
@@ -204,7 +204,7 @@ def test_found_evidence_says_what_the_quote_says(texts: list[str], data: st.Data
     start = data.draw(st.integers(0, len(joined)))
     quote = joined[start : data.draw(st.integers(start, len(joined)))]
     for hit in TranscriptIndex(call(*texts)).find(quote):
-        said = _letters("\n".join(part.quote for part in hit.parts))
+        said = _letters("\n".join(part.quote for part in hit.evidence))
         assert _letters(quote) in said or any(unicodedata.combining(char) for char in quote)
 
 

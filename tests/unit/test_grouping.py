@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stt_engine.backends.grouping import LARGEST, _cost, groups_of
+from stt_engine.backends.faster_whisper.grouping import LARGEST, _cost, groups_of
 
 _SECONDS = st.lists(st.floats(0.1, 35.0), max_size=40)
 _FEW = st.lists(st.floats(0.1, 35.0), min_size=1, max_size=11)

@@ -1,4 +1,4 @@
-"""The pattern language, and how speech is cut into sentences."""
+"""The pattern language, and how a call is cut into sentences."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_server.services.korean import PatternInvalid, compile_pattern, sentences
+from api_server.compliance.patterns.linear_pattern import Subject
+from api_server.compliance.patterns.pattern_language import PatternInvalid, compile_pattern
+from api_server.compliance.rules.sentences import split_sentences
 from stt_engine.speech import Segment
 
 WORDS: dict[str, Sequence[str]] = {
@@ -41,7 +43,7 @@ WORDS: dict[str, Sequence[str]] = {
     ],
 )
 def test_patterns(pattern: str, text: str, found: bool) -> None:
-    assert any(compile_pattern(pattern, WORDS).spans(text)) is found
+    assert any(compile_pattern(pattern, WORDS).spans(Subject(text))) is found
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def said(*turns: str) -> list[Segment]:
 
 
 def letters(*turns: str) -> list[str]:
-    return [one.letters for one in sentences(said(*turns))]
+    return [one.letters for one in split_sentences(said(*turns))]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_sentences(turns: list[str], found: list[str]) -> None:
     ],
 )
 def test_questions(turn: str, asks: bool) -> None:
-    assert [one.question for one in sentences(said(turn))] == [asks]
+    assert [one.question for one in split_sentences(said(turn))] == [asks]
 
 
 turns = st.lists(
@@ -119,9 +121,9 @@ turns = st.lists(
 @given(turns)
 def test_every_letter_is_where_it_says(call: list[tuple[str, str]]) -> None:
     segments = said(*(f"{who} {text}" for who, text in call))
-    for sentence in sentences(segments):
-        assert len(sentence.letters) == len(sentence.places)
-        for position, offset in sentence.places:
+    for sentence in split_sentences(segments):
+        assert len(sentence.letters) == len(sentence.positions)
+        for position, offset in sentence.positions:
             assert 0 <= offset < len(segments[position].text)
             assert segments[position].speaker == sentence.speaker
 

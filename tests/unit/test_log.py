@@ -18,43 +18,26 @@ from hypothesis import strategies as st
 
 from stt_engine import log
 from stt_engine.errors import ModelNotFound
+from stt_engine.events import LoadStarted, RecognitionStarted, Stage, request_id
 from stt_engine.log import (
     JsonFormatter,
-    Line,
     LineFormatter,
     LogObserver,
     configure,
     escape,
     get_logger,
-    request_id,
+    on,
     shown_text,
 )
-from stt_engine.outcome import DUMMY, Attempts, Event, Failure, Outcome, Stage
+from stt_engine.outcome import DUMMY, AttemptFailed, Attempts, Failure, Outcome, StageSettled
+from stt_engine.recognition.log_lines import stt_lines
 from stt_engine.speech import Transcript
-from stt_engine.stt_lines import stt_lines
 
 LINE = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] (DEBUG|INFO|WARNING|ERROR) - \[\w+\] .*")
 FORGED = "x\n[2026-02-20 10:15:30] INFO - [STT] 음성 변환 완료 (0.1초)"
 
 
-@pytest.fixture(autouse=True)
-def own_logging() -> Iterator[None]:
-    """``configure`` changes the whole process's logging; put it back."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    names = ("stamina", "httpx2", "httpcore2", "huggingface_hub", "filelock", "faster_whisper")
-    levels = {name: logging.getLogger(name).level for name in names}
-    for handler in handlers:  # configure(force=True) would close them
-        root.removeHandler(handler)
-    yield
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
-        handler.close()
-    for handler in handlers:
-        root.addHandler(handler)
-    root.setLevel(level)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 @contextmanager
@@ -247,8 +230,8 @@ def test_the_file_is_rotated_and_old_ones_are_bounded_in_number(
 
 def test_transcripts_are_not_logged_unless_allowed() -> None:
     heard = Transcript("계좌는 일이삼", "ko", 1.0, "speech")
-    outcome: Outcome[object] = Outcome(heard, "faster-whisper")
-    event = Event(Stage.STT, "settled", "faster-whisper", 8.2, outcome=outcome)
+    outcome: Outcome[object] = Outcome(heard, "faster-whisper", elapsed_sec=8.2)
+    event = StageSettled(stage=Stage.STT, outcome=outcome)
     for reveal, words in ((False, "(비공개 7자)"), (True, "계좌는 일이삼")):
         with _written() as stream:
             LogObserver(stt_lines(reveal_text=reveal))(event)
@@ -259,7 +242,7 @@ def test_transcripts_are_not_logged_unless_allowed() -> None:
 
 def test_a_dummy_writes_the_three_lines_of_the_original_in_order() -> None:
     with _written() as stream:
-        attempts = Attempts(Stage.STT, [LogObserver(stt_lines())], detail={"language": "ko"})
+        attempts = Attempts(Stage.STT, [LogObserver(stt_lines())])
         with attempts.of("faster-whisper"):
             raise ModelNotFound("/app/models/x not found")
         attempts.settle(Transcript("", "ko", 0.0, "failed"), DUMMY)
@@ -273,15 +256,15 @@ def test_a_dummy_writes_the_three_lines_of_the_original_in_order() -> None:
 
 def test_a_defect_of_ours_gets_its_traceback_in_the_log() -> None:
     with _written() as stream:
-        failure = Failure.of(ZeroDivisionError("oops"), Stage.STT, "x", 0.0)
-        LogObserver({})(Event(Stage.STT, "failed", "x", failure=failure))
+        error = ZeroDivisionError("oops")
+        LogObserver()(AttemptFailed(failure=Failure.of(error, Stage.STT, "x", 0.0), error=error))
     assert "ERROR - [Unexpected]" in stream.getvalue()
     assert "ZeroDivisionError: oops" in stream.getvalue()
 
 
 def test_words_of_none_write_no_line() -> None:
-    table = {(Stage.STT, "noted"): (Line("STT", logging.INFO, lambda _event: None),)}
+    table = (on(RecognitionStarted, "STT", logging.INFO, lambda _event: None),)
     with _written(level="DEBUG") as stream:
-        LogObserver(table)(Event(Stage.STT, "noted", "x"))  # type: ignore[arg-type]
-        LogObserver(table)(Event(Stage.LOAD, "noted", "x"))  # type: ignore[arg-type]
+        LogObserver(table)(RecognitionStarted(path=Path("x"), language="ko"))
+        LogObserver(table)(LoadStarted(backend="x", path="x"))
     assert stream.getvalue() == ""

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from stt_engine import model_folder
 from stt_engine.errors import ModelDamaged, ModelError, ModelFormatAbsent, ModelNotFound
-from stt_engine.model_folder import FORMATS, formats_in, locate
+from stt_engine.model_store import folder as module
+from stt_engine.model_store.folder import FORMATS, formats_in, locate
 from tests.support import model_files as write
 from tests.support.models import whisper_base
 
@@ -212,9 +212,9 @@ def test_a_folder_that_passed_is_read_again_when_a_file_changes_whatever_its_tim
 ) -> None:
     folder = write.faster_whisper_folder(tmp_path / "model")
     read: list[str] = []
-    whole = model_folder._json
+    whole = module._json
     monkeypatch.setattr(
-        model_folder, "_json", lambda folder, name: read.append(name) or whole(folder, name)
+        module, "_json", lambda folder, name: read.append(name) or whole(folder, name)
     )
     found = locate(folder, "faster-whisper")
     assert read

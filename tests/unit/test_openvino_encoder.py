@@ -15,15 +15,15 @@ import pytest
 from ctranslate2.specs.model_spec import index_spec
 from ctranslate2.specs.whisper_spec import WhisperSpec
 
-from api_server import doctor
-from stt_engine.backends import cpu_features, openvino_encoder
-from stt_engine.backends.ct2_weights import (
+from stt_engine.backends.faster_whisper.ct2_weights import (
     Variables,
     WeightsUnreadable,
     plain,
     read_variables,
 )
-from stt_engine.backends.openvino_encoder import (
+from stt_engine.backends.faster_whisper.openvino import cpu_features
+from stt_engine.backends.faster_whisper.openvino import encoder as module
+from stt_engine.backends.faster_whisper.openvino.encoder import (
     FORMS,
     MAX_FRAMES,
     MAX_RELATIVE_RMS,
@@ -39,6 +39,7 @@ from stt_engine.backends.openvino_encoder import (
     open_encoder,
     possible_form,
 )
+from stt_tools import doctor
 from tests.support.units import needs_library, needs_units
 
 THREADS = 2
@@ -113,7 +114,7 @@ def test_real_weights_pass_the_check(
     whisper_base: Path, compute_type: str, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     units = next(name for name, known in FORMS.items() if str(known) == form)
-    monkeypatch.setattr(openvino_encoder, "cpu_units", lambda: units)
+    monkeypatch.setattr(module, "cpu_units", lambda: units)
     reference = peer(whisper_base, compute_type)
     encoder = open_encoder(whisper_base, THREADS, reference, possible_form("cpu"))
     told = encoder.facts["encoder_check"]
@@ -162,9 +163,7 @@ def test_changed_weights_fail_the_check(
     monkeypatch: pytest.MonkeyPatch,
     change: Callable[[Variables], Variables],
 ) -> None:
-    monkeypatch.setattr(
-        openvino_encoder, "read_variables", lambda *args: change(read_variables(*args))
-    )
+    monkeypatch.setattr(module, "read_variables", lambda *args: change(read_variables(*args)))
     with pytest.raises(OpenVinoUnavailable, match=r"does not agree .* mean cosine [\d.a-z-]+ "):
         open_encoder(whisper_base, THREADS, peer(whisper_base, "int8"), possible_form("cpu"))
 
@@ -186,7 +185,7 @@ def test_on_another_device() -> None:
 def test_a_compute_type_that_was_asked_for_is_kept_to(
     units: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openvino_encoder, "cpu_units", lambda: units)
+    monkeypatch.setattr(module, "cpu_units", lambda: units)
     assert possible_form("cpu", "auto") == FORMS[units]
     for integers in ("int8", "int8_float32"):
         assert possible_form("cpu", integers) == Form("int8", "f32")
@@ -199,7 +198,7 @@ def test_without_the_library(whisper_base: Path) -> None:
     program = (
         "import sys; sys.modules['openvino'] = None\n"
         "import importlib.util; importlib.util.find_spec = lambda name: None\n"
-        "from stt_engine.backends import openvino_encoder as tried\n"
+        "from stt_engine.backends.faster_whisper.openvino import encoder as tried\n"
         "tried.cpu_units = lambda: 'amx_bf16'\n"
         "try: tried.possible_form('cpu')\n"
         "except tried.OpenVinoUnavailable as exc: print(exc)\n"
@@ -241,7 +240,8 @@ def test_damaged_weights(whisper_base: Path, tmp_path: Path, cut: int) -> None:
 def test_telemetry_is_not_even_imported(whisper_base: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from stt_engine.backends.openvino_encoder import OpenVinoEncoder, Form, known_features\n"
+        "from stt_engine.backends.faster_whisper.openvino.encoder import (\n"
+        "    OpenVinoEncoder, Form, known_features)\n"
         "OpenVinoEncoder(Path(sys.argv[1]), 1, Form('f32', 'f32')).encode(known_features(80))\n"
         "assert 'openvino' in sys.modules\n"
         "print([name for name in sys.modules if 'telemetry' in name])\n"
@@ -336,9 +336,7 @@ def test_a_folder_with_packed_weights_is_refused(
     whisper_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packed = {"encoder/conv1/weight": np.ones((512, 80, 3), np.int32)}
-    monkeypatch.setattr(
-        openvino_encoder, "read_variables", lambda *args: {**read_variables(*args), **packed}
-    )
+    monkeypatch.setattr(module, "read_variables", lambda *args: {**read_variables(*args), **packed})
     with pytest.raises(OpenVinoUnavailable, match="stored as int32 in an unknown form"):
         open_encoder(whisper_base, THREADS, never, possible_form("cpu"))
 

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from faster_whisper.vad import get_vad_model
 
-from stt_engine.backends import openvino_vad
-from stt_engine.backends.openvino_encoder import known_samples
-from stt_engine.backends.openvino_graph import OpenVinoUnavailable, compiled, import_openvino
-from stt_engine.backends.openvino_vad import OpenVinoVad, look_with_openvino
-from stt_engine.backends.vad import Samples, speech_spans
+from stt_engine.backends.faster_whisper.openvino import vad
+from stt_engine.backends.faster_whisper.openvino.encoder import known_samples
+from stt_engine.backends.faster_whisper.openvino.graph import (
+    OpenVinoUnavailable,
+    compiled,
+    import_openvino,
+)
+from stt_engine.backends.faster_whisper.openvino.vad import OpenVinoVad, look_with_openvino
+from stt_engine.backends.vad import Samples, facts, speech_spans
 from tests.support.units import needs_library
 
 pytestmark = needs_library
@@ -66,7 +70,7 @@ def test_what_disagrees_is_not_used(
         found, *state = run(self, *asked)
         return (found + np.float32(wrong), *state)
 
-    monkeypatch.setattr(openvino_vad.OpenVinoVad, "run", off)
+    monkeypatch.setattr(vad.OpenVinoVad, "run", off)
     with pytest.raises(OpenVinoUnavailable, match="does not agree with onnxruntime"):
         look_with_openvino(known_samples())
     assert model.session is theirs
@@ -75,12 +79,12 @@ def test_what_disagrees_is_not_used(
 def test_where_openvino_stumbles_onnxruntime_goes_on_and_it_is_told(model: Any) -> None:
     samples = talk()
     wanted = speech_spans(samples)
-    assert openvino_vad.facts() == {"vad": "onnxruntime"}
+    assert facts() == {"vad": "onnxruntime"}
     look_with_openvino(known_samples())
-    assert openvino_vad.facts() == {"vad": "openvino"}
+    assert facts() == {"vad": "openvino"}
     model.session._request = compiled(_refusing(), 1, "f32")  # a real error of OpenVINO's
     assert speech_spans(samples) == wanted
-    told = openvino_vad.facts()
+    told = facts()
     assert told["vad"] == "onnxruntime"
     assert told["vad_reason"].startswith("OpenVINO stumbled: ")
 

@@ -19,7 +19,17 @@ from stt_engine.errors import (
     OutOfMemory,
     all_errors,
 )
-from stt_engine.outcome import DUMMY, Attempts, Event, Failure, Outcome, Stage, emit
+from stt_engine.events import Event, Stage, emit, request_id
+from stt_engine.outcome import (
+    DUMMY,
+    AttemptFailed,
+    Attempts,
+    Failure,
+    Outcome,
+    Refused,
+    StageSettled,
+    capture,
+)
 
 
 class NotOurs(Exception):
@@ -52,7 +62,7 @@ def test_any_chain_names_the_first_success_and_keeps_every_failure_before_it(
     steps: list[str],
 ) -> None:
     events: list[Event] = []
-    outcome = _chain(steps, Attempts(Stage.STT, [events.append], detail={"call": 7}))
+    outcome = _chain(steps, Attempts(Stage.STT, [events.append], subject="call 7"))
 
     first = steps.index("ok") if "ok" in steps else None
     failed = steps if first is None else steps[:first]
@@ -63,15 +73,19 @@ def test_any_chain_names_the_first_success_and_keeps_every_failure_before_it(
         f"source{number}" for number in range(len(failed))
     ]
     for step, failure in zip(failed, outcome.failures, strict=True):
-        assert type(failure.error) is STEPS[step]
         assert failure.message == f"{step} at {failure.source}"
         assert failure.skipped == (step == "skipped")
         assert failure.unexpected == (step == "defect")
         assert (failure.trace is not None) == (step == "defect")
-    assert [event.kind for event in events] == ["failed"] * len(failed) + ["settled"]
-    assert [event.failure for event in events[:-1]] == list(outcome.failures)
-    assert events[-1].outcome is outcome
-    assert all(event.detail == {"call": 7} for event in events)
+    *reported, settled = events
+    assert isinstance(settled, StageSettled)
+    assert settled.outcome is outcome
+    assert (settled.stage, settled.subject) == (Stage.STT, "call 7")
+    for step, event, failure in zip(failed, reported, outcome.failures, strict=True):
+        assert isinstance(event, AttemptFailed)
+        assert event.failure is failure
+        assert type(event.error) is STEPS[step]
+        assert (event.stage, event.subject) == (Stage.STT, "call 7")
     real = [failure for failure in outcome.failures if not failure.skipped]
     assert outcome.cause is (real[0] if real else outcome.failures[0] if outcome.failures else None)
 
@@ -112,19 +126,19 @@ def test_what_the_caller_asked_to_see_passes_with_its_subclasses() -> None:
         pass
 
     events: list[Event] = []
-    attempts = Attempts(Stage.STT, [events.append], passes=(AudioRejected,))
+    attempts = Attempts(Stage.STT, [events.append], propagate=(AudioRejected,))
     with pytest.raises(Tried) as error, attempts.of("audio"):
         raise Tried("no")
     assert attempts.failures == []
     (told,) = events
-    assert (told.kind, told.source, told.detail["error"]) == ("noted", "rejected", error.value)
+    assert told == Refused(stage=Stage.STT, error=error.value)
     with attempts.of("model"):
         raise ModelDamaged("this one is recorded")
     assert [failure.error_type for failure in attempts.failures] == ["ModelDamaged"]
 
 
 def test_nested_attempts_pass_an_exception_through_both() -> None:
-    attempts = Attempts(Stage.STT, passes=(AudioRejected,))
+    attempts = Attempts(Stage.STT, (), propagate=(AudioRejected,))
     with pytest.raises(AudioRejected), attempts.of("outer"), attempts.of("inner"):
         raise AudioRejected("no")
     with attempts.of("outer"), attempts.of("inner"):
@@ -136,7 +150,7 @@ def test_a_defect_is_flagged_with_the_traceback_of_where_it_happened() -> None:
     def the_guilty_line() -> None:
         raise NotOurs("why")
 
-    attempts = Attempts(Stage.STT)
+    attempts = Attempts(Stage.STT, ())
     with attempts.of("source"):
         the_guilty_line()
     (failure,) = attempts.failures
@@ -178,18 +192,41 @@ def test_an_observer_that_breaks_does_not_break_the_call_nor_the_other_observers
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def broken(event: Event) -> None:
-        raise OSError(28, f"No space left on device at {event.kind}")
+        raise OSError(28, f"No space left on device at {event}")
 
     events: list[Event] = []
     outcome = _chain(["damaged", "ok"], Attempts(Stage.STT, [broken, events.append]))
     assert outcome.source == "source1"
-    assert [event.kind for event in events] == ["failed", "settled"]
+    assert [type(event) for event in events] == [AttemptFailed, StageSettled]
     told = [record for record in caplog.records if record.name == "stt.Observer"]
     assert [record.getMessage() for record in told] == [
-        "observer failed on failed",
-        "observer failed on settled",
+        "observer failed on AttemptFailed",
+        "observer failed on StageSettled",
     ]
     assert "No space left on device" in caplog.text
+
+
+def test_what_is_captured_is_kept_and_what_is_no_exception_passes() -> None:
+    with capture() as kept:
+        raise ModelDamaged("kept")
+    assert isinstance(kept.error, ModelDamaged)
+    assert kept.raised is kept.error
+    with capture() as kept:
+        pass
+    assert kept.error is None
+    with pytest.raises(LookupError):
+        _ = kept.raised
+    with pytest.raises(KeyboardInterrupt), capture():
+        raise KeyboardInterrupt
+
+
+def test_an_event_carries_the_id_of_the_call_in_hand() -> None:
+    assert Event().call_id is None
+    token = request_id.set("call-1")
+    try:
+        assert Event().call_id == "call-1"
+    finally:
+        request_id.reset(token)
 
 
 def test_an_observer_may_be_interrupted() -> None:
@@ -197,22 +234,22 @@ def test_an_observer_may_be_interrupted() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        emit([interrupted], Event(Stage.STT, "noted", "source"))
+        emit([interrupted], Event())
 
 
 def test_the_cause_is_never_a_source_that_could_not_take_part_unless_none_could() -> None:
     steps = ["skipped", "memory", "skipped", "damaged"]
-    cause = _chain(steps, Attempts(Stage.STT)).cause
+    cause = _chain(steps, Attempts(Stage.STT, ())).cause
     assert cause is not None
     assert cause.error_type == "MemoryError"
-    only = _chain(["skipped", "skipped"], Attempts(Stage.STT)).cause
+    only = _chain(["skipped", "skipped"], Attempts(Stage.STT, ())).cause
     assert only is not None
     assert only.source == "source0"
-    assert _chain([], Attempts(Stage.STT)).cause is None
+    assert _chain([], Attempts(Stage.STT, ())).cause is None
 
 
 def test_an_outcome_does_not_change_after_it_settled() -> None:
-    attempts = Attempts(Stage.STT)
+    attempts = Attempts(Stage.STT, ())
     with attempts.of("one"):
         raise ModelDamaged("x")
     outcome = attempts.settle("value", "two")
@@ -227,7 +264,7 @@ def test_elapsed_time_is_of_the_attempt_and_of_the_stage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with _clock(monkeypatch, [100.0, 101.0, 103.5, 110.0]):
-        attempts = Attempts(Stage.STT)
+        attempts = Attempts(Stage.STT, ())
         with attempts.of("slow"):
             raise ModelDamaged("x")
         outcome = attempts.settle("", DUMMY)

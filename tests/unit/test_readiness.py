@@ -8,9 +8,10 @@ from typing import Any
 import anyio
 import pytest
 
-from api_server.health import Readiness
+from api_server.observability.readiness import Readiness
 from stt_engine.engine import ComponentState
-from stt_engine.outcome import Event, Outcome
+from stt_engine.events import Event
+from stt_engine.outcome import AttemptFailed, Outcome, StageSettled
 from stt_engine.speech import Transcript
 
 INTERVAL_SEC = 0.01
@@ -64,7 +65,9 @@ async def test_a_proof_that_was_begun_is_waited_for_and_not_made_twice() -> None
         await anyio.sleep(5 * INTERVAL_SEC)
         tasks.cancel_scope.cancel()
     assert engine.loads == 1
-    assert [event.source for event in told] == ["canary"]
+    (only,) = told
+    assert isinstance(only, StageSettled)
+    assert only.outcome.source == "canary"
 
 
 @pytest.mark.timeout(60)
@@ -80,4 +83,4 @@ async def test_one_that_failed_is_told_and_made_again_later() -> None:
         tasks.cancel_scope.cancel()
     assert readiness.reason is not None
     assert "other words" in readiness.reason
-    assert {event.kind for event in told} == {"failed", "settled"}
+    assert {type(event) for event in told} == {AttemptFailed, StageSettled}

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api_server.services import redaction
-from api_server.services.redaction import RedactionFailed, redact
+from api_server.pii import redaction
+from api_server.pii.redaction import RedactionFailed, redact
 from evaluation import masking
 from stt_engine.errors import EngineError
 from stt_engine.speech import Segment, Word
@@ -171,7 +171,7 @@ def test_a_fault_lets_no_text_through(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(text: str) -> object:
         raise ValueError(text)
 
-    monkeypatch.setattr(redaction, "numbers", broken)
+    monkeypatch.setattr(redaction, "recognise_numbers", broken)
     with pytest.raises(RedactionFailed) as caught:
         redact(call("제 번호는 010-1234-5678"))
     assert "010" not in str(caught.value)

@@ -1,8 +1,10 @@
+import shutil
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from api_server.services.rubric import BUILT_IN, RubricInvalid, load_rubric
+from api_server.compliance.rubric import BUILT_IN, RubricInvalid, load_rubric
 
 PROHIBITED = {
     "suitability.steering",
@@ -39,9 +41,20 @@ counts = "나"
 """
 
 
-def written(tmp_path: Path, text: str) -> Path:
+RULES = """
+[words]
+"원금" = ["원금", "본전"]
+[[rules."a.b"]]
+says = ["<원금>", "보장"]
+"""
+NAMES_RULES = GOOD.replace('version = "v1"', 'version = "v1"\nrules = "my.rules.toml"')
+
+
+def written(tmp_path: Path, text: str, rules: str | None = None) -> Path:
     file = tmp_path / "rubric.toml"
     file.write_text(text, encoding="utf-8")
+    if rules is not None:
+        (tmp_path / "my.rules.toml").write_text(rules, encoding="utf-8")
     return file
 
 
@@ -139,4 +152,86 @@ def test_bytes_that_are_not_utf8_are_named(tmp_path: Path) -> None:
     file = tmp_path / "rubric.toml"
     file.write_bytes("제목".encode("cp949"))
     with pytest.raises(RubricInvalid, match="UTF-8"):
+        load_rubric(file)
+
+
+# --- a rules file beside the rubric -------------------------------------------------------
+
+
+def test_rules_may_be_in_a_file_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, rules = RULES.split("[[rules", 1)
+    one_file = GOOD.replace("[[elements]]", f"{words}[[elements]]")
+    one_file += "[[elements.rules]]" + rules.split("]]", 1)[1]
+    expected = load_rubric(written(tmp_path, one_file))
+    file = written(tmp_path, NAMES_RULES, "\ufeff" + RULES)
+    assert load_rubric(file) == expected
+    assert expected.elements[0].rules
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert load_rubric(Path("..") / file.name) == expected
+
+
+def test_the_two_files_of_the_default_may_be_copied(tmp_path: Path) -> None:
+    for file in (resources.files("api_server") / "rubrics").iterdir():
+        if file.name.startswith("financial_consumer_protection."):
+            shutil.copy(str(file), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert load_rubric(tmp_path / "financial_consumer_protection.toml") == load_rubric()
+
+
+def test_the_default_can_be_read_in_one_sitting() -> None:
+    file = resources.files("api_server") / "rubrics" / "financial_consumer_protection.toml"
+    text = file.read_text("utf-8")
+    assert len(text.splitlines()) <= 400
+    assert "says = " not in text
+    for element in load_rubric().asked:
+        assert element.examples
+        assert element.not_examples
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        (None, ["my.rules.toml", "같은 폴더"]),
+        ("[[rules", ["my.rules.toml", "TOML"]),
+        (RULES.replace("says", "sayz"), ["my.rules.toml", "[a.b]의 1번째 규칙 sayz", "철자"]),
+        (RULES.replace("[words]", "[word]"), ["my.rules.toml", "word", "철자"]),
+        (RULES.replace("a.b", "a.c"), ["my.rules.toml", "없는 항목", "a.c"]),
+        (RULES.replace("<원금>", "<없음>"), ["my.rules.toml", "[a.b] rules", "없음"]),
+        (RULES.replace('["<원금>", "보장"]', "[]"), ["my.rules.toml", "[a.b]의 1번째 규칙 says"]),
+    ],
+)
+def test_an_error_in_the_rules_file_says_where(
+    tmp_path: Path, rules: str | None, told: list[str]
+) -> None:
+    file = written(tmp_path, NAMES_RULES, rules)
+    with pytest.raises(RubricInvalid) as caught:
+        load_rubric(file)
+    assert all(words in str(caught.value) for words in [*told, str(file)])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('"my.rules.toml"', "1", "rules: 규칙 파일의 이름"),
+        ('"my.rules.toml"', '" "', "rules: 규칙 파일의 이름"),
+        ("[[elements]]", '[words]\n"원금" = ["원금"]\n[[elements]]', r"words 원금.*한쪽에만"),
+        (
+            'counts = "나"',
+            'counts = "나"\n[[elements.rules]]\nsays = ["가"]',
+            r"\[a\.b\] rules.*한쪽에만",
+        ),
+        ('id = "a.b"', "", r"1번째 항목 \[id 없음\]"),
+        ("[[elements]]", "[elements]", "elements"),
+        ("[[elements]]", "words = 1\n[[elements]]", "words"),
+    ],
+)
+def test_an_error_in_the_rubric_of_a_rules_file_says_where(
+    tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    file = written(tmp_path, NAMES_RULES.replace(old, new), RULES)
+    with pytest.raises(RubricInvalid, match=told):
         load_rubric(file)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api_server.services.rubric import Rubric, RubricInvalid, load_rubric
-from api_server.services.rules import MAX_EVIDENCE, PatternRules
+from api_server.compliance.rubric import Rubric, RubricInvalid, load_rubric
+from api_server.compliance.rules.engine import MAX_EVIDENCE, PatternRules
 from evaluation.passages import compliant, load, noisy, phrases
 from evaluation.score import alarms, by_rules, judge
 from stt_engine.speech import Segment
@@ -17,7 +17,7 @@ DEFAULT = PatternRules(load_rubric())
 
 
 def rules_of(*rules: dict[str, Any], **element: Any) -> PatternRules:
-    """Give a tier with one prohibited element that has ``rules``."""
+    """Return a tier with one prohibited element that has ``rules``."""
     fields = {
         "id": "test.element",
         "article": "시험",
@@ -178,6 +178,7 @@ def test_a_rule_that_cannot_be_read_names_its_element(
 
 ELEMENTS = [element for element in load_rubric().asked if element.rules]
 EXAMPLES = [(element.id, example) for element in ELEMENTS for example in element.examples]
+NOT_EXAMPLES = [(element.id, words) for element in ELEMENTS for words in element.not_examples]
 
 
 def test_every_examined_element_has_rules() -> None:
@@ -188,6 +189,11 @@ def test_every_examined_element_has_rules() -> None:
 def test_examples_are_found(name: str, example: str) -> None:
     evidence = DEFAULT.examine(said(f"A {example}"))[name].evidence
     assert [part.quote for part in evidence] == [example]
+
+
+@pytest.mark.parametrize(("name", "words"), NOT_EXAMPLES)
+def test_what_does_not_count_is_not_found(name: str, words: str) -> None:
+    assert not DEFAULT.examine(said(f"A {words}"))[name].evidence
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from api_server.services.agent_errors import AgentTimeout
-from api_server.services.redaction import Redacted
-from api_server.services.validation_lines import DISAGREEMENT
-from api_server.services.validator import get_incomplete_elements_validator
+from api_server.clients.agent.errors import AgentTimeout
+from api_server.compliance.events import TiersDisagreed
+from api_server.compliance.validator import get_incomplete_elements_validator
+from api_server.pii.redaction import RedactionResult
 from stt_engine.speech import Segment
 from tests.unit.validation_fakes import (
     CALL,
@@ -67,8 +67,8 @@ async def test_a_disagreement_is_told_and_keeps_the_agents_reason() -> None:
     result = (await validator.check(CALL, CONFIG)).value
     found = next(one for one in result.elements if one.element.id == "solicitation.certainty")
     assert found.explanation == "그런 말 없음"
-    (told,) = (event.detail for event in seen.of("noted") if event.source == DISAGREEMENT)
-    assert (told["rules"], told["llm"]) == ("violated", "not_found")
+    (told,) = seen.of(TiersDisagreed)
+    assert (told.rules, told.llm) == ("violated", "not_found")
 
 
 async def test_a_rule_that_quotes_what_nobody_said_establishes_nothing() -> None:
@@ -87,14 +87,14 @@ LINES = (
 )
 
 
-def mask(segments: Sequence[Segment]) -> Redacted:
+def mask(segments: Sequence[Segment]) -> RedactionResult:
     masked = (
         replace(one, text=one.text.replace("010-1234-5678", "***-****-****")) for one in segments
     )
-    return Redacted(tuple(masked), {"phone": 2})
+    return RedactionResult(tuple(masked), {"phone": 2})
 
 
-def broken(_segments: Sequence[Segment]) -> Redacted:
+def broken(_segments: Sequence[Segment]) -> RedactionResult:
     raise RuntimeError("가릴 수 없음")
 
 
@@ -106,7 +106,6 @@ def reply() -> str:
             )
         )
     )
-    told["read"] = {"first": LINES[0].text, "last": f"***-****-**** 확인했고요 {CERTAIN}"}
     return json.dumps(told, ensure_ascii=False)
 
 

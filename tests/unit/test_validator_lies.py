@@ -5,20 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api_server.services.agent_errors import AgentTimeout
-from api_server.services.evidence import MIN_QUOTE_CHARS, normalise
-from api_server.services.findings import STATUSES
-from api_server.services.validator import (
-    get_incomplete_elements_validator,
-    shown,
-)
+from api_server.clients.agent.errors import AgentTimeout
+from api_server.compliance.evidence import normalise
+from api_server.compliance.findings import STATUSES
+from api_server.compliance.result import build_client_view
+from api_server.compliance.validator import get_incomplete_elements_validator
 from stt_engine.speech import Segment
-from tests.unit.test_prompts import BAD
+from tests.unit.test_prompt import BAD
 from tests.unit.validation_fakes import (
     ASKED,
     CALL,
     CERTAIN,
     CONFIG,
+    HAS_READ,
     NO_RULES,
     SAID,
     FakeAgent,
@@ -27,7 +26,6 @@ from tests.unit.validation_fakes import (
     claim,
     expected_call,
     of,
-    read_of,
     statuses,
     verdict,
 )
@@ -117,7 +115,7 @@ async def test_a_bad_answer_reads_as_nothing(text: str) -> None:
     assert result["is_agent_dummy"]
     assert (result["agent_type"], result["error_type"]) == ("dummy", "InvalidAnswer")
     assert result["agent_analysis"] is None
-    assert shown(result) is None
+    assert build_client_view(result) is None
 
 
 async def test_a_failed_agent_is_named() -> None:
@@ -140,25 +138,18 @@ async def test_an_answer_that_was_not_parsed_counts_as_none() -> None:
 
 # --- an agent that did not read -----------------------------------------------------------
 
-FIRST, LAST = read_of(CALL).values()
-UNREAD = {
-    "nothing": ("", ""),
-    "the beginning only": (FIRST, ""),
-    "the end only": ("", LAST),
-    "cut at the end": (FIRST, CALL[len(CALL) // 2].text),
-    "cut at the beginning": (CALL[len(CALL) // 2].text, LAST),
-    "the wrong way round": (LAST, FIRST),
-    "invented": ("저는 이 통화를 다 읽었습니다", "마지막까지 빠짐없이 읽었습니다"),
-    "guessed": (CALL[0].text[:4], CALL[-1].text[:4]),
-    "too little": ("네", "네"),
-    "the request": ("점검 항목 16개를 모두 판정", "JSON 객체 하나로만"),
+UNREAD: dict[str, str] = {
+    "nothing": "",
+    "words without marks": f"{CALL[0].text} {CALL[-1].text}",
+    "the request": "[숫자] 표시를 처음부터 끝까지 순서대로",
+    "a mark of its own": f"[1000] {CALL[0].text} [2000] {CALL[-1].text}",
 }
 
 
-@pytest.mark.parametrize(("first", "last"), UNREAD.values(), ids=UNREAD.keys())
-async def test_absence_needs_a_proof_of_reading(first: str, last: str) -> None:
+@pytest.mark.parametrize("read", UNREAD.values(), ids=UNREAD.keys())
+async def test_absence_needs_a_proof_of_reading(read: str) -> None:
     reply = answer(
-        read={"first": first, "last": last},
+        read=read,
         solicitation__certainty=claim("violated", CERTAIN),
         unfair__tying=claim("not_applicable"),
         explanation__fees=claim("undetermined"),
@@ -173,40 +164,6 @@ async def test_absence_needs_a_proof_of_reading(first: str, last: str) -> None:
     assert verdict(result, "explanation.fees") == ("undetermined", "agent_undetermined")
     assert verdict(result, "advertising.content") == ("not_applicable", "outside_call")
     assert {e["status"] for e in result["elements"] if e["source"]} == {"violated"}
-
-
-@pytest.mark.parametrize("back", range(3))
-async def test_the_last_few_utterances_prove_the_end(back: int) -> None:
-    said = [s.text for s in CALL if sum(char.isalnum() for char in s.text) >= MIN_QUOTE_CHARS]
-    result = await checked(answer(read={"first": said[back], "last": said[-1 - back]}))
-    assert result["reading"] == "proved"
-    assert verdict(result, "notice.recording") == ("not_found", "not_said")
-    result = await checked(answer(read={"first": said[3], "last": said[-4]}))
-    assert result["reading"] == "not_proved"
-
-
-SHORT: list[tuple[list[str], str, str, str]] = [
-    (["원금은 무조건 보장됩니다"], "원금은 무조건 보장", "원금은 무조건 보장", "proved"),
-    (["여보세요"], "여보세요", "여보세요", "proved"),
-    (["여보세요?", "네, 말씀하세요."], "여보세요", "네 말씀하세요", "proved"),
-    (["여보세요?", "네, 말씀하세요."], "여보세", "네 말씀", "not_proved"),
-    (
-        ["안녕하세요, 가온은행입니다", "네.", "네", "아", "예"],
-        "안녕하세요, 가온은행",
-        "안녕하세요, 가온은행",
-        "proved",
-    ),
-    (["네.", "네"], "네.", "네", "not_proved"),
-]
-
-
-@pytest.mark.parametrize(("said", "first", "last", "reading"), SHORT)
-async def test_short_calls(said: list[str], first: str, last: str, reading: str) -> None:
-    reply = answer(read={"first": first, "last": last})
-    result = await checked(reply, [Segment(i, i, i + 1, text) for i, text in enumerate(said)])
-    assert result["reading"] == reading
-    absent = "not_found" in statuses(result)
-    assert absent == (reading == "proved")
 
 
 async def test_a_failed_agent_read_nothing() -> None:
@@ -264,7 +221,7 @@ JSON = st.recursive(
     max_leaves=5,
 )
 WORDS = st.one_of(st.text(max_size=20), st.sampled_from([s.text for s in CALL]))
-READ = st.one_of(st.just(read_of(CALL)), st.fixed_dictionaries({"first": WORDS, "last": WORDS}))
+READ = st.one_of(st.just(HAS_READ), WORDS)
 WHOLE = st.fixed_dictionaries({"read": READ, **dict.fromkeys(ASKED, CLAIM)})
 REPLY = st.one_of(st.text(), JSON.map(json.dumps), WHOLE.map(json.dumps))
 
@@ -291,16 +248,9 @@ async def test_no_verdict_without_proof_whatever_the_agent_says(reply: str) -> N
 @settings(max_examples=60, deadline=None)
 @given(WHOLE)
 async def test_no_absence_without_a_proof_of_reading(whole: dict[str, Any]) -> None:
-    result = await checked(json.dumps(whole))
-    spoken = [normalise(s.text).text for s in CALL if len(normalise(s.text).text) >= 3]
-    read = {end: normalise(words).text for end, words in whole["read"].items()}
-    began = any(read["first"] in text for text in spoken[:3])
-    ended = any(read["last"] in text for text in spoken[-3:])
-    if result["reading"] == "proved":
-        assert all(read.values())
-        assert began
-        assert ended
-    else:
+    result = await checked(json.dumps(whole, ensure_ascii=False))
+    assert (result["reading"] == "proved") == (whole["read"] == HAS_READ)
+    if result["reading"] == "not_proved":
         absent = [e for e in result["elements"] if e["status"] in {"not_found", "not_applicable"}]
         assert [e["reason"] for e in absent] == ["outside_call"]
     assert not [e for e in result["elements"] if e["reason"] == "reading_not_proved"] or (

@@ -1,16 +1,19 @@
 """Agents for the validator's tests, and the sample call."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from api_server.services.agent_types import AgentAnswer, AgentRequest
-from api_server.services.evidence import Evidence
-from api_server.services.findings import RuleFinding
-from api_server.services.rubric import load_rubric
-from api_server.services.validator import ValidationResult, get_incomplete_elements_validator
-from stt_engine.outcome import DUMMY, Attempts, Event, Outcome, Stage
+from api_server.clients.agent.types import AgentAnswer, AgentRequest
+from api_server.compliance.evidence import Evidence
+from api_server.compliance.findings import RuleFinding
+from api_server.compliance.rubric import load_rubric
+from api_server.compliance.validator import ValidationResult, get_incomplete_elements_validator
+from stt_engine.events import Event, Stage
+from stt_engine.log import E
+from stt_engine.outcome import DUMMY, Attempts, Outcome
 from stt_engine.speech import Segment
 
 AUDIO = Path(__file__).parents[2] / "audio"
@@ -32,19 +35,22 @@ def claim(status: str = "not_found", quote: str = "", reason: str = "") -> dict[
     return {"quote": quote, "reason": reason, "status": status}
 
 
-def read_of(call: Sequence[Segment]) -> dict[str, str]:
-    """The proof that ``call`` was read, as an honest agent gives it."""
-    return {"first": call[0].text[:30], "last": call[-1].text[:30]}
+HAS_READ = "(the proof of the reading)"
+"""In an answer of :class:`FakeAgent`: the marks of what it was asked, as an honest agent copies."""
 
 
-def answer(ids: Sequence[str] = ASKED, read: object = None, **claims: Mapping[str, object]) -> str:
-    """An agent's answer: everything not found, but for ``claims`` (dots written as ``__``).
+def marks_of(prompt: str) -> str:
+    """The proof that the call in ``prompt`` was read, as an honest agent gives it."""
+    return " ".join(re.findall(r"\[\d{4}\][^\n\[]{0,24}", prompt.partition("</통화>")[0]))
 
-    ``read``: of the sample call, unless given.
-    """
+
+def answer(
+    ids: Sequence[str] = ASKED, read: object = HAS_READ, **claims: Mapping[str, object]
+) -> str:
+    """An agent's answer: everything not found, but for ``claims`` (dots written as ``__``)."""
     named = {name.replace("__", "."): value for name, value in claims.items()}
     elements = {name: named.get(name, claim()) for name in ids}
-    return json.dumps({"read": read or read_of(CALL), **elements}, ensure_ascii=False)
+    return json.dumps({"read": read, **elements}, ensure_ascii=False)
 
 
 class FakeAgent:
@@ -56,11 +62,13 @@ class FakeAgent:
 
     async def ask(self, request: AgentRequest) -> Outcome[AgentAnswer]:
         self.requests.append(request)
-        attempts = Attempts(Stage.AGENT)
+        attempts = Attempts(Stage.AGENT, ())
         with attempts.of("vllm"):
             if isinstance(self.reply, Exception):
                 raise self.reply
             text = self.reply if isinstance(self.reply, str) else self.reply(request)
+            proof = json.dumps(marks_of(request.text), ensure_ascii=False)
+            text = text.replace(json.dumps(HAS_READ), proof)
             parsed = request.parse(text) if request.parse else None
             return attempts.settle(AgentAnswer(text, "vllm", "tiny", None, parsed), "vllm")
         return attempts.settle(AgentAnswer("[DUMMY 응답]", "dummy"), DUMMY)
@@ -75,8 +83,8 @@ class Recorder:
     def __call__(self, event: Event) -> None:
         self.events.append(event)
 
-    def of(self, kind: str) -> list[Event]:
-        return [event for event in self.events if event.kind == kind]
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
 
 
 class Rules:

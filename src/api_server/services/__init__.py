@@ -1,1 +1,1 @@
-"""What the analysis is made of: agent, circuit, deadline, validator."""
+"""The two names of the original request that live elsewhere now; nothing else belongs here."""

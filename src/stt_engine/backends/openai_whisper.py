@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from stt_engine.backends.hearing import Tell
-from stt_engine.backends.model import Heard, Model, Said, Stretch
-from stt_engine.backends.native import native_errors
+from stt_engine.backends.base import ChunkResult, Model, RawSegment, SpeechChunk
 from stt_engine.backends.recognition import model_operations
 from stt_engine.backends.vad import Samples
+from stt_engine.native_errors import native_errors
+from stt_engine.protocol import LoadJob, OnShared, Operations
 
 PARAMETERS: dict[str, Any] = {
     "beam_size": 5,
@@ -25,7 +25,7 @@ class OpenAIWhisper:
 
     together = 1
 
-    def __init__(self, job: dict[str, Any]) -> None:
+    def __init__(self, job: LoadJob) -> None:
         import whisper
 
         device = None if job["device"] == "auto" else job["device"]
@@ -43,36 +43,37 @@ class OpenAIWhisper:
             },
         }
 
-    def detect(self, samples: Samples) -> str:
-        """Give the language code of what is said."""
+    def detect(self, samples: Samples) -> dict[str, float]:
+        """Return the probabilities of the languages that the speech may be in."""
         import whisper
 
         mel = whisper.log_mel_spectrogram(
             whisper.pad_or_trim(samples), self._model.dims.n_mels, device=self._model.device
         )
+        chances: dict[str, float]
         _, chances = self._model.detect_language(mel.half() if self._half else mel)
-        return str(max(chances, key=chances.__getitem__))
+        return chances
 
-    def hear(self, stretches: Sequence[Stretch]) -> list[Said]:
-        """Recognise stretches of speech, one after the other."""
-        return [Said(tuple(self._one(stretch))) for stretch in stretches]
+    def transcribe(self, chunks: Sequence[SpeechChunk]) -> list[ChunkResult]:
+        """Transcribe chunks of speech, one after the other."""
+        return [ChunkResult(tuple(self._one(chunk))) for chunk in chunks]
 
-    def _one(self, stretch: Stretch) -> Iterable[Heard]:
+    def _one(self, chunk: SpeechChunk) -> Iterable[RawSegment]:
         found = self._model.transcribe(
-            stretch.samples,
-            language=stretch.language,
-            task=stretch.task,
-            word_timestamps=stretch.words,
+            chunk.samples,
+            language=chunk.language,
+            task=chunk.task,
+            word_timestamps=chunk.words,
             fp16=self._half,
             verbose=None,
             **PARAMETERS,
         )
-        return (_heard(segment) for segment in found["segments"])
+        return (_raw_segment(segment) for segment in found["segments"])
 
 
-def _heard(segment: dict[str, Any]) -> Heard:
+def _raw_segment(segment: dict[str, Any]) -> RawSegment:
     words = segment.get("words")
-    return Heard(
+    return RawSegment(
         float(segment["start"]),
         float(segment["end"]),
         segment["text"],
@@ -84,12 +85,12 @@ def _heard(segment: dict[str, Any]) -> Heard:
     )
 
 
-def load(job: dict[str, Any]) -> Model:
+def load(job: LoadJob) -> Model:
     """Load the checkpoint that ``job`` names."""
     with native_errors():
         return OpenAIWhisper(job)
 
 
-def operations(tell: Tell) -> dict[str, Any]:
-    """Give the operations of this backend's child process."""
-    return model_operations(load, tell)
+def operations(on_shared: OnShared) -> Operations:
+    """Return the operations of this backend's child process."""
+    return model_operations(load, on_shared)

@@ -1,105 +1,139 @@
 """What all backends share: channels, pieces of bounded length, languages, gates, merging.
 
-A backend only hears stretches of speech (:class:`stt_engine.backends.model.Model`). They are looked
-for in pieces, which keep memory flat however long the call is; pieces are cut at the quietest
-moment near the limit.
+A backend only gets chunks of speech (:class:`stt_engine.backends.base.Model`). Speech is detected
+in pieces, which keep memory flat however long the call is; pieces are cut at the quietest moment
+near the limit.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stt_engine.backends import openvino_vad
-from stt_engine.backends.hearing import Hearing, Item, Listener, Tell
-from stt_engine.backends.loops import is_suspect, looped
-from stt_engine.backends.model import LATE_SEC, Heard, Model, Said, Stretch
-from stt_engine.backends.native import native_errors
-from stt_engine.backends.vad import Samples, speech_spans
+from stt_engine.backends import vad
+from stt_engine.backends.base import (
+    LATE_SEC,
+    SEQUENTIAL,
+    ChunkResult,
+    Model,
+    RawSegment,
+    SpeechChunk,
+)
+from stt_engine.backends.batching import DynamicBatcher, JobStream, WorkItem
+from stt_engine.backends.gaps import Gap, gaps_in
+from stt_engine.backends.languages import foreign_spans, languages_of
+from stt_engine.backends.repetition import is_suspect, looped
+from stt_engine.backends.vad import Samples, SpeechSpan, speech_spans
 from stt_engine.errors import LanguageNotSupported
-from stt_engine.speech import AUTO, SAMPLE_RATE
+from stt_engine.languages import AUTO
+from stt_engine.native_errors import native_errors
+from stt_engine.protocol import (
+    ChunkStep,
+    LanguageFacts,
+    LoadJob,
+    LoadResult,
+    OnShared,
+    Operations,
+    PieceStep,
+    Provenance,
+    RejectedSegment,
+    ResumePosition,
+    SegmentFacts,
+    Task,
+    TranscribeJob,
+    TranscribeSteps,
+    UnheardSpan,
+)
+from stt_engine.speech import SAMPLE_RATE
 from stt_engine.version import __version__
 
 PIECE_SEC = 120.0
-"""Longest stretch in which speech is looked for at once: half a second of work, 8 MB."""
+"""Longest piece in which speech is detected at once: half a second of work, 8 MB."""
 
 _CUT_WITHIN_SEC = 30.0
 _QUIET_WINDOW_SEC = 0.5
 
 _AHEAD = 3
-"""Pieces that are looked at before they are needed: a step may ask for two (a long call took 4 %
-longer with one ahead)."""
+"""Pieces in which speech is detected before they are needed: a step may ask for two (a long call
+took 4 % longer with one ahead)."""
 
-_LOOKING = ThreadPoolExecutor(1, "speech")
-"""Looks for speech while the model is busy with what was found before."""
+_CHECKED = 3
+"""Chunks of a piece, the longest, whose language is detected: all of them would cost 5 %."""
+
+_DETECTOR = ThreadPoolExecutor(1, "speech")
+"""Detects speech while the model is busy with what was found before."""
 
 _NO_WORDS = frozenset({"perhaps_no_speech", "low_probability"})
-"""Doubts whether there are words: what repeats itself when it is heard again was not said."""
+"""Low confidence that there are words at all: what repeats itself the second time was not said."""
 
 Raw = npt.NDArray[np.int16]
-Ranges = list[tuple[int, int]]
-Facts = dict[str, Any]
-Steps = Generator[Facts, None, Facts]
+Spans = list[SpeechSpan]
 
 
-def _unheard(_jobs: list[int]) -> None:
+def _ignore(_jobs: list[int]) -> None:
     pass
 
 
-def model_operations(
-    load: Callable[[Facts], Model], tell: Tell = _unheard
-) -> dict[str, Callable[[Facts], Facts | Steps]]:
-    """Give a backend's operations: ``load`` keeps the model, ``transcribe`` uses it.
+def model_operations(load: Callable[[LoadJob], Model], on_shared: OnShared = _ignore) -> Operations:
+    """Return a backend's operations: ``load`` keeps the model, ``transcribe`` uses it.
 
-    ``tell`` is told which jobs share a step, before they do.
+    ``on_shared`` is called with the jobs that share a step, before they do.
     """
-    kept: list[tuple[Hearing, Model, Facts]] = []
+    kept: list[tuple[DynamicBatcher, Model, Provenance]] = []
 
-    def run_load(job: Facts) -> Facts:
+    def run_load(job: LoadJob) -> LoadResult:
         kept.clear()
         model = load(job)
         facts = {**job["facts"], **model.facts, "engine_version": __version__}
-        kept.append((Hearing(model, tell), model, facts))
-        return {}
+        if not model.multilingual:
+            facts["language_check_reason"] = "this model knows English only"
+        kept.append((DynamicBatcher(model, on_shared), model, facts))
+        return {"kind": "loaded"}
 
-    def run_transcribe(job: Facts) -> Steps:
-        hearing, model, facts = kept[0]
-        return recognise(model, facts, job, hearing)
+    def run_transcribe(job: TranscribeJob, number: int) -> TranscribeSteps:
+        batcher, model, facts = kept[0]
+        return recognise(model, facts, job, batcher, number)
 
     return {"load": run_load, "transcribe": run_transcribe}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """How far a job is: everything before ``sample`` of ``channel`` in this ``task`` is done."""
 
-    task: str
+    task: Task
     channel: int
     sample: int
 
 
-def recognise(model: Model, facts: Facts, job: Facts, hearing: Hearing | None = None) -> Steps:
-    """Recognise every channel of a decoded recording, one stretch of speech a step.
+def recognise(
+    model: Model,
+    facts: Provenance,
+    job: TranscribeJob,
+    batcher: DynamicBatcher | None = None,
+    number: int = 0,
+) -> TranscribeSteps:
+    """Recognise every channel of a decoded recording, one chunk of speech a step.
 
-    Each step gives what was heard in it and the place (:class:`Place`) that it ends at; a job with
-    ``resume`` goes on from such a place. ``provenance`` in the first step says who listens.
-    ``hearing`` is where other jobs are heard by the same model.
+    Each step brings what was recognised in it and the position (:class:`Position`) that it ends at;
+    a job with ``resume`` continues from such a position. The first step names the model.
+    ``batcher`` batches the chunks of other jobs of the same model with those of this one.
     """
     _check_language(model, job["language"])
-    hearing = hearing or Hearing(model, _unheard)
-    listener = Listener(_Run(model, job).items(), job.get("job", 0), alone=job.get("alone", False))
-    with hearing.joined(listener):
-        yield {"provenance": facts}
-        for item in hearing.items(listener):
-            yield {**_told(item, job), "ready": hearing.ready()}
-    return {}
+    batcher = batcher or DynamicBatcher(model, _ignore)
+    stream = JobStream(_Run(model, job).items(), number, single=job["single"])
+    with batcher.joined(stream):
+        yield {"kind": "model", "provenance": facts}
+        for item in batcher.items(stream):
+            languages, facts = languages_of(model, item)
+            yield _step(item, batcher.ready(), languages, facts)
+    return {"kind": "transcribed"}
 
 
 def _check_language(model: Model, language: str) -> None:
@@ -111,27 +145,26 @@ def _check_language(model: Model, language: str) -> None:
 
 @dataclass
 class _Run:
-    """One job on its way through the channels and pieces, looking for what is to be heard."""
+    """One job on its way through the channels and pieces, in which it detects chunks of speech."""
 
     model: Model
-    job: Facts
+    job: TranscribeJob
     language: str | None = field(init=False)
-    resume: Place | None = field(init=False)
+    resume: ResumePosition | None = field(init=False)
 
     def __post_init__(self) -> None:
-        at = self.job.get("resume")
-        self.resume = at and Place(at["task"], at["channel"], at["sample"])
+        at = self.resume = self.job["resume"]
         asked = self.job["language"]
         fixed = asked if self.model.multilingual else "en"
         free = asked == AUTO and self.model.multilingual
         self.language = (at and at["language"]) if free else fixed
 
-    def items(self) -> Iterator[Item]:
-        for task in ("transcribe", "translate") if self.job["translate"] else ("transcribe",):
-            if task == "transcribe" or self.language != "en":  # English needs no translation
-                yield from self._task(task)
+    def items(self) -> Iterator[WorkItem]:
+        yield from self._task("transcribe")
+        if self.job["translate"] and self.language != "en":  # English needs no translation
+            yield from self._task("translate")
 
-    def _task(self, task: str) -> Iterator[Item]:
+    def _task(self, task: Task) -> Iterator[WorkItem]:
         done = [self._done(task, channel) for channel in range(len(self.job["files"]))]
         todo = [
             piece
@@ -139,71 +172,92 @@ class _Run:
             for piece in _pieces_of(channel, Path(name), done[channel])
         ]
         for piece, raw, spans in _with_spans(todo):
-            at = Place(task, piece.channel, done[piece.channel] or 0)
+            at = Position(task, piece.channel, done[piece.channel] or 0)
             yield from self._piece(raw, spans, at, piece.start)
-            facts, looks = openvino_vad.facts(), piece is not todo[-1] or self.job["translate"]
-            yield Item(task, piece.channel, piece.end, self.language, facts=facts, looks=looks)
+            detects = piece is not todo[-1] or self.job["translate"]
+            yield WorkItem(
+                task,
+                piece.channel,
+                piece.end,
+                self.language,
+                facts=vad.facts(),
+                detection_follows=detects,
+            )
 
-    def _done(self, task: str, channel: int) -> int | None:
-        """Give the samples of a channel that are done already; ``None``: all of them."""
+    def _done(self, task: Task, channel: int) -> int | None:
+        """Return the samples of a channel that are done already; ``None``: all of them."""
         at = self.resume
-        if at is None or (at.task, task) == ("transcribe", "translate"):
+        if at is None or (at["task"], task) == ("transcribe", "translate"):
             return 0
-        if at.task != task or channel < at.channel:
+        if at["task"] != task or channel < at["channel"]:
             return None
-        return at.sample if channel == at.channel else 0
+        return at["sample"] if channel == at["channel"] else 0
 
-    def _piece(self, raw: Raw, spans: Ranges, at: Place, offset: int) -> Iterator[Item]:
-        """Give each stretch of speech in it that is not behind the place."""
-        for start, end in spans:
+    def _piece(self, raw: Raw, spans: Spans, at: Position, offset: int) -> Iterator[WorkItem]:
+        """Yield each chunk of speech in it that is not behind the position."""
+        by_length = sorted(spans, key=lambda span: span.start - span.end)
+        for span in spans:
+            start, end, voiced = span
             if offset + end > at.sample:
                 language = self.language = self.language or self._detected(raw, spans)
-                yield Item(
+                yield WorkItem(
                     at.task,
                     at.channel,
                     offset + end,
                     language,
                     (offset + start) / SAMPLE_RATE,
-                    Stretch(_samples(raw[start:end]), language, at.task, self.job["words"]),
+                    SpeechChunk(
+                        _samples(raw[start:end]),
+                        language,
+                        at.task,
+                        self.job["words"],
+                        tuple(
+                            ((a - start) / SAMPLE_RATE, (b - start) / SAMPLE_RATE)
+                            for a, b in voiced
+                        ),
+                        language_check=span in by_length[:_CHECKED],
+                    ),
+                    longest=span is by_length[0],
                 )
 
-    def _detected(self, raw: Raw, spans: Ranges) -> str:
-        """Listen to the longest stretch: a short "yes" tells little about its language."""
-        start, end = max(spans, key=lambda span: span[1] - span[0])
+    def _detected(self, raw: Raw, spans: Spans) -> str:
+        """Detect the language of the longest chunk: a short "yes" says little about it."""
+        start, end, _ = max(spans, key=lambda span: span.end - span.start)
         with native_errors():
-            return self.model.detect(_samples(raw[start:end]))
+            chances = self.model.detect(_samples(raw[start:end]))
+        return max(chances, key=chances.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Samples of a channel in which speech is looked for at once."""
+    """Samples of a channel in which speech is detected at once."""
 
     channel: int
     file: Path
     start: int
     end: int
 
-    def with_spans(self) -> tuple[Raw, Ranges]:
-        """Read it (what is mapped counts as memory, and a long call would grow), and look."""
+    def with_spans(self) -> tuple[Raw, Spans]:
+        """Read it (what is mapped counts as memory, and a long call would grow) and detect."""
         raw = np.fromfile(self.file, "<i2", self.end - self.start, offset=2 * self.start)
         return raw, speech_spans(_samples(raw))
 
 
 def _pieces_of(channel: int, file: Path, done: int | None) -> Iterator[_Piece]:
-    """Give what is left of a channel of which so many samples are done (``None``: all)."""
+    """Yield what is left of a channel of which so many samples are done (``None``: all)."""
     if done is not None:
         for start, end in pieces(np.memmap(file, dtype="<i2", mode="r")):
             if end > done:
                 yield _Piece(channel, file, start, end)
 
 
-def _with_spans(todo: list[_Piece]) -> Iterator[tuple[_Piece, Raw, Ranges]]:
-    """Give each piece with its speech; the next ones are looked at meanwhile."""
-    ahead: deque[Future[tuple[Raw, Ranges]]] = deque()
+def _with_spans(todo: list[_Piece]) -> Iterator[tuple[_Piece, Raw, Spans]]:
+    """Yield each piece with its speech; that of the next ones is detected meanwhile."""
+    ahead: deque[Future[tuple[Raw, Spans]]] = deque()
     for at, piece in enumerate(todo):
         with native_errors():
             for one in todo[at + len(ahead) : at + 1 + _AHEAD]:
-                ahead.append(_LOOKING.submit(one.with_spans))
+                ahead.append(_DETECTOR.submit(one.with_spans))
             found = ahead.popleft().result()
         yield piece, *found
 
@@ -212,48 +266,96 @@ def _samples(raw: Raw) -> Samples:
     return raw.astype(np.float32) / 32768.0
 
 
-def _told(item: Item, job: Facts) -> Facts:
-    """Give what one step brings, as the parent is told it."""
-    place = {"task": item.task, "channel": item.channel, "sample": item.sample}
-    step = {**place, "language": item.language}
-    if item.stretch is None:
-        return {**step, "facts": dict(item.facts)}
-    said = item.said or Said()
-    judged = _judged(said, item, item.stretch.seconds, job)
-    doubts = {"doubts": list(said.doubts)} if said.doubts else {}
-    facts = {"facts": dict(said.facts)} if said.facts else {}
-    return {**step, "speech_sec": item.stretch.seconds, **judged, **doubts, **facts}
+def _step(
+    item: WorkItem,
+    ready: list[int],
+    languages: list[LanguageFacts],
+    facts: Provenance,
+) -> ChunkStep | PieceStep:
+    """Return what one step brings, as it is sent to the parent."""
+    if item.chunk is None:
+        return {
+            "kind": "piece",
+            "task": item.task,
+            "channel": item.channel,
+            "sample": item.sample,
+            "language": item.language,
+            "facts": dict(item.facts),
+            "ready": ready,
+        }
+    result = item.result or ChunkResult()
+    segments, rejected, unheard = _gated(result, item, item.chunk)
+    return {
+        "kind": "chunk",
+        "task": item.task,
+        "channel": item.channel,
+        "sample": item.sample,
+        "language": item.language,
+        "speech_sec": item.chunk.seconds,
+        "segments": segments,
+        "rejected": rejected,
+        "unheard": [*unheard, *foreign_spans(languages)],
+        "languages": languages,
+        "low_confidence": list(result.low_confidence),
+        "facts": {**result.facts, **facts},
+        "ready": ready,
+    }
 
 
-def _judged(said: Said, item: Item, seconds: float, job: Facts) -> Facts:
-    """Take what was heard in a stretch of so many seconds, and name what is rejected and why."""
-    found = [heard for heard in said.segments if heard.text.strip()]
-    loops = looped([heard.text for heard in found])
-    if _NO_WORDS.intersection(said.doubts) and is_suspect(" ".join(heard.text for heard in found)):
+def _gated(
+    result: ChunkResult, item: WorkItem, chunk: SpeechChunk
+) -> tuple[list[SegmentFacts], list[RejectedSegment], list[UnheardSpan]]:
+    """Return a chunk's segments, those that are rejected and why, and what has no text."""
+    seconds = chunk.seconds
+    found = [segment for segment in result.segments if segment.text.strip()]
+    loops = looped([segment.text for segment in found])
+    if _NO_WORDS.intersection(result.low_confidence) and is_suspect(
+        " ".join(segment.text for segment in found)
+    ):
         loops = set(range(len(found)))
-    segments, rejected = [], []
+    taken: list[RawSegment] = []
+    segments: list[SegmentFacts] = []
+    rejected: list[RejectedSegment] = []
     for at, one in enumerate(found):
         reason = "impossible_times" if one.start > seconds + LATE_SEC else None
         reason = "repetition_loop" if at in loops else reason
-        heard = one.within(seconds).moved(item.offset_sec)
+        segment = one.within(seconds).moved(item.offset_sec)
         if reason:
-            place = {"start": heard.start, "end": heard.end, "channel": item.channel}
-            rejected.append({**place, "reason": reason})
+            rejected.append(
+                {
+                    "start": segment.start,
+                    "end": segment.end,
+                    "channel": item.channel,
+                    "reason": reason,
+                }
+            )
         else:
-            segments.append(_described(heard, item.channel, job))
-    return {"segments": segments, "rejected": rejected}
+            taken.append(one)
+            segments.append(_described(segment, item))
+    return segments, rejected, [_unheard(gap, item) for gap in gaps_in(chunk, taken)]
 
 
-def _described(heard: Heard, channel: int, job: Facts) -> Facts:
-    agent = channel == job["agent_channel"]
+def _unheard(gap: Gap, item: WorkItem) -> UnheardSpan:
+    """Return a part of a chunk that has voice and no text, in seconds of the recording."""
     return {
-        "start": round(heard.start, 3),
-        "end": round(heard.end, 3),
-        "text": heard.text.strip(),
-        "channel": channel,
-        "speaker": ("agent" if agent else "customer") if len(job["files"]) > 1 else None,
-        "confidence": None if heard.confidence is None else round(heard.confidence, 4),
-        "words": heard.words,
+        "start": round(gap.start + item.offset_sec, 3),
+        "end": round(gap.end + item.offset_sec, 3),
+        "channel": item.channel,
+        "speech_sec": round(gap.speech_sec, 3),
+        "reason": "no_text",
+    }
+
+
+def _described(segment: RawSegment, item: WorkItem) -> SegmentFacts:
+    shared = item.shared and segment.pipeline != SEQUENTIAL
+    return {
+        "start": round(segment.start, 3),
+        "end": round(segment.end, 3),
+        "text": segment.text.strip(),
+        "channel": item.channel,
+        "confidence": None if segment.confidence is None else round(segment.confidence, 4),
+        "words": segment.words,
+        "pipeline": f"{segment.pipeline}-shared" if shared else segment.pipeline,
     }
 
 
@@ -272,7 +374,7 @@ def pieces(samples: Raw, limit_sec: float = PIECE_SEC) -> Iterator[tuple[int, in
 
 def _quietest(samples: Raw, low: int, high: int) -> int:
     window = int(_QUIET_WINDOW_SEC * SAMPLE_RATE)
-    stretch = np.abs(samples[low:high].astype(np.float32))
-    usable = len(stretch) // window * window
-    energy = stretch[:usable].reshape(-1, window).mean(axis=1)
+    chunk = np.abs(samples[low:high].astype(np.float32))
+    usable = len(chunk) // window * window
+    energy = chunk[:usable].reshape(-1, window).mean(axis=1)
     return low + int(energy.argmin()) * window + window // 2

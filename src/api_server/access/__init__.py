@@ -1,0 +1,1 @@
+"""Who may call: the keys in force, and which endpoint needs which role."""

@@ -1,0 +1,39 @@
+"""Which endpoint needs which role: one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from api_server.settings.keys import Role
+
+DOCS_ASSETS = (
+    "/docs/assets/swagger-ui-bundle.js",
+    "/docs/assets/swagger-ui.css",
+    "/docs/assets/redoc.standalone.js",
+    "/docs/assets/favicon.png",
+)
+"""What ``/docs`` and ``/redoc`` load."""
+
+ROLE_OF: Mapping[str, Role | None] = {
+    "/transcribe": "call",
+    "/analyze": "call",
+    "/metrics": "read",
+    # A page of a browser cannot send a key before it is there, nor can what it loads.
+    "/docs": None,
+    "/docs/oauth2-redirect": None,
+    "/redoc": None,
+    "/openapi.json": None,
+    **dict.fromkeys(DOCS_ASSETS),
+    "/health": None,
+    "/health/live": None,
+    "/health/ready": None,
+}
+"""Path to the role that its key needs; ``None``: no key. A path that is not here: ``admin``."""
+
+OPEN_PATHS = frozenset(path for path, role in ROLE_OF.items() if role is None)
+"""Paths that need no key."""
+
+
+def role_of(path: str) -> Role | None:
+    """Return the role that a path needs."""
+    return ROLE_OF.get(path, "admin")

@@ -1,0 +1,118 @@
+"""A regular expression that takes time in proportion to the text, whatever the text is.
+
+RE2 runs what is an ordinary expression: it never goes back in a text. It has no look-around; an
+expression with one is left to ``re``, and is bounded, because no part of it repeats more often than
+:data:`MAX_REPEATS` times. Repetition without a limit is read as one with that limit in both, so
+that no search runs far ahead of what it finds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import re2
+
+MAX_REPEATS = 32
+"""What ``*`` and ``+`` mean at most; twice as many letters as a gap (``~``) has."""
+
+_OPTIONS = re2.Options()
+_OPTIONS.log_errors = False
+_OPTIONS.never_capture = True
+_OPTIONS.max_mem = 2**21  # of each of two thousand patterns, in a process with a ceiling
+
+_TOKEN = re.compile(
+    r"\\.|\[(?:\\.|[^\]\\])*\]|(?P<open>[*+]|\{(?P<least>\d*),\})|.",
+    re.DOTALL,
+)
+_LOOK_AROUND = re.compile(r"\(\?<?[=!]")
+_TOO_MUCH = re.compile(r"\\[1-9]|\(\?P=|\(\?\(|\)[*+{]")
+_CLASS = re.compile(r"\\[wds]")
+_CLASSES = {r"\w": r"\pL\pN_", r"\d": r"\p{Nd}", r"\s": r"\pZ\t-\r"}
+"""What ``re`` means by these, for RE2, which takes them for those of ASCII."""
+
+
+class Subject:
+    """A text to be searched by many patterns."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def _utf8(self) -> bytes:
+        return self.text.encode("utf-8", "surrogatepass")
+
+    def utf8(self, low: int, high: int) -> bytes:
+        """Return ``text[low:high]`` as RE2 takes it."""
+        if low == 0 and high >= len(self.text):
+            return self._utf8
+        return self.text[low:high].encode("utf-8", "surrogatepass")
+
+
+class Pattern:
+    """A compiled regular expression.
+
+    Raises:
+        re.error: it cannot be read, or refers back to a group.
+    """
+
+    def __init__(self, source: str) -> None:
+        bounded = "".join(map(_bounded, _TOKEN.finditer(source)))
+        if _LOOK_AROUND.search(source):
+            if _TOO_MUCH.search(source):
+                raise re.error("no group may be repeated or referred to beside a look-around")
+            self._linear, self._backtracking = None, re.compile(bounded)
+        else:
+            self._linear = _compile(bounded)
+
+    def spans(
+        self, subject: Subject, low: int = 0, high: int | None = None
+    ) -> Iterator[tuple[int, int]]:
+        """Yield every match in ``text[low:high]`` from left to right; they do not overlap."""
+        high = len(subject.text) if high is None else high
+        if self._linear is None:
+            yield from (one.span() for one in self._backtracking.finditer(subject.text, low, high))
+            return
+        data, done, letters = subject.utf8(low, high), 0, low
+        for found in self._linear.finditer(data):
+            first, last = found.span()
+            start = letters + _letters(data[done:first])
+            done, letters = last, start + _letters(data[first:last])
+            yield start, letters
+
+    def matches_at(self, subject: Subject, low: int = 0, high: int | None = None) -> bool:
+        """Return whether the pattern matches at offset ``low``."""
+        high = len(subject.text) if high is None else high
+        if self._linear is None:
+            return self._backtracking.match(subject.text, low, high) is not None
+        return self._linear.match(subject.utf8(low, high)) is not None
+
+
+def _compile(bounded: str) -> Any:  # noqa: ANN401 - re2 is not typed
+    try:
+        return re2.compile("".join(map(_in_unicode, _TOKEN.finditer(bounded))), _OPTIONS)
+    except re2.error as exc:
+        told = exc.args[0]
+        raise re.error(told.decode() if isinstance(told, bytes) else str(told)) from None
+
+
+def _letters(data: bytes) -> int:
+    return len(data.decode("utf-8", "surrogatepass"))
+
+
+def _bounded(token: re.Match[str]) -> str:
+    """Return a part of an expression with a limit to its repetition."""
+    text = token[0]
+    if token["open"]:
+        least = int(token["least"] or text == "+")
+        return f"{{{least},{max(least, MAX_REPEATS)}}}"
+    return text
+
+
+def _in_unicode(token: re.Match[str]) -> str:
+    """Return a part of an expression as RE2 has to be told it."""
+    if token[0].startswith("["):
+        return _CLASS.sub(lambda found: _CLASSES[found[0]], token[0])
+    return f"[{_CLASSES[token[0]]}]" if token[0] in _CLASSES else token[0]

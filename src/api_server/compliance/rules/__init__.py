@@ -1,0 +1,1 @@
+"""The deterministic tier: patterns over Korean text, from the rubric's data."""

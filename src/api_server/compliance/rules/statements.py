@@ -1,0 +1,37 @@
+"""What makes words no statement, whoever brings them: a rule, or an LLM that quotes."""
+
+from __future__ import annotations
+
+from api_server.compliance.findings import Reason
+from api_server.compliance.patterns.linear_pattern import Subject
+from api_server.compliance.rules.call_text import CallText, Span
+from api_server.compliance.rules.grammar import load_grammar
+
+LONGEST = 200
+"""Letters of one part of a statement: no search looks farther."""
+
+
+def find_objection(call: CallText, span: Span, number: int) -> Reason | None:
+    """Return why words of a sentence are not said as a statement; ``None`` where they are.
+
+    They are denied, are somebody else's, or are taken back at once.
+    """
+    grammar, end = load_grammar(), _end_of(call, span, number)
+    if grammar.denied.matches_at(call.text, span.end, end):
+        return Reason.DENIAL
+    if grammar.reported.matches_at(call.text, span.end, end):
+        return Reason.REPORTED
+    following = call.continuation(number)
+    if following and grammar.taken_back.matches_at(Subject(following.letters[:LONGEST])):
+        return Reason.WITHDRAWN
+    return None
+
+
+def is_put_off(call: CallText, span: Span, number: int) -> bool:
+    """Return whether what has to be said is not: it is put off, or left out."""
+    end = _end_of(call, span, number)
+    return load_grammar().put_off.matches_at(call.text, span.start, end)
+
+
+def _end_of(call: CallText, span: Span, number: int) -> int:
+    return min(call.end_of(number), span.end + LONGEST)

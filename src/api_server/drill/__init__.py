@@ -1,1 +1,0 @@
-"""``stt-engine drill``: every declared fallback, by making the real fault happen."""

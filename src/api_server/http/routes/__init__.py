@@ -1,0 +1,1 @@
+"""The endpoints: each parses a request, calls the service container, renders the response."""

@@ -1,0 +1,48 @@
+"""``POST /transcribe`` of a recognition-only server."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Form, Request, Response, UploadFile
+from fastapi.responses import JSONResponse
+
+from api_server.http.openapi import PROBLEM
+from api_server.http.routes.dependencies import REFUSALS, ServiceDependency, run_analysis
+from api_server.http.strict import strict_router
+from api_server.http.upload import FilePath, Language, open_recording
+from api_server.models import RecognitionResponse
+from api_server.pipeline import render
+from api_server.pipeline.analysis import AnalysisRequest
+from stt_engine.events import request_id
+from stt_engine.speech import SpeechRequest
+
+router = strict_router()
+
+
+@router.post(
+    "/transcribe",
+    response_model=RecognitionResponse,
+    responses={**REFUSALS, 503: {"model": RecognitionResponse, "content": PROBLEM}},
+)
+async def recognise(
+    service: ServiceDependency,
+    request: Request,
+    file_path: FilePath = None,
+    file: Annotated[UploadFile | None, "upload"] = None,
+    language: Language = "ko",
+    translate: Annotated[bool, Form(description="English in text_en too")] = False,
+    word_timestamps: Annotated[bool, Form()] = False,
+    agent_channel: Annotated[int | None, Form(ge=0, le=1)] = None,
+    strict: Annotated[bool | None, Form()] = None,
+) -> Response:
+    """Recognise a recording."""
+    channel = service.settings.stt_agent_channel if agent_channel is None else agent_channel
+    async with open_recording(service, file_path, file) as (path, shown):
+        speech = SpeechRequest(path, language, translate, word_timestamps, channel)
+        analysis = await run_analysis(service, AnalysisRequest(speech, shown), request)
+    answer = render.recognition_response(analysis, request_id.get() or "")
+    headers = {"X-STT-Degraded": "stt"} if answer.is_dummy else {}
+    strict = service.settings.strict if strict is None else strict
+    status = 503 if answer.is_dummy and strict else 200
+    return JSONResponse(answer.model_dump(mode="json"), status, headers)

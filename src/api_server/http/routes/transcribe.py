@@ -1,0 +1,62 @@
+"""``POST /transcribe``: transcribes a recording and optionally checks it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Form, Request, Response, UploadFile
+from fastapi.responses import JSONResponse
+
+from api_server.clients.agent.types import RequestFormat
+from api_server.http.openapi import PROBLEM
+from api_server.http.routes.agent_config import build_agent_config
+from api_server.http.routes.dependencies import REFUSALS, ServiceDependency, run_analysis
+from api_server.http.strict import strict_router
+from api_server.http.upload import FilePath, Language, open_recording
+from api_server.models import Text, TranscribeResponse
+from api_server.pipeline import render
+from api_server.pipeline.analysis import AnalysisRequest
+from api_server.pipeline.result import CallResult
+from stt_engine.events import request_id
+from stt_engine.speech import SpeechRequest
+
+router = strict_router()
+
+
+@router.post(
+    "/transcribe",
+    response_model=TranscribeResponse,
+    responses={**REFUSALS, 503: {"model": TranscribeResponse, "content": PROBLEM}},
+)
+async def transcribe_v2(
+    service: ServiceDependency,
+    request: Request,
+    file_path: FilePath = None,
+    file: Annotated[UploadFile | None, "upload"] = None,
+    language: Language = "ko",
+    incomplete_elements_check: Annotated[bool, Form()] = False,
+    agent_url: Annotated[Text | None, Form()] = None,
+    agent_request_format: Annotated[RequestFormat, Form()] = "prompt_based",
+    chat_thread_id: Annotated[Text | None, Form()] = None,
+    timeout: Annotated[float | None, Form(ge=1, allow_inf_nan=False)] = None,  # noqa: ASYNC109
+    strict: Annotated[bool | None, Form()] = None,
+) -> Response:
+    """Transcribe a recording and, if asked, check it for elements of an incomplete sale."""
+    agent = None
+    if incomplete_elements_check:
+        agent = build_agent_config(
+            service.settings, agent_url, agent_request_format, timeout, chat_thread_id
+        )
+    async with open_recording(service, file_path, file) as (path, shown):
+        speech = SpeechRequest(path, language, agent_channel=service.settings.stt_agent_channel)
+        analysis = await run_analysis(service, AnalysisRequest(speech, shown, agent), request)
+    strict = service.settings.strict if strict is None else strict
+    return _render_response(analysis, strict=strict)
+
+
+def _render_response(analysis: CallResult, *, strict: bool) -> Response:
+    answer = render.transcribe_response(analysis, request_id.get() or "")
+    degraded = render.degraded_stages(analysis)
+    headers = {"X-STT-Degraded": degraded} if degraded else {}
+    status = 503 if degraded and strict else 200
+    return JSONResponse(answer.model_dump(mode="json"), status, headers)

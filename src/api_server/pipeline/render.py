@@ -1,0 +1,128 @@
+"""Outcomes to wire types. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from api_server.compliance.result import (
+    ComplianceReport,
+    ValidationResult,
+    build_client_view,
+    build_validation_result,
+)
+from api_server.models import AnalyzeResponse, RecognitionResponse, TranscribeResponse
+from api_server.pipeline.result import CallResult, CheckResult
+from stt_engine.log import named
+from stt_engine.outcome import Failure, Outcome
+from stt_engine.result import transcribe_result
+from stt_engine.warnings import AnswerWarning
+
+
+def transcribe_response(result: CallResult, request_id: str) -> TranscribeResponse:
+    """Return the answer of ``POST /transcribe``."""
+    recognised = transcribe_result(result.recognition)
+    partial = result.check_degraded and recognised["success"]
+    return TranscribeResponse(
+        success=recognised["success"],
+        text=recognised["text"],
+        duration=recognised["duration"],
+        language=recognised["language"],
+        error=recognised["error"],
+        error_type=recognised["error_type"],
+        backend=recognised["backend"],
+        is_dummy=recognised["is_dummy"],
+        dummy_reason=recognised["dummy_reason"],
+        **_agent_fields(result.check),
+        is_partial_failure=partial,
+        partial_failure_reason=_partial_reason(result) if partial else None,
+        request_id=request_id,
+        outcome=cast("Any", recognised["outcome"]),
+        segments=recognised["segments"],
+        attempts=recognised["attempts"],
+        provenance=recognised["provenance"],
+        coverage=result.recognition.value.coverage,
+        warnings=[*result.recognition.value.warnings, *_check_warnings(result.check)],
+        timings=recognised["timings"],
+        processing_time_sec=result.elapsed_sec,
+        repair=_missing(result),
+    )
+
+
+def recognition_response(result: CallResult, request_id: str) -> RecognitionResponse:
+    """Return the answer of ``POST /transcribe`` where recognition is served alone."""
+    return RecognitionResponse.model_validate(
+        {
+            **transcribe_result(result.recognition),
+            "request_id": request_id,
+            "processing_time_sec": result.elapsed_sec,
+        }
+    )
+
+
+def analyze_response(checked: Outcome[ComplianceReport], request_id: str) -> AnalyzeResponse:
+    """Return the answer of ``POST /analyze``."""
+    result = build_validation_result(checked)
+    return AnalyzeResponse(
+        success=result["success"],
+        **_fields_of(result),
+        warnings=list(checked.value.warnings),
+        error=result["error"],
+        error_type=result["error_type"],
+        request_id=request_id,
+        processing_time_sec=result["processing_time_sec"],
+    )
+
+
+def degraded_stages(result: CallResult) -> str:
+    """Return the value of ``X-STT-Degraded``: ``stt``, ``agent``, ``stt,agent``, or empty."""
+    stages = [
+        name
+        for name, degraded in (
+            ("stt", result.recognition.is_dummy),
+            ("agent", result.check_degraded),
+        )
+        if degraded
+    ]
+    return ",".join(stages)
+
+
+def _agent_fields(check: CheckResult | None) -> dict[str, Any]:
+    if check is None:
+        return {}
+    if check.report is None:
+        reason = named(check.failure)
+        return {"agent_type": "dummy", "is_agent_dummy": True, "agent_dummy_reason": reason}
+    return _fields_of(build_validation_result(check.report))
+
+
+def _fields_of(checked: ValidationResult) -> dict[str, Any]:
+    return {
+        "incomplete_elements": build_client_view(checked),
+        "agent_analysis": checked["agent_analysis"],
+        "agent_type": checked["agent_type"],
+        "is_agent_dummy": checked["is_agent_dummy"],
+        "agent_dummy_reason": checked["agent_dummy_reason"],
+    }
+
+
+def _check_warnings(check: CheckResult | None) -> tuple[AnswerWarning, ...]:
+    return check.report.value.warnings if check and check.report else ()
+
+
+def _check_cause(check: CheckResult | None) -> Failure | None:
+    if check is None:
+        return None
+    if check.failure is not None:
+        return check.failure
+    return check.report.value.agent.cause if check.report else None
+
+
+def _partial_reason(result: CallResult) -> str:
+    cause = _check_cause(result.check)
+    why = named(cause) if cause else "원인 미상"
+    return f"불완전판매요소 검증 실패 ({why})"
+
+
+def _missing(result: CallResult) -> dict[str, Any] | None:
+    missing = degraded_stages(result)
+    return {"missing": missing.split(","), "revision": result.revision} if missing else None

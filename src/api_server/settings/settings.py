@@ -1,0 +1,77 @@
+"""The settings as one object."""
+
+from __future__ import annotations
+
+from api_server.settings.access import LOOPBACK, AccessSettings
+from api_server.settings.addresses import PORTS, Address
+from api_server.settings.agents import CircuitSettings, LlmServerSettings
+from api_server.settings.compliance import ComplianceSettings
+from api_server.settings.connections import ConnectionSettings
+from api_server.settings.limits import CallLimitSettings
+from api_server.settings.observability import LogSettings, ReadinessSettings
+from api_server.settings.pii import PersonalDataSettings
+from api_server.settings.recognition import RecognitionSettings
+from stt_engine.limits import Limits
+from stt_engine.speech import AudioLimits
+
+
+# Pydantic takes the fields of the last base first: the sections, read backwards.
+class Settings(
+    LogSettings,
+    ReadinessSettings,
+    PersonalDataSettings,
+    ComplianceSettings,
+    CircuitSettings,
+    LlmServerSettings,
+    CallLimitSettings,
+    RecognitionSettings,
+    ConnectionSettings,
+    AccessSettings,
+):
+    """Settings; the environment variable is the field's name in capitals."""
+
+    @property
+    def reveals_text(self) -> bool:
+        """Whether transcript text may stand in the log."""
+        return self.log_transcripts and self.redaction != "everywhere"
+
+    def limits(self) -> Limits:
+        """Return the engine's limits."""
+        return Limits(
+            audio=AudioLimits(
+                max_bytes=self.audio_max_bytes,
+                max_duration_sec=self.audio_max_duration_sec,
+                max_tracks=self.audio_max_tracks,
+                max_channels=self.audio_max_channels,
+                min_heard_share=self.audio_min_heard_share,
+            ),
+            load_timeout_sec=self.stt_load_timeout_sec,
+            min_transcribe_sec=self.stt_min_transcribe_sec,
+            max_realtime_factor=self.stt_max_realtime_factor,
+            stall_timeout_sec=self.stt_stall_timeout_sec,
+            worker_memory_mb=self.stt_worker_memory_mb,
+            worker_growth_mb=self.stt_worker_recycle_mb,
+            decoder_memory_mb=self.stt_decoder_memory_mb,
+        )
+
+    def targets(self) -> frozenset[str]:
+        """Return the servers that are called by name: scheme, host and port of each."""
+        urls = [self.vllm_api_url, *self.agent_allowed_urls]
+        urls += [self.stt_remote_url] if self.stt_remote_url else []
+        hosts = [one for one in self.agent_allowed_hosts if not one.endswith(":*")]
+        urls += [f"{scheme}://{one}" for one in hosts for scheme in PORTS]
+        return frozenset(Address.of(one).server for one in urls)
+
+    def contradictions(self) -> list[str]:
+        """Return a sentence for each pair of settings that cannot both hold."""
+        found = []
+        if self.api_host not in LOOPBACK and not self.needs_key and not self.api_allow_no_key:
+            found.append(
+                f"{self.api_host} can be reached from other machines and no API key is set: "
+                "set API_KEYS, or API_ALLOW_NO_KEY=true on a private network"
+            )
+        if self.agent_timeout_sec > self.agent_max_timeout_sec:
+            found.append("AGENT_TIMEOUT_SEC is above AGENT_MAX_TIMEOUT_SEC: every check is refused")
+        if self.api_tls_key_file and not self.api_tls_cert_file:
+            found.append("API_TLS_KEY_FILE is set without API_TLS_CERT_FILE: nothing is encrypted")
+        return found

@@ -1,0 +1,1 @@
+"""Korean text before it is analysed: normalising, utterances, transcripts as plain text."""

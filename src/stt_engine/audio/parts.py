@@ -1,0 +1,60 @@
+"""The words of the scanners: a part of a file that is one container, and what it says of itself."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from mmap import mmap
+from typing import Any, Literal
+
+from stt_engine.audio.file_bytes import FileBytes
+from stt_engine.audio.window import Piece
+from stt_engine.coverage import Whole
+
+NO_LENGTH = "no_length"
+"""A note of a part: its format could declare a length, this one does not, and FFmpeg guesses."""
+
+NO_INDEX = "no_index"
+"""A note of an MP4: the box without which nobody knows where in the file its sound is."""
+
+Bytes = mmap | bytes | FileBytes
+"""A file's bytes, mapped into memory where there is room; a slice of it is bytes."""
+
+
+Begins = Callable[[Bytes, int, int], int]
+"""Returns where between two places another file provably begins, or the second of them."""
+
+
+def unpack_from(form: str, data: Bytes, at: int) -> tuple[Any, ...]:
+    """Return the numbers at ``at``, as :func:`struct.unpack_from` does for a buffer."""
+    return struct.unpack(form, data[at : at + struct.calcsize(form)])
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Bytes that are lost, at ``offset`` of the window; ``seconds`` where no time stamp tells."""
+
+    offset: int
+    lost_bytes: int
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One container in a file.
+
+    ``present_share`` is how much of what its header declares in bytes is there; ``None`` where it
+    declares none. ``declared_sec`` is a length from its header that is no estimate.
+    """
+
+    kind: str
+    pieces: tuple[Piece, ...]
+    end: int
+    whole: Whole = "unknown"
+    present_share: float | None = None
+    declared_sec: float | None = None
+    holes: tuple[Hole, ...] = ()
+    estimate_sec: float | None = None
+    origin: Literal["zero", "first"] = "zero"
+    notes: tuple[str, ...] = field(default=())

@@ -1,0 +1,272 @@
+"""What the steps of a recognition have brought so far, kept where a crash cannot take it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from stt_engine.coverage import ChannelCoverage, SpeechCoverage, Unheard, recognised_coverage
+from stt_engine.errors import EmptyTranscript
+from stt_engine.protocol import (
+    ChunkStep,
+    LanguageFacts,
+    PieceStep,
+    Provenance,
+    RejectedSegment,
+    ResumePosition,
+    SegmentFacts,
+    Step,
+    Task,
+    TranscribeJob,
+    UnheardSpan,
+)
+from stt_engine.recognition.language_check import language_runs, language_warnings
+from stt_engine.recognition.speakers import with_speakers
+from stt_engine.speech import SAMPLE_RATE, DecodedAudio, Segment, SpeechRequest, Transcript, Word
+from stt_engine.warnings import AnswerWarning, warning
+
+
+def _by_task() -> dict[Task, list[Any]]:
+    return {"transcribe": [], "translate": []}
+
+
+@dataclass
+class TranscriptBuilder:
+    """One recording's segments, by task, and the position that recognition has reached."""
+
+    request: SpeechRequest
+    audio: DecodedAudio
+    provenance: Provenance = field(default_factory=dict)
+    facts: Provenance = field(default_factory=dict)
+    language: str | None = None
+    position: ChunkStep | PieceStep | None = None
+    """The step that was the latest: everything before its end is done."""
+    segments: dict[Task, list[SegmentFacts]] = field(default_factory=_by_task)
+    spent: dict[Task, float] = field(default_factory=dict)
+    rejected: dict[Task, list[RejectedSegment]] = field(default_factory=_by_task)
+    unheard: dict[Task, list[UnheardSpan]] = field(default_factory=_by_task)
+    """Parts of the speech that have no text, or none in the language that was spoken."""
+    languages: list[LanguageFacts] = field(default_factory=list)
+    low_confidence: Counter[str] = field(default_factory=Counter)
+    """Reasons why chunks were transcribed again, and how many of them."""
+    speech_sec: dict[int, list[float]] = field(default_factory=dict)
+    """By channel: seconds of speech that were found, and that became text."""
+
+    @property
+    def work_sec(self) -> float:
+        """Seconds of sound to be recognised in all."""
+        return self.audio.duration * len(self.audio.files) * (1 + self.request.translate)
+
+    @property
+    def done_sec(self) -> float:
+        """How much of :attr:`work_sec` is done."""
+        at = self.position
+        if at is None:
+            return 0.0
+        behind = at["channel"] + len(self.audio.files) * (at["task"] != "transcribe")
+        return float(behind * self.audio.duration + at["sample"] / SAMPLE_RATE)
+
+    def job(self, *, single: bool = False) -> TranscribeJob:
+        """Return what the child needs to begin, or to continue where another child has stopped."""
+        return {
+            "operation": "transcribe",
+            "files": [str(file) for file in self.audio.files],
+            "language": self.request.language,
+            "translate": self.request.translate,
+            "words": self.request.word_timestamps,
+            "resume": self._resume(),
+            "single": single,
+        }
+
+    def _resume(self) -> ResumePosition | None:
+        at = self.position
+        return at and {
+            "task": at["task"],
+            "channel": at["channel"],
+            "sample": at["sample"],
+            "language": self.language,
+        }
+
+    def begun(self, provenance: Provenance) -> bool:
+        """Keep which model recognises; false where it is another one than so far."""
+        known = self.provenance
+        self.provenance = dict(provenance)
+        return not known or known == provenance
+
+    def restart(self) -> None:
+        """Forget what was recognised; what it cost stays spent."""
+        self.position, self.language = None, None
+        self.speech_sec.clear()
+        self.languages.clear()
+        self.low_confidence.clear()
+        self.facts.clear()
+        for by_task in (self.segments, self.rejected, self.unheard):
+            for found in by_task.values():
+                found.clear()
+
+    def add(self, step: Step, took_sec: float) -> None:
+        """Keep what one step brought; ``took_sec`` is what it cost."""
+        if step["kind"] != "chunk" and step["kind"] != "piece":
+            return
+        task = step["task"]
+        self.position = step
+        self.language = step["language"] or self.language
+        self.facts.update(step["facts"])
+        self.spent[task] = self.spent.get(task, 0.0) + took_sec
+        if task == "transcribe":
+            self.speech_sec.setdefault(step["channel"], [0.0, 0.0])
+        if step["kind"] == "chunk":
+            self._add_chunk(step)
+
+    def _add_chunk(self, step: ChunkStep) -> None:
+        self.segments[step["task"]].extend(step["segments"])
+        self.rejected[step["task"]].extend(step["rejected"])
+        self.unheard[step["task"]].extend(step["unheard"])
+        self.languages.extend(step["languages"])
+        self.low_confidence.update(step["low_confidence"])
+        if step["task"] == "transcribe":
+            found = self.speech_sec[step["channel"]]
+            found[0] += step["speech_sec"]
+            found[1] += _recognised_sec(step)
+
+    def transcript(self) -> Transcript:
+        """Return the whole.
+
+        Raises:
+            EmptyTranscript: speech was found, and all of its text had to be rejected; or it has
+                text, and the translation that was asked for has none.
+        """
+        rejected = self.rejected["transcribe"]
+        segments = with_speakers(
+            _in_order(self.segments["transcribe"]), self.audio, self.request.agent_channel
+        )
+        if rejected and not segments:
+            why = ", ".join(sorted({one["reason"] for one in rejected}))
+            raise EmptyTranscript(f"{len(rejected)} segments were heard and all rejected ({why})")
+        return Transcript(
+            text=_joined(segments),
+            text_en=self._english(segments),
+            language=self.language or self.request.language,
+            duration=self.audio.duration,
+            outcome="speech" if segments else "no_speech",
+            segments=segments,
+            provenance={
+                **self.provenance,
+                **self.facts,
+                "speech_sec": sum(found for found, _ in self.speech_sec.values()),
+                "rejected_segments": rejected,
+                "pipelines": _pipelines(self.segments["transcribe"]),
+                **self._translation(),
+                "language_check": language_runs(self.languages),
+                "heard_again": dict(self.low_confidence),
+                "source_format": self.audio.source_format,
+                "sound": {
+                    fact: told
+                    for fact, told in self.audio.sound.items()
+                    if fact not in {"unheard", "warnings"}
+                },
+                "channels": len(self.audio.files),
+            },
+            timings={f"{task}_sec": sec for task, sec in self.spent.items()},
+            coverage=self._coverage(),
+            warnings=tuple(self._warnings()),
+        )
+
+    def _coverage(self) -> SpeechCoverage:
+        sound = self.audio.sound
+        channels = [
+            ChannelCoverage(channel, found, min(found, recognised))
+            for channel in range(len(self.audio.files))
+            for found, recognised in [self.speech_sec.get(channel, (0.0, 0.0))]
+        ]
+        undecoded = [Unheard(**one) for one in sound.get("unheard", ())]
+        without_text = [Unheard(**one) for one in self.unheard["transcribe"]]
+        return recognised_coverage(
+            channels,
+            [*undecoded, *without_text],
+            sound.get("heard_share", 1.0),
+            sound.get("whole", "unknown"),
+        )
+
+    def _warnings(self) -> Iterator[AnswerWarning]:
+        yield from (AnswerWarning(**one) for one in self.audio.sound.get("warnings", ()))
+        without_text = [one for one in self.unheard["transcribe"] if one["reason"] == "no_text"]
+        if without_text:
+            seconds = sum(one["speech_sec"] for one in without_text)
+            yield warning("no_text", f"{seconds:.1f} s of voice in {len(without_text)} stretches")
+        if rejected := self.rejected["transcribe"]:
+            why = ", ".join(sorted({one["reason"] for one in rejected}))
+            yield warning("rejected_text", f"{len(rejected)} segments: {why}")
+        left_out = [*self.rejected["translate"], *self.unheard["translate"]]
+        if self._translation() and left_out:
+            seconds = sum(one["end"] - one["start"] for one in left_out)
+            yield warning("translation_incomplete", f"{seconds:.1f} s; provenance.translation")
+        yield from language_warnings(self.languages, self.language or self.request.language)
+
+    def _english(self, segments: tuple[Segment, ...]) -> str:
+        if not self.request.translate:
+            return ""
+        if self.language == "en":
+            return _joined(segments)
+        found = _joined(_in_order(self.segments["translate"]))
+        if segments and not found:
+            reasons = {one["reason"] for one in self.rejected["translate"]} or {"no_text"}
+            raise EmptyTranscript(
+                f"{len(segments)} segments were recognised, and their translation into English "
+                f"came to nothing ({', '.join(sorted(reasons))})"
+            )
+        return found
+
+    def _translation(self) -> Provenance:
+        """Return what the translation left out, where one was made."""
+        if not self.request.translate or self.language == "en":
+            return {}
+        left_out = {
+            "rejected_segments": self.rejected["translate"],
+            "unheard": self.unheard["translate"],
+        }
+        return {"translation": left_out}
+
+
+def _recognised_sec(step: ChunkStep) -> float:
+    """Return how much of a chunk became text: all but the parts without any."""
+    lost = sum(one["end"] - one["start"] for one in step["unheard"])
+    return max(0.0, step["speech_sec"] - lost)
+
+
+def _in_order(found: list[SegmentFacts]) -> tuple[Segment, ...]:
+    return tuple(_segment(number, raw) for number, raw in enumerate(_sorted(found)))
+
+
+def _sorted(found: list[SegmentFacts]) -> list[SegmentFacts]:
+    return sorted(found, key=lambda segment: (segment["start"], segment["channel"]))
+
+
+def _pipelines(found: list[SegmentFacts]) -> dict[str, list[list[int]]]:
+    """Return which pipeline each segment came through, as ranges (first, last) of ids."""
+    ranges: dict[str, list[list[int]]] = {}
+    runs = groupby(enumerate(_sorted(found)), key=lambda numbered: numbered[1]["pipeline"])
+    for pipeline, run in runs:
+        ids = [number for number, _ in run]
+        ranges.setdefault(pipeline, []).append([ids[0], ids[-1]])
+    return ranges
+
+
+def _segment(number: int, raw: SegmentFacts) -> Segment:
+    words = raw["words"]
+    return Segment(
+        id=number,
+        start=raw["start"],
+        end=raw["end"],
+        text=raw["text"],
+        channel=raw["channel"],
+        confidence=raw["confidence"],
+        words=None if words is None else tuple(Word(*word) for word in words),
+    )
+
+
+def _joined(segments: tuple[Segment, ...]) -> str:
+    return " ".join(segment.text for segment in segments)

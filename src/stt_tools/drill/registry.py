@@ -1,0 +1,55 @@
+"""All scenarios, and the errors that no scenario can provoke."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+
+from stt_engine.errors import EngineError, all_errors
+from stt_tools.drill import (
+    agent_scenarios,
+    audio_scenarios,
+    check_scenarios,
+    limit_scenarios,
+    model_scenarios,
+    remote_scenarios,
+    sharing_scenarios,
+    worker_scenarios,
+)
+from stt_tools.drill.scenario import Scenario
+
+EXEMPT: Mapping[str, str] = MappingProxyType(
+    {
+        "RedactionFailed": "nothing outside makes masking fail; tests break its library",
+        "BodyTooLong": "it is told as a problem document, which has a scenario, and in no answer",
+        "AudioNotFound": "a server opens a recording before it waits; the library's tests have it",
+        "StorageUnresponsive": "a dead mount needs root; tests mount one and stop its server",
+        "ResourcesExhausted": "a server without descriptors answers nobody; tests take them away",
+    }
+)
+"""Error classes that no scenario can provoke, each with the reason."""
+
+
+def scenarios() -> tuple[Scenario, ...]:
+    """Return every scenario, grouped by server profile."""
+    found = (
+        *agent_scenarios.HEALTHY,
+        *audio_scenarios.SCENARIOS,
+        *agent_scenarios.SCENARIOS,
+        *check_scenarios.SCENARIOS,
+        *model_scenarios.SCENARIOS,
+        *worker_scenarios.SCENARIOS,
+        *sharing_scenarios.SCENARIOS,
+        *limit_scenarios.SCENARIOS,
+        *remote_scenarios.SCENARIOS,
+        *worker_scenarios.LAST,
+    )
+    profiles = list(dict.fromkeys(one.profile.name for one in found))
+    return tuple(sorted(found, key=lambda one: profiles.index(one.profile.name)))
+
+
+def taxonomy() -> Mapping[str, type[EngineError]]:
+    """Return every error class of the product, those of the server included."""
+    import_module("api_server.container")
+    return all_errors()
