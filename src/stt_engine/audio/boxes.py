@@ -5,7 +5,17 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from stt_engine.audio.parts import NO_INDEX, NO_LENGTH, Begins, Bytes, Hole, Part, unpack_from
+from stt_engine.audio.edit_lists import hides_sound
+from stt_engine.audio.parts import (
+    EDIT_LIST,
+    NO_INDEX,
+    NO_LENGTH,
+    Begins,
+    Bytes,
+    Hole,
+    Part,
+    unpack_from,
+)
 from stt_engine.audio.window import Piece, Range
 from stt_engine.coverage import Whole
 
@@ -57,7 +67,7 @@ def mp4_part(data: Bytes, at: int, begins: Begins) -> Part:
     pieces: list[Piece] = []
     holes: list[Hole] = []
     seen: set[bytes] = set()
-    place, kept, cut, size = at, at, False, len(data)
+    place, kept, cut, edited, size = at, at, False, False, len(data)
     for _ in range(_MAX_BOXES):
         name, length = data[place + 4 : place + 8], _size(data, place)
         if place >= size or (name == b"ftyp" and b"ftyp" in seen and seen & {b"moov", b"mdat"}):
@@ -75,6 +85,8 @@ def mp4_part(data: Bytes, at: int, begins: Begins) -> Part:
             continue
         seen.add(name)
         cut = place + length > size
+        if name == b"moov" and not cut:
+            edited |= hides_sound(data, place + _HEAD, place + length)
         if name == b"udta" and length > _MAX_TAGS_BYTES:
             pieces += [Range(kept, place), *_hidden(place, min(place + length, size))]
             kept = min(place + length, size)
@@ -84,6 +96,7 @@ def mp4_part(data: Bytes, at: int, begins: Begins) -> Part:
     pieces = [one for one in pieces if one]
     live = b"moof" in seen and (cut or bool(holes))  # FFmpeg adds up the fragments that are there
     notes = (NO_LENGTH,) * live + (NO_INDEX,) * (b"moov" not in seen and place >= size)
+    notes += (EDIT_LIST,) * edited
     return Part("mp4", tuple(pieces), place, "unknown" if holes and not cut else whole,
                 holes=tuple(holes), notes=notes)  # fmt: skip
 

@@ -18,6 +18,9 @@ NO_LENGTH = "no_length"
 NO_INDEX = "no_index"
 """A note of an MP4: the box without which nobody knows where in the file its sound is."""
 
+EDIT_LIST = "edit_list"
+"""A note of an MP4: its edit list hides sound, so it is opened without it."""
+
 Bytes = mmap | bytes | FileBytes
 """A file's bytes, mapped into memory where there is room; a slice of it is bytes."""
 
