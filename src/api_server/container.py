@@ -10,6 +10,7 @@ from api_server.access.key_ring import KeyRing
 from api_server.clients.agent.backend import AgentBackend
 from api_server.clients.circuit_policy import CircuitPolicy
 from api_server.clients.remote_stt import RemoteStt
+from api_server.compliance.live_validator import LiveValidator
 from api_server.compliance.llm_review import ReviewLimits
 from api_server.compliance.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
 from api_server.compliance.text_worker import TextInChild, TextOptions
@@ -67,7 +68,7 @@ class Service:
     remote: RemoteStt | None
     agent: AgentBackend
     text: TextInChild
-    validator: IncompleteElementsValidator
+    validator: LiveValidator
     admission: Admission
     checks: CheckAdmission
     analysis: CallAnalysis
@@ -102,15 +103,23 @@ class Service:
         stt = _engine(settings, observers, remote)
         readiness = _readiness(settings, observers, stt)
         # A rubric of the operator's own may be wrong, and is read before anything is begun.
-        own = load_rubric(settings.rubric_path) if settings.rubric_path else None
+        source = settings.rubric_path or DEFAULT_RUBRIC
+        own = load_rubric(source) if settings.rubric_path else None
         if begin:
             readiness.begin()
         probe = _agent_probe(settings, observers)
         agent = _agent(settings, (*observers, probe))
-        rubric = own or load_rubric(DEFAULT_RUBRIC)
+        rubric = own or load_rubric(source)
         text = _text(settings, observers, rubric)
         limits = _review_limits(settings)
-        validator = IncompleteElementsValidator(agent, rubric, observers, text, limits=limits)
+        validator = LiveValidator(
+            rubric,
+            source,
+            lambda rubric: IncompleteElementsValidator(
+                agent, rubric, observers, text.with_rubric(rubric), limits=limits
+            ),
+            observers,
+        )
         admission = Admission(settings.queue_max_waiting, settings.queue_max_wait_sec)
         mask = text.mask if settings.redaction == "everywhere" else None
         places = CheckAdmission(settings.analyze_max_at_once)

@@ -58,6 +58,52 @@ def test_sighup_reopens_the_log_and_reads_the_keys_again(tmp_path: Path) -> None
         assert asked.status_code == 200
 
 
+def rubric(version: str, phrase: str) -> str:
+    return f"""
+version = "{version}"
+effective_from = 2026-01-01
+title = "시험"
+disclaimer = "시험"
+[[elements]]
+id = "notice.test"
+article = "제1조"
+title = "시험"
+kind = "required"
+counts = "말함"
+examples = ["{phrase}"]
+[[elements.rules]]
+says = ["{phrase}"]
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no such signal here")
+def test_sighup_reads_the_rubric_again(tmp_path: Path) -> None:
+    file = tmp_path / "rubric.toml"
+    file.write_text(rubric("first", "가나다라"), "utf-8")
+    settings = {"stt_model_path": tmp_path / "none", "rubric_path": file}
+    with api_server(tmp_path, ready=False, **settings) as server:
+        assert _checked(server) == ("first", "가나다라")
+        file.write_text(rubric("second", "마바사아"), "utf-8")
+        server.send(signal.SIGHUP)
+        awaited(lambda: "rubric=second, 항목 1개" in _log(server), "the rubric is read")
+        assert _checked(server) == ("second", "마바사아")
+        file.write_text("version = 3", "utf-8")
+        server.send(signal.SIGHUP)
+        awaited(lambda: "이전 것을 계속 사용 (rubric=second)" in _log(server), "it is refused")
+        assert _checked(server) == ("second", "마바사아")
+
+
+def _log(server: ApiServer) -> str:
+    return server.log.read_text("utf-8")
+
+
+def _checked(server: ApiServer) -> tuple[str, str]:
+    body = {"text": "상담원: 가나다라. 마바사아.", "agent_url": "http://127.0.0.1:9/v1"}
+    asked = httpx2.post(f"{server.base}/analyze", json=body, timeout=60, trust_env=False)
+    found = asked.json()["incomplete_elements"]
+    return found["rubric_version"], found["elements"][0]["evidence"][0]["quote"].strip(" .")
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     openssl = shutil.which("openssl")

@@ -9,6 +9,22 @@ from stt_engine.events import Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RubricLoaded(Event):
+    """The rubric's files changed, and what they say is in force."""
+
+    version: str
+    elements: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RubricRefused(Event):
+    """The rubric's files cannot be used; the rubric of that version stays in force."""
+
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckStarted(Event):
     """A transcript of so many segments is to be checked for so many elements."""
 

@@ -8,7 +8,7 @@ ceiling on its memory; calls share it step by step, the shortest first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -129,13 +129,20 @@ class TextInChild:
         options: TextOptions,
         observers: Iterable[Observer] = (),
         limits: WorkerLimits | None = None,
+        *,
+        worker: Worker | None = None,
     ) -> None:
+        self._given = options
         self._options = OPTIONS.dump_json(options)
         # Every child does nothing well first: else three texts in a row that end theirs would look
         # like a child that cannot live, and other callers would have to wait for its rest.
         nothing = self._job(MASK.name, MASK.takes.dump_json(()))
-        self.worker = Worker(TEXT, limits or WorkerLimits(), observers, proof=nothing)
+        self.worker = worker or Worker(TEXT, limits or WorkerLimits(), observers, proof=nothing)
         self._limiter = anyio.CapacityLimiter(_WAITING)
+
+    def with_rubric(self, rubric: Rubric) -> TextInChild:
+        """Return one for another rubric, which does its tasks in the same child."""
+        return TextInChild(replace(self._given, rubric=rubric), worker=self.worker)
 
     async def run(self, task: Task[Given, Found], given: Given, chars: int) -> Found:
         """Do ``task``; a call that is cancelled leaves the queue, or is dropped after its step.

@@ -161,8 +161,9 @@ class _Server(uvicorn.Server):
 
 def _reload_files(service: Service) -> None:
     log.reopen()
-    log.get_logger("Server").info("SIGHUP: 로그 파일을 다시 열고 API 키를 다시 읽음")
+    log.get_logger("Server").info("SIGHUP: 로그 파일을 다시 열고 API 키와 점검표를 다시 읽음")
     service.keys.refresh()
+    service.validator.refresh()
 
 
 def should_log_access(record: logging.LogRecord) -> bool:

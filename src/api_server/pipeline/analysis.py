@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from api_server.clients.agent.types import RequestFormat
 from api_server.compliance.coverage import measure_coverage
+from api_server.compliance.live_validator import LiveValidator
 from api_server.compliance.validator import IncompleteElementsValidator
 from api_server.pii.redaction import RedactionResult
 from api_server.pipeline.admission import Admission, Place, QueueFull
@@ -93,7 +94,7 @@ class CallAnalysis:
     def __init__(
         self,
         stt: WhisperSTT,
-        validator: IncompleteElementsValidator,
+        validator: IncompleteElementsValidator | LiveValidator,
         admission: Admission,
         observers: Iterable[Observer],
         mask: Masking | None = None,

@@ -14,6 +14,8 @@ from api_server.compliance.events import (
     CheckStarted,
     QuoteRejected,
     ReadingUnproved,
+    RubricLoaded,
+    RubricRefused,
     TiersDisagreed,
 )
 from api_server.compliance.findings import Status
@@ -36,6 +38,14 @@ def _started(event: CheckStarted) -> str:
         f"검증 시작 (rubric={event.rubric_version}, 항목 {event.elements}개, "
         f"발화 {event.segments}개)"
     )
+
+
+def _loaded(event: RubricLoaded) -> str:
+    return f"점검표를 다시 읽음 (rubric={event.version}, 항목 {event.elements}개)"
+
+
+def _refused(event: RubricRefused) -> str:
+    return f"점검표를 쓸 수 없어 이전 것을 계속 사용 (rubric={event.version}): {event.reason}"
 
 
 def _done(event: StageSettled) -> str:
@@ -86,6 +96,8 @@ VALIDATION_LINES: Table = (
         "통화를 끝까지 읽었음이 확인되지 않음: '없음' 판정을 모두 판정불가로 둠",
     ),
     on(TiersDisagreed, "Validation", logging.WARNING, _disagreed),
+    on(RubricLoaded, "Validation", logging.INFO, _loaded),
+    on(RubricRefused, "Validation", logging.ERROR, _refused),
     on(AnswerWarned, "Validation", logging.WARNING, partial(warned, Stage.VALIDATION)),
     on_answered(Stage.VALIDATION, "Validation", logging.INFO, _done),
     on_dummy(Stage.VALIDATION, "Validation", logging.WARNING, _nothing),
