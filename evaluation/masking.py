@@ -1,9 +1,9 @@
 """How well personal data is masked: identifiers found, and characters masked beside them.
 
-``python evaluation/masking.py [--json]`` scores the labelled lines of ``masking.toml``. An
-identifier counts as found only if every one of its characters is masked, and where a line holds two
-they count as found together. Exit code 1 where the recall is under its goal, or an amount, a rate
-or a date lost a character.
+``python evaluation/masking.py [--json] [LINES.toml]`` scores the labelled lines of a file
+(``masking.toml``). An identifier counts as found only if every one of its characters is masked, and
+where a line holds two they count as found together. Exit code 1 where the recall is under its goal,
+or an amount, a rate or a date lost a character.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from stt_engine.speech import Segment
 
 LINES = Path(__file__).with_name("masking.toml")
 RECALL_GOAL = 0.99
+EITHER = "?"
 NEVER_MASKED = frozenset({"amount", "rate", "date"})
 
 _VOICES = {"agent": (0, "agent"), "customer": (1, "customer"), "mono": (0, None)}
@@ -51,6 +52,7 @@ class Tally:
     identifiers: int = 0
     found: int = 0
     over_masked: int = 0
+    over_masked_lines: int = 0
 
     @property
     def recall(self) -> float:
@@ -105,18 +107,23 @@ def score(lines: Iterable[Line] | None = None) -> Score:
             tally.identifiers += number
             tally.found += 0 if missed else number
             tally.over_masked += over
+            tally.over_masked_lines += over > 0
         if missed or over:
             result.faults.append(" / ".join(masked))
     return result
 
 
 def _compare(line: Line, masked: Sequence[str]) -> tuple[int, int]:
-    """Return the characters that should be masked and are not, and those that should not be."""
+    """Return the characters that should be masked and are not, and those that should not be.
+
+    `EITHER` in the expected text stands for a character that counts in neither.
+    """
     missed = over = 0
     for expected, found in zip(line.expected, masked, strict=True):
         for wanted, got in zip(expected, found, strict=True):
-            missed += wanted == MASK != got
-            over += got == MASK != wanted
+            if wanted != EITHER:
+                missed += wanted == MASK != got
+                over += got == MASK != wanted
     return missed, over
 
 
@@ -136,8 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("lines", nargs="?", type=Path, default=LINES)
     options = parser.parse_args(arguments)
-    result = score()
+    result = score(load(options.lines))
     if options.json:
         sys.stdout.write(json.dumps(asdict(result), ensure_ascii=False, indent=2) + "\n")
     else:
@@ -147,14 +155,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(result: Score) -> None:
     sys.stdout.write(
-        f"{'':20}{'lines':>6}{'identifiers':>12}{'found':>7}{'recall':>8}{'over-masked':>13}\n"
+        f"{'':20}{'lines':>6}{'identifiers':>12}{'found':>7}{'recall':>8}{'over-masked':>13}"
+        f"{'in lines':>10}\n"
     )
     rows = [*result.by_kind.items(), *result.by_form.items(), ("total", result.total)]
     for name, tally in rows:
         recall = f"{tally.recall:8.3f}" if tally.identifiers else f"{'-':>8}"
         sys.stdout.write(
             f"{name:20}{tally.lines:6}{tally.identifiers:12}{tally.found:7}{recall}"
-            f"{tally.over_masked:13}\n"
+            f"{tally.over_masked:13}{tally.over_masked_lines:10}\n"
         )
     for fault in result.faults:
         sys.stdout.write(f"differs: {fault}\n")
