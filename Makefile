@@ -84,7 +84,7 @@ attack: models ## everything a caller, an LLM or a setting can do to a server, a
 
 eval: setup ## how well the check finds what is there, on labelled passages; masking too (EVAL="--llm URL")
 	@$(BIN)/python evaluation/score.py $(EVAL)
-	@$(BIN)/python evaluation/masking.py
+	@for lines in evaluation/masking*.toml; do $(BIN)/python evaluation/masking.py $$lines || exit 1; done
 
 bench: models ## speed beside other Whisper software (45 minutes; BENCH="--quick" 2; "--help")
 	@$(BIN)/python -m benchmarks.speed $(BENCH)

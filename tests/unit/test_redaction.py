@@ -1,13 +1,14 @@
 import itertools
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api_server.pii import redaction
+from api_server.pii import announced, redaction
 from api_server.pii.redaction import RedactionFailed, redact
 from evaluation import masking
 from stt_engine.errors import EngineError
@@ -37,8 +38,21 @@ def test_the_labelled_lines_are_masked_as_expected() -> None:
     assert result.total.identifiers > 300
 
 
-def test_the_labelled_lines_keep_their_length() -> None:
-    for line in masking.load():
+LINES = sorted(masking.LINES.parent.glob("masking*.toml"))
+
+
+@pytest.mark.parametrize("path", LINES, ids=lambda path: path.stem)
+def test_the_lines_of_every_kind_are_masked(path: Path) -> None:
+    lines = masking.load(path)
+    result = masking.score(lines)
+    assert result.reached
+    assert result.total.over_masked_lines <= len(lines) / 100
+    assert all(tally.recall > 0.95 for tally in result.by_form.values()), result.faults
+
+
+@pytest.mark.parametrize("path", LINES, ids=lambda path: path.stem)
+def test_the_labelled_lines_keep_their_length(path: Path) -> None:
+    for line in masking.load(path):
         for segment, expected in zip(line.segments, line.expected, strict=True):
             assert len(segment.text) == len(expected), segment.text
 
@@ -49,6 +63,7 @@ def test_the_score_sees_a_leak_and_what_is_masked_beside_it() -> None:
     result = masking.score([leak, beside])
     assert (result.total.identifiers, result.total.found) == (1, 0)
     assert result.by_kind["amount"].over_masked == 11
+    assert result.total.over_masked_lines == 1
     assert not result.reached
 
 
@@ -57,6 +72,12 @@ def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str])
     assert "total" in capsys.readouterr().out
     assert masking.main(["--json"]) == 0
     assert '"by_kind"' in capsys.readouterr().out
+
+
+def test_what_may_be_masked_or_not_counts_in_neither() -> None:
+    either = masking.Line(("phone",), "spoken", tuple(call("010-1234-5678이")), ("???-****-****?",))
+    result = masking.score([either])
+    assert (result.total.found, result.total.over_masked) == (1, 0)
 
 
 # --- labels -------------------------------------------------------------------------------
@@ -73,6 +94,9 @@ def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str])
         ("신한은행 110-123-456789", "account"),
         ("카드번호 1234-5678-9012-3456", "card"),
         ("hong@naver.com", "email"),
+        ("뒷자리가 5678이에요", "number_part"),
+        ("CVC는 일이삼이에요", "card_security_code"),
+        ("비밀번호 앞 두 자리 일이요", "card_security_code"),
     ],
 )
 def test_labels(text: str, label: str) -> None:
@@ -113,6 +137,37 @@ def test_repeats_of_a_part_are_masked_near_the_number_only() -> None:
     later = call("공일공 일이삼사 오육칠팔", "오육칠팔 맞으시죠", voices="ca")
     later[1] = replace(later[1], start=500.0, end=501.0)
     assert redact(later).segments[1].text == "오육칠팔 맞으시죠"
+
+
+def test_a_question_announces_the_answer() -> None:
+    asked = "휴대폰 뒷자리 네 자리 말씀해 주시겠어요"
+    assert masked(asked, "이이공구요", voices="ac") == [asked, "****요"]
+    for answer in ("지금은 몰라요", "세 시에 다시 할게요", "삼천이백만 원이요"):
+        assert masked(asked, answer, voices="ac") == [asked, answer]
+
+
+def test_what_takes_back_a_tail_is_masked_however_often() -> None:
+    corrections = [f"아니 567{digit}요" for digit in range(9)] * 2
+    texts = masked("010-1234-5678", *corrections)
+    assert texts[1:] == ["아니 ****요"] * len(corrections)
+
+
+def test_a_retraction_hides_nothing_where_nothing_was_said() -> None:
+    text = "아니 오육칠팔 아니고 5679요"
+    assert masked(text) == [text]
+
+
+def test_what_is_far_from_a_number_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    once = redaction._mask_once
+
+    def counted(segments: tuple[Segment, ...]) -> object:
+        read.append(len(segments))
+        return once(segments)
+
+    monkeypatch.setattr(redaction, "_mask_once", counted)
+    redact(call(*["네"] * 500, "010-1234-5678", *["네"] * 500))
+    assert read == [1001, 61]
 
 
 def test_a_long_pause_ends_a_number() -> None:
@@ -168,7 +223,7 @@ def test_words_without_a_mask_stay() -> None:
 
 
 def test_a_fault_lets_no_text_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(text: str) -> object:
+    def broken(text: str, runs: object) -> object:
         raise ValueError(text)
 
     monkeypatch.setattr(redaction, "recognise_numbers", broken)
@@ -307,6 +362,83 @@ def telephone_numbers(draw: st.DrawFn) -> tuple[str, str]:
 def test_no_telephone_number_survives(line: tuple[str, str]) -> None:
     text, expected = line
     assert masked(text) == [expected]
+
+
+NUMERALS = "일이삼사오육칠팔구"
+SYMBOLS = "-·ㆍ・•ㅡ~～_:─/|=;→…―–—⋅∙〜'\"\\+&#^\u200b\u2060\u0301"
+
+
+def in_tens(pair: str) -> str:
+    """A pair of digits as it is read: 구십이, and digit by digit where it begins with 0."""
+    tens, ones = int(pair[0]), int(pair[1])
+    if not tens:
+        return "".join(DIGITS[int(digit)] for digit in pair)
+    return ("" if tens == 1 else NUMERALS[tens - 1]) + "십" + (NUMERALS[ones - 1] if ones else "")
+
+
+def counted(group: str) -> str:
+    """Four digits with their repetitions counted: 오 네 개."""
+    counts = {1: "", 2: " 두 개", 3: " 세 개", 4: " 네 개"}
+    runs = [(digit, len(list(same))) for digit, same in itertools.groupby(group)]
+    return " ".join(DIGITS[int(digit)] + counts[length] for digit, length in runs)
+
+
+def doubled(group: str) -> str:
+    """Four digits, of which equal ones are said to be double."""
+    pairs = [group[:2], group[2:]]
+    return " ".join(
+        f"더블 {DIGITS[int(pair[0])]}"
+        if pair[0] == pair[1]
+        else DIGITS[int(pair[0])] + DIGITS[int(pair[1])]
+        for pair in pairs
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.text("0123456789", min_size=4, max_size=4), min_size=2, max_size=2),
+    st.sampled_from([counted, doubled, lambda group: f"{in_tens(group[:2])} {in_tens(group[2:])}"]),
+)
+def test_no_way_to_say_four_digits_survives(groups: list[str], say: Callable[[str], str]) -> None:
+    said = [say(group) for group in groups]
+    text = f"제 번호는 공일공에 {said[0]}에 {said[1]}입니다"
+    left = [f"{''.join('*' if char != ' ' else ' ' for char in one)}" for one in said]
+    assert masked(text) == [f"제 번호는 ***에 {left[0]}에 {left[1]}입니다"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(SYMBOLS, min_size=1, max_size=2), st.integers(0, 9999), st.integers(0, 9999))
+def test_no_symbol_hides_a_number(symbol: str, middle: int, last: int) -> None:
+    (text,) = masked(f"번호는 010{symbol}{middle:04}{symbol}{last:04}입니다")
+    assert not any(char.isdigit() for char in text)
+    assert text.endswith("입니다")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.sampled_from([0, 0, 2, 3, 5, 5, 10]), min_size=3, max_size=8),
+    st.sampled_from(
+        ["배리어는 ", "은행에서 파는 ELS는 ", "카드 제휴 상품은 ", "통장에 담긴 건 ", ""]
+    ),
+    st.sampled_from(["-", " ", "/", ", ", "~", "ㆍ", ":", "에 "]),
+    st.booleans(),
+)
+def test_barriers_stay(steps: list[int], before: str, between: str, spoken: bool) -> None:
+    values = [
+        str(value) for value in itertools.accumulate(steps, lambda a, b: max(40, a - b), initial=95)
+    ]
+    said = between.join(map(in_tens, values) if spoken else values)
+    assert masked(f"{before}{said}입니다") == [f"{before}{said}입니다"]
+
+
+def test_every_cue_is_looked_for() -> None:
+    cues = """
+    뒷자리 뒷번호 끝자리 끝번호 마지막자리 가운데번호 중간자리 하위4자리 끄트머리숫자 맨끝자리 cvc
+    cvv cvn cid c.v.c 씨브이씨 시브이씨 씨브이브이 보안코드 시큐리티코드 확인코드 카드인증코드
+    카드확인번호 뒷면 서명란 아니 아뇨 아차 앗 말고 정정 수정 죄송 미안 잘못 잠깐 틀렸 바꿔 헷갈
+    착각 실수 오타 달라 다르 바뀌 바뀐
+    """.split()
+    assert [cue for cue in cues if not list(announced._find_cues(cue))] == []
 
 
 def test_a_recogniser_that_repeats_itself_is_masked_in_time() -> None:

@@ -1,6 +1,7 @@
 import pytest
 
-from api_server.pii.spoken_numbers import Gap, NumberRun, find_runs
+from api_server.pii.gaps import Gap
+from api_server.pii.spoken_numbers import NumberRun, find_runs
 
 
 def only(text: str) -> NumberRun:
@@ -25,6 +26,14 @@ def readings(text: str) -> list[list[str]]:
         ("신한 백십 다시 일이삼", ["110", "123"]),
         ("천이에 구오오", ["1002", "955"]),
         ("그 다음이요 공일공", ["010"]),
+        ("공일공에 오 네 개", ["010", "5555"]),
+        ("구 두 번 사가 세 개", ["99", "444"]),
+        ("더블 칠 쌍팔 트리플 오", ["77", "88", "555"]),
+        ("구십이 공삼 이십일", ["92", "03", "21"]),
+        ("사십오만육천칠백팔십구", ["456789"]),
+        ("4천5백67", ["4567"]),
+        ("1,101,234,567", ["1101234567"]),
+        ("01o 1234 567b", ["010", "1234", "5678"]),
     ],
 )
 def test_digits_of_a_run(text: str, digits: list[str]) -> None:
@@ -59,6 +68,10 @@ def test_an_ending_may_look_like_digits(text: str, likely: str, all_readings: se
         "2026-11-22",
         "2026. 11. 22.",
         "11:30",
+        "14:25:36",
+        "삼 점 오",
+        "십이 점 삼사 퍼센트",
+        "95.0-92.5-90.0",
         "이천이십육년",
         "36개월",
         "65세",
@@ -85,6 +98,10 @@ def test_quantities_and_words_are_no_groups(text: str) -> None:
         (" - ", Gap.HYPHEN),
         (" ", Gap.PLAIN),
         (", ", Gap.PLAIN),
+        (": ", Gap.PLAIN),
+        ("+", Gap.PLAIN),
+        ("ㆍ", Gap.PLAIN),
+        ("_", Gap.TIGHT),
         ("에 ", Gap.WORDS),
         (" 다시 ", Gap.WORDS),
         ("이고요, 그 다음에 ", Gap.WORDS),
@@ -96,7 +113,7 @@ def test_gaps(between: str, gap: Gap) -> None:
     assert list(only(f"공일공{between}1234").gaps) == [gap]
 
 
-@pytest.mark.parametrize("between", [" 계좌번호는 ", " 고객번호 ", ": ", " 퍼센트 ", " abc ", "+"])
+@pytest.mark.parametrize("between", [" 계좌번호는 ", " 고객번호 ", " 퍼센트 ", " abc ", "*"])
 def test_other_words_end_a_run(between: str) -> None:
     assert all(len(run.groups) == 1 for run in find_runs(f"123456{between}345678"))
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import accumulate, islice, product
+from itertools import accumulate, islice, pairwise, product
 
+from api_server.pii.digit_groups import DigitGroup, NumberReading
+from api_server.pii.gaps import Gap
 from api_server.pii.lexicon import CONTEXT_WORD
-from api_server.pii.spoken_numbers import DigitGroup, Gap, NumberReading, NumberRun
+from api_server.pii.spoken_numbers import NumberRun
 
 IMPERSONAL_TOPICS = frozenset({"company", "other"})
 """Topics whose numbers do not belong to a person."""
@@ -26,6 +28,14 @@ _CONTEXT_CHARS = 60
 _NEAR_CHARS = 16
 _MAX_LONE_DIGITS = 2
 _MAX_READINGS = 81
+_TOPIC_AFTER = re.compile(
+    r"(?:번?(?:으?로|이고요?|이|가|이?요|예요|이에요|입니다)?[\s.,]{0,2})?(?:(?:이게|제|내|회사|집|사무실)\s)?"
+    rf"(?:{CONTEXT_WORD.pattern.replace('?P<other>', '').replace('?P<company>', '')})"
+    r"\s?(?:번호|증|\Z|(?=[가이예입요.,\n]))"
+)
+_SERIES_GAPS = 3
+_SERIES_STEP = 10
+_SERIES_VALUES = range(10, 121)
 _BANK = r"(?:국민|신한|우리|하나|기업|제일|씨티|토스|카카오|케이)"
 _BANK_BEFORE = re.compile(rf"(?<![가-힣]){_BANK}\s{{0,2}}\Z")
 _BANK_AFTER = re.compile(
@@ -56,7 +66,10 @@ class RunInText:
         self.loose = _sums([gap is Gap.LOOSE for gap in gaps])
         self.words = _sums([gap is Gap.WORDS for gap in gaps])
         self.apart = _sums([gap > Gap.HYPHEN for gap in gaps])
+        self.commas = _sums([group.numeral and not group.spoken for group in groups])
+        self.series = _sums(_in_series([group.likely.digits for group in groups]))
         self._announced = _announced_topic(text, groups[0].start)
+        self._after = [_topic_after(text, group) for group in groups]
         self._bank_before = [_has_bank_before(text, group.start) for group in groups]
         self._bank_after = [bool(_BANK_AFTER.match(text, group.end)) for group in groups]
 
@@ -68,11 +81,40 @@ class RunInText:
         """Return the entity type that the words around some of the groups announce; else empty."""
         if self._announced:
             return self._announced
-        return "account" if self._bank_before[start] or self._bank_after[end - 1] else ""
+        if self._bank_before[start] or self._bank_after[end - 1]:
+            return "account"
+        return self._after[end - 1]
 
 
 def _has_bank_before(text: str, start: int) -> bool:
     return bool(_BANK_BEFORE.search(text[max(0, start - _NEAR_CHARS) : start]))
+
+
+def _topic_after(text: str, group: DigitGroup) -> str:
+    """Return the entity type that the words right after ``group`` name; else empty."""
+    found = _TOPIC_AFTER.match(text, group.likely.end)
+    return (found and found.lastgroup) or ""
+
+
+def _in_series(digits: Sequence[str]) -> list[bool]:
+    """Return what is in a series: values that rise or fall by small steps, as barriers do."""
+    values = [int(one) if one[:1] > "0" and len(one) < len("1000") else 0 for one in digits]
+    steps = [
+        right - left if left in _SERIES_VALUES and right in _SERIES_VALUES else _SERIES_STEP + 1
+        for left, right in pairwise(values)
+    ]
+    inside = [False] * len(digits)
+    for start in range(len(digits)):
+        if _is_series(steps[start : start + _SERIES_GAPS]):
+            inside[start : start + _SERIES_GAPS + 1] = [True] * (_SERIES_GAPS + 1)
+    return inside
+
+
+def _is_series(steps: Sequence[int]) -> bool:
+    falls = all(-_SERIES_STEP <= step <= 0 for step in steps)
+    return len(steps) == _SERIES_GAPS and (
+        falls or all(0 <= step <= _SERIES_STEP for step in steps)
+    )
 
 
 class _Readings:
@@ -161,6 +203,17 @@ class Part:
     def is_mostly_spoken(self) -> bool:
         """True where most groups are spoken words."""
         return self.spoken > (self._end - self._start) / 2
+
+    @property
+    def has_series(self) -> bool:
+        """True where most groups rise or fall by small steps: 구십 팔십오 팔십."""
+        inside = self._run.series[self._end] - self._run.series[self._start]
+        return inside > (self._end - self._start) / 2
+
+    @property
+    def commas(self) -> int:
+        """How many groups are written with thousands separators."""
+        return self._run.commas[self._end] - self._run.commas[self._start]
 
     @property
     def has_words(self) -> bool:
@@ -255,6 +308,10 @@ class Candidate:
     def has_boundaries(self, *offsets: int) -> bool:
         """Return whether a group ends after each of these numbers of digits."""
         return self.boundaries.issuperset(offsets)
+
+    def is_followed_by(self, pattern: re.Pattern[str]) -> bool:
+        """Return whether ``pattern`` matches right after the candidate."""
+        return bool(pattern.match(self.part.text, self.part.groups[-1].likely.end))
 
     def text_before(self, chars: int = _NEAR_CHARS) -> str:
         """Return the characters right before the candidate."""

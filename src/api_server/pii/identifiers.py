@@ -10,13 +10,17 @@ from itertools import pairwise
 from operator import itemgetter
 
 from api_server.pii.candidates import MAX_DIGITS, MIN_DIGITS, Candidate, Part, RunInText
-from api_server.pii.number_kinds import BIRTH_DATE, HIGHEST, NumberKind, classify
-from api_server.pii.spoken_numbers import DigitGroup, Gap, NumberReading, NumberRun, find_runs
+from api_server.pii.classification import classify
+from api_server.pii.digit_groups import DigitGroup, NumberReading
+from api_server.pii.gaps import Gap
+from api_server.pii.number_kinds import BIRTH_DATE, HIGHEST, NumberKind
+from api_server.pii.spoken_numbers import NumberRun
 
 Span = tuple[int, int]
 """Start and end in the text."""
 
-_RETRACTION = re.compile(r"아니")
+_RETRACTION = re.compile(r"아니|잠깐|정정|수정|죄송|미안|잘못|말고|실수|다시\s[할말불]")
+_MAX_TAIL_DIGITS = 8
 _MIN_DUPLICATE_DIGITS = 2
 
 
@@ -40,9 +44,9 @@ _Weighed = tuple[float, Candidate, NumberKind]
 """A number with its weight, before it is known whether another one outweighs it."""
 
 
-def recognise_numbers(text: str) -> Iterator[PiiMatch]:
-    """Yield the personal numbers in ``text``, which is folded already."""
-    for run in find_runs(text):
+def recognise_numbers(text: str, runs: Sequence[NumberRun]) -> Iterator[PiiMatch]:
+    """Yield the personal numbers in ``runs`` of the folded ``text``."""
+    for run in runs:
         _, matches, dropped = max(
             (_evaluate(text, *variant) for variant in _variants(text, run)), key=itemgetter(0)
         )
@@ -86,7 +90,7 @@ def _duplicate_groups(text: str, run: NumberRun) -> dict[int, NumberReading]:
 
 
 def _retracted_groups(text: str, run: NumberRun) -> Iterator[dict[int, NumberReading]]:
-    """Yield what 아니 may retract: the group before it, or every group before it."""
+    """Yield what 아니 retracts: the group before, every group before, or it is a tail after it."""
     retractions = [
         index
         for index, (left, right) in enumerate(pairwise(run.groups), 1)
@@ -94,6 +98,9 @@ def _retracted_groups(text: str, run: NumberRun) -> Iterator[dict[int, NumberRea
     ]
     yield {run.groups[index - 1].start: run.groups[index - 1].likely for index in retractions}
     yield {group.start: group.likely for group in run.groups[: max(retractions, default=0)]}
+    tail = run.groups[retractions[0] :] if retractions else ()
+    if sum(len(group.digits) for group in tail) <= _MAX_TAIL_DIGITS:
+        yield {group.start: group.likely for group in tail if not group.numeral}
 
 
 def _drop_groups(run: NumberRun, dropped: AbstractSet[int]) -> NumberRun:
@@ -182,9 +189,11 @@ def _best_reading(part: Part) -> _Weighed | None:
 
 
 def _build_match(weight: float, number: Candidate, kind: NumberKind) -> PiiMatch:
-    pairs = zip(number.part.groups, number.readings, strict=True)
-    read = [(group, reading) for group, reading in pairs if reading.digits]
-    spans = tuple([(group.start, reading.end) for group, reading in read])
-    digit_groups = tuple([reading.digits for _, reading in read])
+    pairs = list(zip(number.part.groups, number.readings, strict=True))
+    # A syllable among digits that is read as a word may be a digit all the same: 더블 일 일 공구요.
+    last = max([index for index, (_, reading) in enumerate(pairs) if reading.digits], default=0)
+    ends = [(group, one, one.end if one.digits else group.end) for group, one in pairs[: last + 1]]
+    spans = tuple([(group.start, end) for group, _, end in ends])
+    digit_groups = tuple([reading.digits for _, reading, _ in ends if reading.digits])
     score = kind.score - number.cost
     return PiiMatch(kind.entity_type, (*kind.prefix_spans, *spans), digit_groups, weight, score)

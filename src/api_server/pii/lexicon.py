@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 DIGIT_VALUES = {
-    **dict.fromkeys(("공", "영", "빵", "제로"), "0"),
+    **dict.fromkeys(("공", "영", "빵", "제로", "동그라미"), "0"),
     **dict.fromkeys(("일", "하나"), "1"),
     **dict.fromkeys(("이", "둘"), "2"),
     **dict.fromkeys(("삼", "셋"), "3"),
@@ -31,18 +31,62 @@ def _any_of(words: Iterable[str]) -> str:
 DIGIT = _any_of(DIGIT_VALUES)
 """Pattern of a spoken digit; 일곱 has to be tried before 일."""
 
-_ONES = "[일이삼사오육륙칠팔구]"
+_ONES = r"(?:[일이삼사오육륙칠팔구]|(?<!\d)[1-9](?!\d))"
 _TEN, _HUNDRED, _THOUSAND = (f"{_ONES}?{unit}" for unit in "십백천")
-NUMERAL = (
-    rf"(?:{_THOUSAND}(?:{_HUNDRED})?(?:{_TEN})?|{_HUNDRED}(?:{_TEN})?|{_TEN}){_ONES}?(?![십백천])"
+_BELOW_10_000 = (
+    rf"(?:{_THOUSAND}(?:\s?{_HUNDRED})?(?:\s?{_TEN})?|{_HUNDRED}(?:{_TEN})?|{_TEN})"
+    rf"(?:{_ONES}|[1-9]\d{{1,2}})?(?![십백천\d])"
 )
-"""Pattern of a numeral below ten thousand: 신한 백십 다시, 공일공에 천이백삼십사."""
+NUMERAL = rf"(?:{_BELOW_10_000}만\s?{_BELOW_10_000}|{_BELOW_10_000})"
+"""Pattern of a numeral: 신한 백십 다시, 공일공에 천이백삼십사, 사십오만육천칠백팔십구."""
 
 TENS = {"십": 10, "백": 100, "천": 1000}
 """Syllables of a numeral that multiply the digit before them."""
 
+WITH_COMMAS = r"(?<![\d,.-])[1-9]\d{0,2}(?:,\d{3}){1,6}(?![\d-]|,\d)"
+"""Pattern of a number with thousands separators: an amount, or what a recogniser made of digits."""
+
+LOOKALIKES = {"o": "0", "i": "1", "l": "1", "z": "2", "s": "5", "b": "8"}
+"""Letters that a recogniser writes for digits, among digits: 01O, 9OO1O1."""
+
+WRITTEN = r"(?:(?<![a-z])(?:\d[\doilbsz]*|[oil]+\d[\doilbsz]*|o[il1]o)(?![a-z\d])|\d+)"
+"""Pattern of written digits."""
+
+REPEATS = {
+    **dict.fromkeys(("더블", "따블", "떠블", "더불", "쌍"), 2),
+    **dict.fromkeys(("쿼드러플", "쿼드"), 4),
+    **dict.fromkeys(("트리플", "트리블", "트리뿔"), 3),
+}
+"""Words before a digit that is meant several times: 더블 칠."""
+
+COUNTS = {
+    **dict.fromkeys(("두", "둘", "2"), 2),
+    **dict.fromkeys(("세", "셋", "3"), 3),
+    **dict.fromkeys(("네", "넷", "4"), 4),
+    **dict.fromkeys(("다섯", "5"), 5),
+    **dict.fromkeys(("여섯", "6"), 6),
+    **dict.fromkeys(("일곱", "7"), 7),
+    **dict.fromkeys(("여덟", "8"), 8),
+}
+"""How often a digit is meant that is counted: 오 네 개."""
+
+REPEATED = rf"(?P<repeat>{_any_of(REPEATS)})\s?(?P<repeated>{DIGIT}|\d(?!\d))"
+"""Pattern of a digit after a word that repeats it."""
+
+COUNTED = (
+    rf"(?:(?<![가-힣])|(?<=[공영일이삼사오육칠팔구]))(?P<counted>{DIGIT}|(?<!\d)\d)"
+    rf"[이가]?\s?(?P<count>{_any_of(COUNTS)})(?<!\d\d)\s?(?:개(?!월)|번(?![호째])|자리|차례)"
+)
+"""Pattern of a digit that is counted."""
+
+SYMBOL = r"(?:[^\w*]|[_\u1100-\u11ff\u3130-\u318f\u30fc\u4e00\u4e28])"
+"""Pattern of what separates digits and is no word: any symbol, and letters that look like one."""
+
 SEPARATORS = frozenset(
-    "에 다시 대시 데시 대쉬 하이픈 하이푼 슬래시 슬러시 작대기 짝대기 빼기 바".split()
+    """
+    에 다시 대시 데시 대쉬 하이픈 하이푼 슬래시 슬래쉬 슬러시 작대기 짝대기 빼기 바 땡 땡땡 콜론
+    물결 쉬고 띄고 언더바
+    """.split()
 )
 """Words for a hyphen."""
 
@@ -103,20 +147,22 @@ SPACED_UNIT = re.compile(
 )
 """Units after a space: only words that are always units."""
 
-SYMBOL_UNIT = re.compile(r"[a-z*]|\s?[%‰℃°$€¥₩]|:\d")
+SYMBOL_UNIT = re.compile(r"[a-z*]|\s?[%‰℃°$€¥₩](?!\s?\d)")
 """Letters and symbols that never follow a personal number."""
 
 QUANTITIES = (
-    re.compile(r"(?<![\d-])[1-9]\d{0,2}(?:,\d{3}){1,6}(?![\d-]|,\d)"),
     re.compile(r"(?<![\d.-])(?:0|[1-9]\d{0,3})\.\d+(?![\d-]|\.\d)"),
+    re.compile(
+        r"(?<![\d.-])[1-9]\d{0,2}\.\d{1,2}(?:\s?[-~/→]\s?[1-9]\d{0,2}\.\d{1,2}){2,}(?![\d.-])"
+    ),
     re.compile(
         r"(?<![\d-])(?:19|20)\d\d(?:([-./])(?:0?[1-9]|1[0-2])\1|\.\s(?:0?[1-9]|1[0-2])\.\s)"
         r"(?:0?[1-9]|[12]\d|3[01])(?![\d-])"
     ),
-    re.compile(r"(?<!\d)\d{1,2}:\d{2}(?!\d)"),
-    re.compile(r"[$€¥₩]\s?\d+"),
+    re.compile(r"(?<![\d:])\d{1,2}:\d{2}(?::\d{2})?(?![\d:])"),
+    re.compile(r"(?<!\d)(?<!\d\s)[$€¥₩]\s?\d+"),
 )
-"""Amounts with thousands separators, decimals, dates, times, amounts with a currency symbol."""
+"""Decimals, dates, times, amounts with a currency symbol."""
 
 CONTEXT_WORDS = {
     "resident_number": r"주민\s?(?:등록)?\s?(?:번호)?|민증",

@@ -7,12 +7,10 @@ off still has to be masked.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from api_server.pii.candidates import IMPERSONAL_TOPICS, Candidate
-from api_server.pii.lexicon import CONTEXT_WORDS, FILLER
+from api_server.pii.lexicon import FILLER, SYMBOL
 
 STRONG, MEDIUM, WEAK, VERY_WEAK = 3.0, 2.0, 1.0, 0.0
 """Scores of a recogniser; among overlapping matches they are added to the number of digits."""
@@ -22,6 +20,9 @@ HIGHEST = MEDIUM + 2.5
 
 BIRTH_DATE = re.compile(r"\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 """The date of birth that a resident number begins with."""
+
+RESIDENTS = frozenset({"resident_number", "foreigner_number"})
+"""Topics of numbers that begin with a date of birth."""
 
 _QUESTION_CHARS = 40  # 뒷자리 일곱 자리도 말씀해 주시겠어요?
 _MAX_ACCOUNT_DIGITS = 16
@@ -40,6 +41,7 @@ _DAYS = re.compile(
 )
 # Digits in each group, as these numbers are printed on cards and in bank books.
 _MOBILE_GROUPINGS = {(3, 4, 4), (3, 3, 4), (2, 2, 4, 4), (4, 4, 4), (2, 3, 4, 4)}
+_MOBILE_GROUPINGS_WITHOUT_ZERO = {(2, 4, 4), (2, 8)}
 _RESIDENT_GROUPINGS = {(6, 7), (2, 2, 2, 7), (6, 1, 6)}
 _LICENCE_GROUPINGS = {(2, 2, 6, 2)}
 _LICENCE_DIGITS = 12
@@ -50,14 +52,25 @@ _RARE_BANK_GROUPINGS |= {(3, 2, 6), (3, 6, 2, 3)}
 _BANK_GROUPINGS = _RARE_BANK_GROUPINGS | {(4, 4, 4), (4, 4, 4, 1)}
 _FREQUENT_BONUS = 1.5  # many accounts begin with 1002: prefer it to 100 in 일공공이고
 _PLUS = re.compile(r"(?:\+|플러스|국가\s?번호)\s?\Z")
+_CONTACT = re.compile(r"(?:번?으?로|이고|이에요|입니다)?\s?(?:연락|전화|문자|걸어|번호)")
 _BACK_PART = re.compile(r"뒤|뒷")
 _REGION = re.compile(
     r"(?<![가-힣])(?:서울|부산|대구|인천|광주|대전|울산|경기(?:남부|북부)?|강원|충북|충남|전북|전남"
     r"|경북|경남|제주)(?=\s?-?\Z)"
 )
+_ZERO = "[공콩꽁궁꿍곤곰공고쿵]"
+_ONE = "[일힐닐릴밀빌실질칠필킬틸길인이닌린]"
+_MISHEARD_MOBILE = re.compile(
+    rf"(?<![가-힣])(?![공영]일[공영])(?:{_ZERO}\s?{_ONE}\s?{_ZERO}|[영형연염녕]\s?{_ONE}\s?[영형연염녕]"
+    r"|(?P<zero>[공영])\s?[가-힣]\s?(?P=zero)|[가-힣]일공|공일(?![에은는이가을를])[가-힣]"
+    r"|(?<![a-z\d])[0o]{1,2}[1il]{1,2}[0o]{1,2})"
+    rf"(?=(?:이고요?|이요|에)?(?:[^\w*]*(?:{FILLER}))?[^\w*]*\Z)"
+)
+_MISHEARD_HEAD = re.compile(rf"(?<![가-힣]){_ZERO}{_ONE}\Z")
+_MISHEARD_ZERO = re.compile(r"(?<![가-힣])[가-힣](?=\Z)")
 _PASSPORT_LETTERS = re.compile(
     r"(?<![a-z가-힣])(?:[a-z]{1,2}|엠|앰|에스|알|지|디|피|티)"
-    rf"(?=자?(?:[\s,-]*(?:{FILLER})){{0,3}}[\s,-]*\Z)"
+    rf"(?=자?(?:[^\w*]*(?:{FILLER})){{0,3}}(?:{SYMBOL})*\Z)"
 )
 
 
@@ -73,24 +86,15 @@ class NumberKind:
     prefix_spans: tuple[tuple[int, int], ...] = ()
 
 
-def classify(number: Candidate) -> NumberKind | None:
-    """Return the best-scoring kind of ``number``; ``None`` where no recogniser matches."""
-    best: NumberKind | None = None
-    size = min(len(number.digits), _LONGEST)
-    for recognise in _NUMERALS if number.part.numerals else _RECOGNISERS[number.topic][size]:
-        kind = recognise(number)
-        if kind and (best is None or kind.score > best.score):
-            best = kind
-    return None if best and number.part.loose_gaps and best.score < MEDIUM else best
-
-
-def _recognise_toll_free(number: Candidate) -> NumberKind | None:
+def recognise_toll_free(number: Candidate) -> NumberKind | None:
+    """Recognise a number that anybody may call: of no person."""
     return NumberKind("", STRONG) if _TOLL_FREE.fullmatch(number.digits) else None
 
 
-def _recognise_resident(number: Candidate) -> NumberKind | None:
+def recognise_resident(number: Candidate) -> NumberKind | None:
+    """Recognise the number of a resident or a foreigner, or its second half."""
     digits, topic = number.digits, number.topic
-    known = topic in _RESIDENTS
+    known = topic in RESIDENTS
     entity_type = "resident_number"
     if topic == "foreigner_number" or (not known and digits[6] in "5678"):
         entity_type = "foreigner_number"
@@ -114,7 +118,8 @@ def _resembles_resident(number: Candidate) -> bool:
     return groups == 1 or 6 in number.boundaries
 
 
-def _recognise_licence(number: Candidate) -> NumberKind | None:
+def recognise_licence(number: Candidate) -> NumberKind | None:
+    """Recognise a driving licence, with or without its region."""
     known = number.topic == "driver_licence"
     size = len(number.digits)
     region = number.span_before(_REGION) if known or size == 10 else ()
@@ -130,13 +135,16 @@ def _recognise_licence(number: Candidate) -> NumberKind | None:
     return None
 
 
-def _recognise_passport(number: Candidate) -> NumberKind | None:
+def recognise_passport(number: Candidate) -> NumberKind | None:
+    """Recognise a passport number where a passport is spoken of."""
     if number.topic == "passport" and len(number.digits) in {7, 8, 9}:
-        return NumberKind("passport", MEDIUM, number.span_before(_PASSPORT_LETTERS))
+        score = MEDIUM if len(number.digits) == 8 else WEAK
+        return NumberKind("passport", score, number.span_before(_PASSPORT_LETTERS))
     return None
 
 
-def _recognise_mobile(number: Candidate) -> NumberKind | None:
+def recognise_mobile(number: Candidate) -> NumberKind | None:
+    """Recognise a mobile number, with or without its country, or most of one."""
     digits = number.digits
     if digits[0] not in "08":
         return None
@@ -147,7 +155,31 @@ def _recognise_mobile(number: Candidate) -> NumberKind | None:
     return None
 
 
-def _recognise_landline(number: Candidate) -> NumberKind | None:
+def recognise_misheard_mobile(number: Candidate) -> NumberKind | None:
+    """Recognise the rest of a number whose 010 was heard as another word: 공힐공, 콩일공."""
+    attached = len(number.digits) == 9 and number.digits[0] == "0"
+    whole = len(number.digits) == 8 and (number.has_boundaries(4) or number.sizes == (8,))
+    if not (attached or whole or number.sizes == (3, 4)):
+        return None
+    prefix = number.span_before(_MISHEARD_HEAD if attached else _MISHEARD_MOBILE)
+    return NumberKind("phone", HIGHEST, prefix) if prefix else None
+
+
+def recognise_mobile_without_zero(number: Candidate) -> NumberKind | None:
+    """Recognise a number whose first 0 was misheard, or lost with the commas of an amount."""
+    if not number.digits.startswith("10"):
+        return None
+    named = number.topic == "phone" or (not number.topic and "번호" in number.text_before())
+    whole = number.part.commas and (named or number.is_followed_by(_CONTACT))
+    prefix = number.span_before(_MISHEARD_ZERO)
+    one_word = bool(prefix) and len(number.sizes) == 1
+    if whole or one_word or number.has_grouping(_MOBILE_GROUPINGS_WITHOUT_ZERO):
+        return NumberKind("phone", STRONG, prefix)
+    return None
+
+
+def recognise_landline(number: Candidate) -> NumberKind | None:
+    """Recognise a number with an area code."""
     if number.digits[0] not in "08":
         return None
     found = _LANDLINE.fullmatch(number.digits)
@@ -172,7 +204,7 @@ def _score_boundaries(number: Candidate, area: int) -> float:
     return STRONG + 1 if inner == {len(number.digits) - 4} else VERY_WEAK
 
 
-def _recognise_local_phone(number: Candidate) -> NumberKind | None:
+def recognise_local_phone(number: Candidate) -> NumberKind | None:
     """Recognise a number without its area code, where a context word announces a telephone."""
     local = number.has_boundaries(len(number.digits) - 4) and len(number.digits) in {7, 8}
     if local and number.topic == "phone" and not _YEARS.fullmatch(number.digits):
@@ -180,9 +212,10 @@ def _recognise_local_phone(number: Candidate) -> NumberKind | None:
     return None
 
 
-def _recognise_card(number: Candidate) -> NumberKind | None:
+def recognise_card(number: Candidate) -> NumberKind | None:
+    """Recognise a card number."""
     size, known = len(number.digits), number.topic == "card"
-    if size == 16 and (known or (number.is_in_fours and not _YEARS.fullmatch(number.digits))):
+    if size == 16 and (known or (number.is_in_fours and not _is_dates(number.digits))):
         if number.part.loose_gaps and not known:
             return NumberKind("card", WEAK)
         return NumberKind("card", STRONG + number.has_grouping(_CARD_GROUPINGS))
@@ -191,7 +224,12 @@ def _recognise_card(number: Candidate) -> NumberKind | None:
     return NumberKind("card", WEAK) if known and 13 <= size <= 17 else None
 
 
-def _recognise_account(number: Candidate) -> NumberKind | None:
+def _is_dates(digits: str) -> bool:
+    return bool(_DAYS.fullmatch(digits) or _YEARS.fullmatch(digits))
+
+
+def recognise_account(number: Candidate) -> NumberKind | None:
+    """Recognise an account number: announced as one, or dictated and nothing else."""
     size, topic = len(number.digits), number.topic
     known = topic == "account"
     if known and 10 <= size <= _MAX_ACCOUNT_DIGITS and not _DAYS.fullmatch(number.digits):
@@ -206,21 +244,11 @@ def _recognise_account(number: Candidate) -> NumberKind | None:
     return None
 
 
-def _recognise_account_of_numerals(number: Candidate) -> NumberKind | None:
-    known = number.topic == "account" and number.part.numerals <= len(number.digits) / 2
-    return _recognise_account(number) if known else None
-
-
-def _recognise_phone_of_numerals(number: Candidate) -> NumberKind | None:
-    kind = _recognise_mobile(number) or _recognise_landline(number)
-    return kind if kind and kind.score > STRONG else None
-
-
 def _is_dictated(number: Candidate) -> bool:
     """Return whether the digits are one number without context: unbroken, hyphenated, spoken."""
     if not (number.part.is_joined or _is_grouped_as_dictated(number)):
         return False
-    return not (_DAYS.fullmatch(number.digits) or _YEARS.fullmatch(number.digits))
+    return not _is_dates(number.digits)
 
 
 def _is_grouped_as_dictated(number: Candidate) -> bool:
@@ -230,36 +258,3 @@ def _is_grouped_as_dictated(number: Candidate) -> bool:
         return True
     spoken = bool(number.part.spoken)
     return spoken and (number.part.has_words or number.has_grouping(_BANK_GROUPINGS))
-
-
-_LONGEST = 18
-_Recogniser = Callable[[Candidate], NumberKind | None]
-_TOPICS = frozenset({"", *CONTEXT_WORDS})
-_RESIDENTS = frozenset({"resident_number", "foreigner_number"})
-_SCOPES: tuple[tuple[_Recogniser, range, AbstractSet[str]], ...] = (
-    (_recognise_toll_free, range(8, 12), _TOPICS),
-    (_recognise_resident, range(13, 14), _TOPICS),
-    (_recognise_resident, range(7, 15), _RESIDENTS),
-    (_recognise_licence, range(10, 14), _TOPICS),
-    (_recognise_passport, range(7, 10), {"passport"}),
-    (_recognise_mobile, range(9, 16), _TOPICS),
-    (_recognise_landline, range(9, 16), _TOPICS),
-    (_recognise_local_phone, range(7, 9), {"phone"}),
-    (_recognise_card, range(15, 17), _TOPICS),
-    (_recognise_card, range(13, 18), {"card"}),
-    (_recognise_account, range(10, _LONGEST + 1), _TOPICS - IMPERSONAL_TOPICS),
-    (_recognise_account, range(8, 10), {"account"}),
-)
-"""What each recogniser can match: how many digits, announced as what."""
-_RECOGNISERS = {
-    topic: [
-        tuple(dict.fromkeys(one for one, sizes, of in _SCOPES if size in sizes and topic in of))
-        for size in range(_LONGEST + 1)
-    ]
-    for topic in _TOPICS
-}
-"""The recognisers to try, by topic and number of digits: most candidates have few, or none."""
-_NUMERALS: tuple[_Recogniser, ...] = (
-    _recognise_phone_of_numerals,
-    _recognise_account_of_numerals,
-)

@@ -2,7 +2,8 @@
 
 The length stays, so that offsets in the masked text are offsets in the original, and evidence can
 be shown in either. Entities: resident, foreigner, passport and driving licence numbers, telephone,
-account and card numbers, e-mail addresses; written or spoken.
+account and card numbers, e-mail addresses; written or spoken. Then what only words announce: parts
+of these numbers, and security codes of cards.
 
 Each speaker's text is searched alone, because the other speaker says ``네`` in between; then the
 whole call, because one speaker may finish a number that the other began. Parts of a number that
@@ -12,6 +13,7 @@ text.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
@@ -21,11 +23,13 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import itemgetter
 
+from api_server.pii.announced import recognise_announced
+from api_server.pii.digit_groups import DigitGroup
 from api_server.pii.email_and_passport import recognise_emails_and_passports
 from api_server.pii.identifiers import PiiMatch, Span, recognise_numbers
 from api_server.pii.number_kinds import STRONG
-from api_server.pii.spoken_numbers import DigitGroup, find_runs
-from api_server.text.normalise import fold
+from api_server.pii.spoken_numbers import find_runs
+from api_server.text.normalise import fold_visible
 from api_server.text.utterances import group_utterances, speaker_key
 from stt_engine.errors import EngineError
 from stt_engine.speech import Segment, Word
@@ -43,6 +47,8 @@ _DUPLICATE_DIGITS = 4
 _MAX_DUPLICATE_DIGITS = 20
 _MAX_ENDING = 2  # unmasked syllables that a masked group may have: its grammatical ending
 _MAX_ROUNDS = 10
+_NEIGHBOURS = 30  # segments: more than one number is ever split into, with all that is said between
+_STAR_AS_HYPHEN = re.compile(r"(?<=\d)\*(?=\d)")  # a masked digit never stands alone
 _MASKED = frozenset("LNM")  # Unicode's letters, numbers and marks; punctuation and spaces stay
 
 
@@ -74,15 +80,39 @@ def redact(segments: Sequence[Segment]) -> RedactionResult:
 
 
 def _redact(segments: tuple[Segment, ...]) -> RedactionResult:
-    """Mask until a round finds nothing more: a masked number can uncover its neighbour."""
+    """Mask until a round finds nothing more: a masked number can uncover its neighbour.
+
+    Only neighbours: from the second round on, what is far from all that was masked stays unread.
+    """
     counts: Counter[str] = Counter()
+    current = list(segments)
+    windows = [range(len(current))]
     for _ in range(_MAX_ROUNDS):
-        masked, found = _mask_once(segments)
-        if masked == segments:
-            return RedactionResult(segments, dict(counts))
-        counts.update(found)
-        segments = masked
+        changed: list[int] = []
+        for window in windows:
+            before = tuple(current[window.start : window.stop])
+            masked, found = _mask_once(before)
+            if masked != before:
+                counts.update(found)
+                current[window.start : window.stop] = masked
+                pairs = zip(window, before, masked, strict=True)
+                changed += [index for index, old, new in pairs if old != new]
+        if not changed:
+            return RedactionResult(tuple(current), dict(counts))
+        windows = _around(changed, len(current))
     raise RedactionFailed(f"masking found more after {_MAX_ROUNDS} rounds")
+
+
+def _around(changed: Sequence[int], total: int) -> list[range]:
+    """Return the ranges of segments that are near those that changed."""
+    windows: list[range] = []
+    for index in changed:
+        first, last = max(0, index - _NEIGHBOURS), min(total, index + _NEIGHBOURS + 1)
+        if windows and first <= windows[-1].stop:
+            windows[-1] = range(windows[-1].start, last)
+        else:
+            windows.append(range(first, last))
+    return windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +121,11 @@ class _LocatedMatch:
 
     match: PiiMatch
     positions: frozenset[Position]
+
+    @property
+    def is_email(self) -> bool:
+        """True for an address: what the other speaker asks for may say where it begins."""
+        return self.match.entity_type == "email"
 
     @property
     def is_strong(self) -> bool:
@@ -107,7 +142,7 @@ def _mask_once(segments: tuple[Segment, ...]) -> tuple[tuple[Segment, ...], Coun
     # A complete number of one speaker is not part of a number that both said together.
     complete = {position for match in matches if match.is_strong for position in match.positions}
     shared = [match for text in by_call for match in text.find_matches()]
-    matches += [match for match in shared if complete.isdisjoint(match.positions)]
+    matches += [one for one in shared if one.is_email or complete.isdisjoint(one.positions)]
     positions = {position for match in matches for position in match.positions}
     if positions:
         index = _DuplicateIndex(matches, segments)
@@ -150,16 +185,17 @@ class _JoinedText:
         lengths = [len(segments[index].text) + 1 for index in indices]
         self._starts = [0, *accumulate(lengths[:-1])]
         self._text = "\n".join(segments[index].text for index in indices)
-        self._folded, self._offsets = fold(self._text)
+        folded, self._offsets = fold_visible(self._text)
+        self._folded = _STAR_AS_HYPHEN.sub("-", folded)
 
     def find_matches(self) -> Iterator[_LocatedMatch]:
         """Yield e-mails and passports first: their digits are then no part of another number."""
-        rest = list(self._folded)
-        for match in recognise_emails_and_passports(self._folded):
-            yield _LocatedMatch(match, self._positions(match.spans))
-            for start, end in match.spans:
-                rest[start:end] = MASK * (end - start)
-        for match in recognise_numbers("".join(rest)):
+        found = list(recognise_emails_and_passports(self._folded))
+        rest = _hide(self._folded, found)
+        runs = list(find_runs(rest))
+        numbers = list(recognise_numbers(rest, runs))
+        announced = recognise_announced(_hide(rest, numbers), runs)
+        for match in (*found, *numbers, *announced):
             yield _LocatedMatch(match, self._positions(match.spans))
 
     def find_duplicates(
@@ -192,6 +228,14 @@ class _JoinedText:
         while end < len(self._offsets) and self._offsets[end] == last:
             end += 1
         return self._offsets[end] if end < len(self._offsets) else len(self._text)
+
+
+def _hide(text: str, matches: Sequence[PiiMatch]) -> str:
+    """Return the folded ``text`` with ``matches`` masked."""
+    chars = list(text)
+    for start, end in [span for match in matches for span in match.spans]:
+        chars[start:end] = MASK * (end - start)
+    return "".join(chars)
 
 
 class _DuplicateIndex:
