@@ -122,6 +122,12 @@ _BY_NAME = {
 LANGUAGES = frozenset(_BY_NAME.values())
 """The codes that Whisper's multilingual tokenizer knows (openai-whisper ``tokenizer.py``)."""
 
+_ENGLISH = {
+    code: next((name for name in rest if name[0].isupper()), rest[0])  # lao is code and name
+    for code, *rest in map(str.split, _TABLE.strip().split("\n"))
+    if rest
+}
+
 _OF_COUNTRIES = {
     **dict.fromkeys(("kr", "kp"), "ko"),
     **dict.fromkeys(("gb", "us", "ca", "au"), "en"),
@@ -157,6 +163,11 @@ def language_code(name: str) -> str | None:
         return _BY_NAME.get(folded, AUTO)
     tag = _TAG.fullmatch(name.strip().casefold())
     return _BY_NAME.get(tag[1]) if tag else None
+
+
+def english_name(code: str) -> str:
+    """Return what English calls a language, in small letters; a code that is none as it is."""
+    return _ENGLISH.get(code, code).replace("_", " ").lower()
 
 
 def unknown_language(name: str) -> str:

@@ -32,6 +32,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "rejected_text": "인식 결과 가운데 믿을 수 없어 버린 부분이 있습니다",
         "language_mismatch": "요청한 언어가 아닌 말로 들립니다. 인식한 글을 믿을 수 없습니다",
         "language_changes": "통화 중간에 요청한 언어가 아닌 말로 들리는 구간이 있습니다",
+        "no_speech": "녹음에서 말소리를 찾지 못했습니다",
         "speaker_unknown": "말한 사람을 알 수 없는 발화가 있습니다",
     }
 )

@@ -16,6 +16,7 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
+import srt
 
 from api_server.compliance.coverage import FULL_COVERAGE, NO_COVERAGE
 from stt_tools.cli.analyze import coverage_of
@@ -102,6 +103,32 @@ def test_transcribe(tmp_path: Path) -> None:
     assert CANARY_WORDS in found.stdout.lower()
     assert "음성 변환 완료" in found.stderr
     assert CANARY_WORDS not in found.stderr.lower(), "what may not be shown is not logged"
+
+
+def test_transcribe_as_subtitles(tmp_path: Path) -> None:
+    found = run(tmp_path, "transcribe", CANARY, "--language", "en", "--format", "srt")
+    assert found.returncode == DONE, found.stderr
+    (cue,) = srt.parse(found.stdout, ignore_errors=False)
+    assert CANARY_WORDS in cue.content.replace("\n", " ").lower()
+    timed = run(tmp_path, "transcribe", CANARY, "-l", "en", "--words", "--format", "verbose_json")
+    answer = json.loads(timed.stdout)
+    assert [one["word"] for one in answer["words"]][:2] == ["This", "is"]
+    assert answer["segments"][0]["text"] == answer["text"]
+
+
+def test_what_was_not_transcribed_is_no_empty_subtitle(tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    found = run(tmp_path, "transcribe", CANARY, "--format", "srt", "--model", folder)
+    assert (found.returncode, found.stdout) == (DEGRADED, "")
+    assert "not transcribed: FileNotFoundError" in found.stderr
+
+
+def test_a_format_that_is_none_is_refused(tmp_path: Path) -> None:
+    found = run(tmp_path, "transcribe", CANARY, "--format", "ssa")
+    assert (found.returncode, found.stdout) == (USAGE, "")
+    assert "unknown format 'ssa'" in found.stderr
+    both = run(tmp_path, "transcribe", CANARY, "--format", "srt", "--json")
+    assert (both.returncode, json.loads(both.stdout)["error_type"]) == (USAGE, "InvalidRequest")
 
 
 KEYS = {

@@ -7,13 +7,30 @@ from faster_whisper.tokenizer import _LANGUAGE_CODES  # type: ignore[import-unty
 
 from stt_engine.engine import check
 from stt_engine.errors import InvalidRequest
-from stt_engine.languages import _TABLE, LANGUAGES, language_code, unknown_language
+from stt_engine.languages import (
+    _TABLE,
+    LANGUAGES,
+    english_name,
+    language_code,
+    unknown_language,
+)
 from stt_engine.speech import SpeechRequest
 from tests.support.documents import ROOT
 
 
 def test_the_codes_are_whispers() -> None:
     assert set(_LANGUAGE_CODES) == LANGUAGES
+
+
+def test_every_language_has_an_english_name() -> None:
+    named = {english_name(code): code for code in LANGUAGES}
+    assert len(named) == len(LANGUAGES)
+    assert all(language_code(name) == code for name, code in named.items())
+    assert (english_name("ko"), english_name("ht"), english_name("lo")) == (
+        "korean",
+        "haitian",
+        "lao",
+    )
 
 
 def test_no_name_is_that_of_two_languages() -> None:

@@ -22,8 +22,8 @@ from api_server.compliance.coverage import (
 from api_server.compliance.request_body import BodyRejected, validate_request
 from api_server.container import Service
 from api_server.models import AnalyzeRequest, AnalyzeResponse, RecognitionResponse
-from api_server.pipeline import render
 from api_server.pipeline.analysis import AgentConfig
+from api_server.pipeline.render import answers
 from api_server.settings import Settings
 from api_server.text.strict_json import NotStrictJson, parse_strictly
 from stt_engine.errors import EngineError
@@ -132,7 +132,7 @@ async def _run(settings: Settings, body: AnalyzeRequest, coverage: Coverage) -> 
         coverage=coverage,
     )
     await service.aclose()
-    return render.analyze_response(checked, "")
+    return answers.analyze_response(checked, "")
 
 
 def _show(answer: AnalyzeResponse) -> None:

@@ -8,16 +8,19 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from api_server.pipeline.render.formats import TEXT_FORMATS, transcript_text
 from api_server.settings import Settings
 from stt_engine import WhisperSTT, log
 from stt_engine.errors import AudioRejected, InvalidRequest
+from stt_engine.outcome import Outcome
 from stt_engine.recognition.log_lines import stt_lines
 from stt_engine.result import TranscribeResult, transcribe_result
-from stt_engine.speech import SpeechRequest
+from stt_engine.shown import unknown
+from stt_engine.speech import SpeechRequest, Transcript
 from stt_tools.cli.heard import heard
 from stt_tools.cli.options import Json, Verbose, load_settings, log_to_stderr, understood_language
 from stt_tools.cli.output import err, out, print_json, show_warnings
-from stt_tools.exits import DEGRADED, DONE
+from stt_tools.exits import DEGRADED, DONE, refuse
 
 
 def transcribe(
@@ -30,23 +33,36 @@ def transcribe(
     ] = None,
     translate: Annotated[bool, typer.Option(help="Give the text in English too.")] = False,
     words: Annotated[bool, typer.Option(help="Give times of words (JSON only).")] = False,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help=f"Print {', '.join(TEXT_FORMATS)} instead, for programs."),
+    ] = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Transcribe one recording."""
     code = understood_language(language)
+    if form is not None and form not in TEXT_FORMATS:
+        refuse(unknown("format", form, TEXT_FORMATS))
+    if form is not None and as_json:
+        refuse("give one of --json and --format")
     settings = load_settings(stt_model_path=model)
     log_to_stderr(verbose)
     request = SpeechRequest(file, code, translate, words, settings.stt_agent_channel)
-    result = _run(settings, request)
+    found = _run(settings, request)
+    result = transcribe_result(found)
     if as_json:
         print_json(result)
-    else:
+    elif form is None:
         _show(result)
+    else:
+        _show_rest(result)
+        if result["success"]:
+            typer.echo(transcript_text(form, found.value), nl=False)
     raise typer.Exit(DONE if result["success"] else DEGRADED)
 
 
-def _run(settings: Settings, request: SpeechRequest) -> TranscribeResult:
+def _run(settings: Settings, request: SpeechRequest) -> Outcome[Transcript]:
     lines = log.LogObserver(stt_lines(reveal_text=settings.reveals_text))
     with (
         heard() as show,
@@ -61,7 +77,7 @@ def _run(settings: Settings, request: SpeechRequest) -> TranscribeResult:
             preload=False,
         ) as stt,
     ):
-        return transcribe_result(stt.recognise(request, (AudioRejected, InvalidRequest)))
+        return stt.recognise(request, (AudioRejected, InvalidRequest))
 
 
 def _show(result: TranscribeResult) -> None:
@@ -72,10 +88,15 @@ def _show(result: TranscribeResult) -> None:
             f"{escape(segment['text'])}",
             soft_wrap=True,  # a line of its own for each: `analyze` reads labels by the line
         )
+    _show_rest(result)
+    if result["text_en"]:
+        out.print(f"[dim]English:[/dim] {escape(result['text_en'])}")
+
+
+def _show_rest(result: TranscribeResult) -> None:
+    """Print on stderr what stands beside the text."""
     show_warnings(result["warnings"])
     if result["outcome"] == "no_speech":
         err.print(f"no speech in {result['duration']:.1f} s")
     if result["is_dummy"]:
         err.print(f"[red]not transcribed: {result['error_type']}: {escape(str(result['error']))}")
-    if result["text_en"]:
-        out.print(f"[dim]English:[/dim] {escape(result['text_en'])}")

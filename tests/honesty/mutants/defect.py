@@ -14,7 +14,7 @@ class Mutant(NamedTuple):
     breaks: str
 
 
-RENDER, ANALYSIS = "api_server/pipeline/render.py", "api_server/pipeline/analysis.py"
+RENDER, ANALYSIS = "api_server/pipeline/render/answers.py", "api_server/pipeline/analysis.py"
 
 
 BACKEND, FORMATS = "api_server/clients/agent/backend.py", "api_server/clients/agent/formats.py"

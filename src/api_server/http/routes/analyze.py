@@ -22,9 +22,9 @@ from api_server.http.routes.dependencies import (
 )
 from api_server.http.strict import strict_router
 from api_server.models import AnalyzeResponse
-from api_server.pipeline import render
 from api_server.pipeline.admission import QueueFull
 from api_server.pipeline.events import CallGivenUp
+from api_server.pipeline.render import answers
 from stt_engine.errors import OutOfMemory, WorkerError
 from stt_engine.events import emit, request_id
 from stt_engine.outcome import Outcome
@@ -52,7 +52,7 @@ async def analyze(
         raise build_queue_problem(exc) from exc
     if checked.value.agent.is_dummy:
         response.headers["X-STT-Degraded"] = "agent"
-    return render.analyze_response(checked, request_id.get() or "")
+    return answers.analyze_response(checked, request_id.get() or "")
 
 
 async def _read_body(request: Request) -> bytes:

@@ -12,8 +12,8 @@ from api_server.http.routes.dependencies import REFUSALS, ServiceDependency, run
 from api_server.http.strict import strict_router
 from api_server.http.upload import FilePath, Language, open_recording
 from api_server.models import RecognitionResponse
-from api_server.pipeline import render
 from api_server.pipeline.analysis import AnalysisRequest
+from api_server.pipeline.render import answers
 from stt_engine.events import request_id
 from stt_engine.speech import SpeechRequest
 
@@ -41,7 +41,7 @@ async def recognise(
     async with open_recording(service, file_path, file) as (path, shown):
         speech = SpeechRequest(path, language, translate, word_timestamps, channel)
         analysis = await run_analysis(service, AnalysisRequest(speech, shown), request)
-    answer = render.recognition_response(analysis, request_id.get() or "")
+    answer = answers.recognition_response(analysis, request_id.get() or "")
     headers = {"X-STT-Degraded": "stt"} if answer.is_dummy else {}
     strict = service.settings.strict if strict is None else strict
     status = 503 if answer.is_dummy and strict else 200

@@ -14,8 +14,8 @@ from api_server.http.routes.dependencies import REFUSALS, ServiceDependency, run
 from api_server.http.strict import strict_router
 from api_server.http.upload import FilePath, Language, open_recording
 from api_server.models import Text, TranscribeResponse
-from api_server.pipeline import render
 from api_server.pipeline.analysis import AnalysisRequest
+from api_server.pipeline.render import answers
 from api_server.pipeline.result import CallResult
 from stt_engine.events import request_id
 from stt_engine.speech import SpeechRequest
@@ -55,8 +55,8 @@ async def transcribe_v2(
 
 
 def _render_response(analysis: CallResult, *, strict: bool) -> Response:
-    answer = render.transcribe_response(analysis, request_id.get() or "")
-    degraded = render.degraded_stages(analysis)
+    answer = answers.transcribe_response(analysis, request_id.get() or "")
+    degraded = answers.degraded_stages(analysis)
     headers = {"X-STT-Degraded": degraded} if degraded else {}
     status = 503 if degraded and strict else 200
     return JSONResponse(answer.model_dump(mode="json"), status, headers)

@@ -1,0 +1,33 @@
+"""Every format of a transcript by its name, as text."""
+
+from __future__ import annotations
+
+import json
+
+from api_server.pipeline.render import openai
+from api_server.pipeline.render.subtitles import SUBTITLES
+from stt_engine.speech import Transcript
+
+VERBOSE_JSON, DIARIZED_JSON = "verbose_json", "diarized_json"
+WORD, SEGMENT = "word", "segment"
+
+TEXT_FORMATS = (*SUBTITLES, VERBOSE_JSON, DIARIZED_JSON)
+"""The names: subtitles, the words alone, and OpenAI's shapes with times."""
+
+
+def transcript_text(name: str, transcript: Transcript) -> str:
+    """Return a transcript in one of :data:`TEXT_FORMATS`.
+
+    Raises:
+        KeyError: there is no such format.
+    """
+    if name == VERBOSE_JSON:
+        timed = any(one.words for one in transcript.segments)
+        return _json(openai.verbose_json(transcript, {SEGMENT, *([WORD] if timed else [])}))
+    if name == DIARIZED_JSON:
+        return _json(openai.diarized_json(transcript))
+    return SUBTITLES[name](transcript)
+
+
+def _json(answer: openai.JsonObject) -> str:
+    return json.dumps(answer, ensure_ascii=False, indent=2) + "\n"
