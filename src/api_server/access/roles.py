@@ -17,6 +17,9 @@ DOCS_ASSETS = (
 ROLE_OF: Mapping[str, Role | None] = {
     "/transcribe": "call",
     "/analyze": "call",
+    "/v1/audio/transcriptions": "call",
+    "/v1/audio/translations": "call",
+    "/v1/models": "call",
     "/metrics": "read",
     # A page of a browser cannot send a key before it is there, nor can what it loads.
     "/docs": None,
@@ -34,6 +37,11 @@ OPEN_PATHS = frozenset(path for path, role in ROLE_OF.items() if role is None)
 """Paths that need no key."""
 
 
+_ONE_MODEL = "/v1/models/"
+
+
 def role_of(path: str) -> Role | None:
     """Return the role that a path needs."""
+    if path.startswith(_ONE_MODEL):
+        return ROLE_OF["/v1/models"]
     return ROLE_OF.get(path, "admin")

@@ -13,8 +13,10 @@ from api_server.http import docs_pages, problems
 from api_server.http.disconnect import CLIENT_CLOSED_REQUEST, ClientDisconnected
 from api_server.http.front import HostCheck, RootPath
 from api_server.http.middleware import ApiKey, BodyLimit, RequestId
+from api_server.http.openai.errors import OpenAIErrors
+from api_server.http.openai.models import ModelNames
 from api_server.http.openapi import DescribedApp
-from api_server.http.routes import health
+from api_server.http.routes import health, openai
 from api_server.settings import Settings
 from stt_engine.version import __version__
 
@@ -41,8 +43,10 @@ def build_app(
     )
     app.state.service = Service.of(settings, begin=begin, checks=checks)
     app.state.checks = checks
+    app.state.models = ModelNames.of(settings)
     for router in routers:
         app.include_router(router)
+    app.include_router(openai.router)
     app.include_router(health.router)
     docs_pages.install(app)
     problems.install(app)
@@ -56,6 +60,7 @@ def build_app(
     app.add_middleware(ApiKey, ring=app.state.service.keys)
     app.add_middleware(HostCheck, settings=settings, ring=app.state.service.keys)
     app.add_middleware(RequestId)
+    app.add_middleware(OpenAIErrors)
     app.add_middleware(RootPath, root=settings.api_root_path)
     return app
 

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from api_server.access.roles import OPEN_PATHS
 from api_server.http.middleware import REQUEST_ID_PATTERN
+from api_server.http.openai.schema import AUDIO_BODIES
 from api_server.http.problems import MEDIA_TYPE
 from api_server.http.strict import FORMS, JSON
 from api_server.models import AnalyzeRequest, ProblemDocument
@@ -57,6 +58,7 @@ def _complete_document(document: JsonObject, *, keys: bool, max_timeout_sec: flo
         schemas.update(asked.pop("$defs"), AnalyzeRequest=asked)
     if keys:
         components["securitySchemes"] = {"key": _KEY}
+    _describe_audio_bodies(document, schemas)
     for schema in schemas.values():
         for choice in schema.get("properties", {}).get("timeout", {}).get("anyOf", ()):
             if choice["type"] == "number":
@@ -68,9 +70,22 @@ def _complete_document(document: JsonObject, *, keys: bool, max_timeout_sec: flo
                 operation["responses"].setdefault(
                     status, {"description": words, "content": PROBLEM}
                 )
-        _describe_headers(operation)
-        if FORMS[0] in operation.get("requestBody", {}).get("content", {}):
+        _describe_headers(operation, degrades=path not in AUDIO_BODIES)
+        if path not in AUDIO_BODIES and _reads_form(operation):
             _describe_forms(operation["requestBody"], schemas)
+
+
+def _describe_audio_bodies(document: JsonObject, schemas: JsonObject) -> None:
+    """Describe the forms that their endpoints read themselves."""
+    for path, body in AUDIO_BODIES.items():
+        described = document["paths"][path]["post"]
+        unread = described["requestBody"]["content"][FORMS[0]]["schema"]["$ref"]
+        del schemas[unread.rpartition("/")[2]]
+        described["requestBody"] = body
+
+
+def _reads_form(operation: JsonObject) -> bool:
+    return FORMS[0] in operation.get("requestBody", {}).get("content", {})
 
 
 def _operations(document: JsonObject) -> Iterator[tuple[str, JsonObject]]:
@@ -79,13 +94,13 @@ def _operations(document: JsonObject) -> Iterator[tuple[str, JsonObject]]:
             yield path, operation
 
 
-def _describe_headers(operation: JsonObject) -> None:
+def _describe_headers(operation: JsonObject, *, degrades: bool) -> None:
     for status, response in operation["responses"].items():
         headers = response.setdefault("headers", {})
         headers["X-Request-ID"] = _REQUEST_ID
         if status in _BUSY:
             headers["Retry-After"] = _RETRY_AFTER
-        if "requestBody" in operation and status in {"200", "503"}:
+        if degrades and "requestBody" in operation and status in {"200", "503"}:
             headers["X-STT-Degraded"] = _DEGRADED
 
 

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import Form, UploadFile
+from fastapi import Form
 from pydantic import Field
+from starlette.datastructures import UploadFile
 
 from api_server.container import Service
 from api_server.http import paths

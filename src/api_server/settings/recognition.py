@@ -29,6 +29,17 @@ class RecognitionSettings(Section):
     """Model folder, or one with a sub-folder for each backend (`faster-whisper/`, ...); or a name
     (`base`, `large-v3-turbo`). What is not in the working folder is looked for in `STT_HOME`."""
 
+    stt_model_aliases: CommaSeparated[str] = Field(
+        [
+            "whisper-1",
+            "gpt-transcribe",
+            "gpt-4o-transcribe",
+            "gpt-4o-mini-transcribe",
+            "gpt-4o-transcribe-diarize",
+        ]
+    )
+    """Other names of this model for clients of OpenAI's API (`model`), comma-separated."""
+
     stt_backends: CommaSeparated[str] = Field(list(BACKENDS))
     """Backends in the order they are tried, comma-separated."""
 

@@ -47,6 +47,12 @@ def full_name(name: str) -> str:
     return _names().get(name.strip().casefold(), name)
 
 
+def model_name(folder: Path) -> str:
+    """Return what the model in a folder is called: ``owner/name`` where that is known."""
+    names = {folder_name(name): name for name in _names().values()}
+    return names.get(folder.name, folder.name)
+
+
 def check_name(name: str) -> str:
     """Return the full name of a model that can be fetched.
 

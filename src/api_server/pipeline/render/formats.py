@@ -12,7 +12,10 @@ VERBOSE_JSON, DIARIZED_JSON = "verbose_json", "diarized_json"
 WORD, SEGMENT = "word", "segment"
 
 TEXT_FORMATS = (*SUBTITLES, VERBOSE_JSON, DIARIZED_JSON)
-"""The names: subtitles, the words alone, and OpenAI's shapes with times."""
+"""The names: the words alone, subtitles, and OpenAI's shapes with times."""
+
+FORMATS = ("json", *TEXT_FORMATS)
+"""What ``response_format`` may be; the first is what it is by default."""
 
 
 def transcript_text(name: str, transcript: Transcript) -> str:

@@ -70,12 +70,11 @@ def english_json(transcript: Transcript) -> JsonObject:
 
 
 def beside(transcript: Transcript) -> JsonObject:
-    """Return what a reader has to know beside the text: how much was heard, and by what."""
+    """Return what a reader has to know beside the text: how much of the call it is."""
     return {
         "outcome": transcript.outcome,
         "coverage": transcript.coverage.as_data() if transcript.coverage else None,
         "warnings": [asdict(one) for one in warnings_of(transcript)],
-        "model": transcript.provenance.get("model"),
     }
 
 

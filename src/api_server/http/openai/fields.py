@@ -1,0 +1,205 @@
+"""The form of a transcription or a translation: every field is honoured, or refused by its name.
+
+Lists come with brackets behind their names (the official client) or without (curl, others), and
+every name once: ``timestamp_granularities[]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from starlette.datastructures import UploadFile
+
+from api_server.http.openai.errors import refused
+from api_server.pipeline.render.formats import FORMATS, SEGMENT, VERBOSE_JSON, WORD
+from stt_engine.languages import AUTO, language_code, unknown_language
+from stt_engine.shown import shorten, unknown
+
+Value = str | UploadFile
+Sent = dict[str, list[Value]]
+
+LISTS = frozenset(
+    {
+        "include",
+        "keywords",
+        "known_speaker_names",
+        "known_speaker_references",
+        "languages",
+        "timestamp_granularities",
+    }
+)
+"""Fields that may come more than once."""
+
+PLAIN = frozenset({"file", "model", "language", "prompt", "response_format", "temperature"})
+"""Fields of both endpoints that come once."""
+
+VAD = frozenset(
+    {
+        "chunking_strategy[type]",
+        "chunking_strategy[prefix_padding_ms]",
+        "chunking_strategy[silence_duration_ms]",
+        "chunking_strategy[threshold]",
+    }
+)
+TRANSCRIPTION = PLAIN | LISTS | VAD | {"stream", "chunking_strategy"}
+"""Fields of ``/v1/audio/transcriptions``."""
+
+TRANSLATION_FORMATS = ("json", "text")
+"""What a translation can be had as: it has no times."""
+
+UNSUPPORTED = "unsupported_parameter"
+
+NOT_HONOURED: Mapping[str, str] = MappingProxyType(
+    {
+        "include": "log probabilities of tokens are not given; segments have avg_logprob",
+        "keywords": "words cannot be favoured",
+        "prompt": "a prompt is not used",
+        "known_speaker_names": "voices are not compared; speakers are told by their channel",
+        "known_speaker_references": "voices are not compared; speakers are told by their channel",
+        "chunking_strategy[prefix_padding_ms]": "the margin around speech cannot be set",
+        "chunking_strategy[silence_duration_ms]": "pauses cannot be set",
+        "chunking_strategy[threshold]": "the detector's threshold cannot be set",
+    }
+)
+"""Fields that are refused whatever they hold, and why; an empty one says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioForm:
+    """What a request asks for; ``model`` is the name as it was sent."""
+
+    file: UploadFile
+    model: str
+    language: str = AUTO
+    response_format: str = "json"
+    granularities: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def words(self) -> bool:
+        """Whether times of words are asked for."""
+        return WORD in self.granularities
+
+
+def read_transcription(items: Iterable[tuple[str, Value]]) -> AudioForm:
+    """Return what the form of a transcription asks for.
+
+    Raises:
+        ApiError: 400, with the field that is missing, unknown, wrong or not honoured.
+    """
+    sent = _by_name(items, TRANSCRIPTION)
+    _check_chunking(sent)
+    stream = _one(sent, "stream", "false").lower()
+    if stream not in {"true", "false", "1", "0"}:
+        raise refused("stream", "give true or false")
+    if stream in {"true", "1"}:
+        raise refused("stream", "answers are not streamed; leave it out", UNSUPPORTED)
+    response_format = _choice(sent, "response_format", FORMATS)
+    return _form(sent, response_format, _granularities(sent, response_format))
+
+
+def read_translation(items: Iterable[tuple[str, Value]]) -> AudioForm:
+    """Return what the form of a translation asks for; raises as :func:`read_transcription`."""
+    sent = _by_name(items, PLAIN)
+    return _form(sent, _choice(sent, "response_format", TRANSLATION_FORMATS))
+
+
+def _form(
+    sent: Sent, response_format: str, granularities: frozenset[str] = frozenset()
+) -> AudioForm:
+    for name, why in NOT_HONOURED.items():
+        if any(sent.get(name, ())):
+            raise refused(name, why, UNSUPPORTED)
+    _check_temperature(sent)
+    model = _one(sent, "model")
+    if not model:
+        raise refused("model", "is missing", "missing_required_parameter")
+    return AudioForm(_file(sent), model, _language(sent), response_format, granularities)
+
+
+def _by_name(items: Iterable[tuple[str, Value]], known: frozenset[str]) -> Sent:
+    """Return the values of each field by its name without brackets."""
+    sent: Sent = {}
+    for name, value in items:
+        bare = name.removesuffix("[]")
+        if bare not in known or (bare != name and bare not in LISTS):
+            raise refused(shorten(name, 64), unknown("field", name, known), "unknown_parameter")
+        if isinstance(value, UploadFile) != (bare == "file"):
+            raise refused(bare, "send a file in 'file', and text in the other fields")
+        sent.setdefault(bare, []).append(value)
+    for name, values in sent.items():
+        if len(values) > 1 and name not in LISTS:
+            raise refused(name, "is sent twice")
+    return sent
+
+
+def _file(sent: Sent) -> UploadFile:
+    for one in sent.get("file", ()):
+        if isinstance(one, UploadFile):
+            return one
+    raise refused("file", "is missing", "missing_required_parameter")
+
+
+def _texts(sent: Sent, name: str) -> list[str]:
+    return [str(one).strip() for one in sent.get(name, ())]
+
+
+def _one(sent: Sent, name: str, default: str = "") -> str:
+    return next(iter(_texts(sent, name)), default)
+
+
+def _choice(sent: Sent, name: str, known: Iterable[str]) -> str:
+    known = tuple(known)
+    chosen = _one(sent, name) or known[0]
+    if chosen not in known:
+        code = "unsupported_value" if chosen in FORMATS else "invalid_value"
+        raise refused(name, unknown("format", chosen, known), code)
+    return chosen
+
+
+def _granularities(sent: Sent, response_format: str) -> frozenset[str]:
+    asked = frozenset(_texts(sent, "timestamp_granularities"))
+    for one in asked - {WORD, SEGMENT}:
+        raise refused("timestamp_granularities", unknown("granularity", one, (WORD, SEGMENT)))
+    if asked and response_format != VERBOSE_JSON:
+        needed = f"needs response_format={VERBOSE_JSON}"
+        raise refused("timestamp_granularities", needed, "unsupported_value")
+    return asked
+
+
+def _language(sent: Sent) -> str:
+    """Return the code of the one language that was named in either field; else ``auto``."""
+    named = {name: [one for one in _texts(sent, name) if one] for name in ("language", "languages")}
+    codes = {_code(name, one) for name, values in named.items() for one in values}
+    if len(codes) > 1:
+        why = "name one language, or none to have it detected"
+        raise refused("languages", why, "unsupported_value")
+    return next(iter(codes), AUTO)
+
+
+def _code(name: str, value: str) -> str:
+    found = language_code(value)
+    if found is None:
+        raise refused(name, unknown_language(value))
+    return found
+
+
+def _check_temperature(sent: Sent) -> None:
+    given = _one(sent, "temperature", "0")
+    try:
+        temperature = float(given)
+    except ValueError:
+        temperature = -1.0
+    if not 0 <= temperature <= 1:
+        raise refused("temperature", "give a number from 0 to 1")
+    if temperature:
+        why = "text is not sampled: only 0, which is the default, can be had"
+        raise refused("temperature", why, "unsupported_value")
+
+
+def _check_chunking(sent: Sent) -> None:
+    if _one(sent, "chunking_strategy", "auto") != "auto":
+        raise refused("chunking_strategy", "give 'auto', or an object of type 'server_vad'")
+    if _one(sent, "chunking_strategy[type]", "server_vad") != "server_vad":
+        raise refused("chunking_strategy[type]", "give 'server_vad'")

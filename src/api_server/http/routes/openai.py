@@ -1,0 +1,156 @@
+"""OpenAI's audio API: ``/v1/audio/transcriptions``, ``/v1/audio/translations``, ``/v1/models``.
+
+Recordings take the way of ``POST /transcribe``: one upload, one queue, one pipeline, one masking.
+What differs is how they are asked for, and that a failure is an error here, never an answer.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any
+
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi.responses import JSONResponse
+
+from api_server.container import Service
+from api_server.http.openai.errors import failed
+from api_server.http.openai.fields import AudioForm, Value, read_transcription, read_translation
+from api_server.http.openai.models import ModelNames
+from api_server.http.openai.schema import ERROR
+from api_server.http.problems import TITLES
+from api_server.http.routes.dependencies import ServiceDependency, run_analysis
+from api_server.http.strict import StrictRoute
+from api_server.http.upload import open_recording
+from api_server.pipeline.analysis import AnalysisRequest
+from api_server.pipeline.render import openai
+from api_server.pipeline.render.formats import DIARIZED_JSON, VERBOSE_JSON
+from api_server.pipeline.render.subtitles import SUBTITLES
+from stt_engine.speech import SpeechRequest, Transcript
+
+router = APIRouter(route_class=StrictRoute)
+
+_MEDIA_TYPES = {
+    "text": "text/plain",
+    "srt": "application/x-subrip",
+    "vtt": "text/vtt",
+    "tsv": "text/tab-separated-values",
+    "lrc": "text/plain",
+}
+_STATUSES = (400, 401, 403, 404, 408, 413, 415, 429, 503)
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": TITLES[status], "content": ERROR} for status in _STATUSES
+}
+_TEXTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The text; JSON unless another format was asked for",
+        "content": {
+            "application/json": {"schema": {"type": "object", "required": ["text"]}},
+            **{one: {"schema": {"type": "string"}} for one in _MEDIA_TYPES.values()},
+        },
+    }
+}
+
+
+def _only(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: _RESPONSES[status] for status in statuses}
+
+
+async def _read_form(
+    request: Request,
+    file: Annotated[object, Form()] = None,  # noqa: ARG001 - makes the framework read the form
+) -> list[tuple[str, Value]]:
+    """Return all of the form, names as they were sent."""
+    return (await request.form()).multi_items()
+
+
+FormDependency = Annotated[list[tuple[str, Value]], Depends(_read_form)]
+
+
+def _get_models(request: Request) -> ModelNames:
+    models: ModelNames = request.app.state.models
+    return models
+
+
+ModelsDependency = Annotated[ModelNames, Depends(_get_models)]
+
+
+@router.post("/v1/audio/transcriptions", responses={**_TEXTS, **_RESPONSES})
+async def transcriptions(
+    service: ServiceDependency, models: ModelsDependency, request: Request, sent: FormDependency
+) -> Response:
+    """Transcribe a recording; the fields are OpenAI's."""
+    form = read_transcription(sent)
+    models.check(form.model)
+    transcript = await _recognised(service, form, request)
+    return await anyio.to_thread.run_sync(partial(_render, form, transcript))
+
+
+@router.post("/v1/audio/translations", responses={**_TEXTS, **_RESPONSES})
+async def translations(
+    service: ServiceDependency, models: ModelsDependency, request: Request, sent: FormDependency
+) -> Response:
+    """Translate a recording into English; the fields are OpenAI's."""
+    form = read_translation(sent)
+    models.check(form.model)
+    transcript = await _recognised(service, form, request, translate=True)
+    if form.response_format == "text":
+        return _text(f"{transcript.text_en}\n" if transcript.text_en else "", "text", transcript)
+    return _json(openai.english_json(transcript), transcript)
+
+
+@router.get("/v1/models", responses=_only(401, 403))
+async def list_models(models: ModelsDependency) -> dict[str, Any]:
+    """List the names that a client may give as `model`."""
+    return {"object": "list", "data": [models.describe(one) for one in models.all]}
+
+
+@router.get("/v1/models/{model:path}", responses=_only(400, 401, 403, 404))
+async def show_model(models: ModelsDependency, model: str) -> dict[str, Any]:
+    """Return one of them; a slash in its name may be percent-encoded."""
+    return models.describe(models.check(model))
+
+
+async def _recognised(
+    service: Service, form: AudioForm, request: Request, *, translate: bool = False
+) -> Transcript:
+    """Return the transcript of what was sent.
+
+    Raises:
+        ApiError: 503, with the cause, where it could not be transcribed.
+        Problem: the recording cannot be used, or no call is let in now.
+    """
+    channel = service.settings.stt_agent_channel
+    async with open_recording(service, None, form.file) as (path, shown):
+        speech = SpeechRequest(path, form.language, translate, form.words, channel)
+        result = await run_analysis(service, AnalysisRequest(speech, shown), request)
+    if result.recognition.is_dummy:
+        raise failed(result.recognition.cause)
+    return result.recognition.value
+
+
+def _render(form: AudioForm, transcript: Transcript) -> Response:
+    name = form.response_format
+    if name in SUBTITLES:
+        return _text(SUBTITLES[name](transcript), name, transcript)
+    if name == VERBOSE_JSON:
+        return _json(openai.verbose_json(transcript, form.granularities), transcript)
+    if name == DIARIZED_JSON:
+        return _json(openai.diarized_json(transcript), transcript)
+    return _json(openai.json_answer(transcript), transcript)
+
+
+def _json(answer: openai.JsonObject, transcript: Transcript) -> Response:
+    return JSONResponse(answer, headers=_headers(transcript))
+
+
+def _text(text: str, name: str, transcript: Transcript) -> Response:
+    return Response(text, headers=_headers(transcript), media_type=_MEDIA_TYPES[name])
+
+
+def _headers(transcript: Transcript) -> dict[str, str]:
+    """Return what every answer says of the text in its head: text has no other place for it."""
+    codes = ",".join(one.code for one in openai.warnings_of(transcript))
+    warnings = {"X-STT-Warnings": codes} if codes else {}
+    covered = transcript.coverage
+    return warnings | ({"X-STT-Coverage": f"{covered.share:g}"} if covered else {})
