@@ -1,0 +1,148 @@
+"""OpenAI's audio API as other programs write it: order of parts, bare names, no client library."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.support.bad_input import assert_problem
+from tests.support.in_process import CANARY_WORDS, Running, running
+
+PATH = "/v1/audio/transcriptions"
+Part = tuple[str, str | bytes]
+
+
+def multipart(*parts: Part) -> dict[str, Any]:
+    """Return a body whose parts stand in the order given, as curl writes them."""
+    boundary = uuid.uuid4().hex
+    body = b""
+    for name, value in parts:
+        told = f'Content-Disposition: form-data; name="{name}"'
+        if isinstance(value, bytes):
+            told += '; filename="call.wav"\r\nContent-Type: audio/x-wav'
+        raw = value if isinstance(value, bytes) else value.encode()
+        body += f"--{boundary}\r\n{told}\r\n\r\n".encode() + raw + b"\r\n"
+    return {
+        "content": body + f"--{boundary}--\r\n".encode(),
+        "headers": {"Content-Type": f"multipart/form-data; boundary={boundary}"},
+    }
+
+
+async def ask(server: Running, *parts: Part, path: str = PATH) -> httpx2.Response:
+    return await server.client.post(path, **multipart(*parts))
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_the_file_may_come_first_or_last(
+    healthy: Running, canary: bytes, first: bool
+) -> None:
+    parts: list[Part] = [("model", "whisper-1"), ("language", "en")]
+    parts.insert(0 if first else 2, ("file", canary))
+    answer = await ask(healthy, *parts)
+    assert answer.status_code == 200
+    assert CANARY_WORDS in answer.json()["text"].lower()
+
+
+async def test_file_and_model_alone_are_enough(healthy: Running, canary: bytes) -> None:
+    """As Open WebUI asks."""
+    answer = await ask(healthy, ("file", canary), ("model", "whisper-1"))
+    assert CANARY_WORDS in answer.json()["text"].lower()
+    assert answer.headers["content-type"] == "application/json"
+
+
+async def test_bare_names_of_lists(healthy: Running, canary: bytes) -> None:
+    """As LiteLLM and curl users ask."""
+    answer = await ask(
+        healthy,
+        ("file", canary),
+        ("model", "whisper-1"),
+        ("response_format", "verbose_json"),
+        ("timestamp_granularities", "word"),
+        ("timestamp_granularities", "segment"),
+        ("temperature", "0"),
+    )
+    assert answer.status_code == 200
+    assert answer.json()["words"][0]["word"] == "This"
+    assert answer.json()["segments"]
+
+
+async def test_more_formats_than_openais(healthy: Running, canary: bytes) -> None:
+    for name, media_type, start in (
+        ("tsv", "text/tab-separated-values", "start\tend\ttext\n0\t"),
+        ("lrc", "text/plain", "[00:00.00]This is"),
+    ):
+        answer = await ask(
+            healthy, ("file", canary), ("model", "whisper-1"), ("response_format", name)
+        )
+        assert answer.headers["content-type"].startswith(media_type)
+        assert answer.text.startswith(start)
+
+
+async def test_two_channels_are_two_speakers(healthy: Running, sample_call: Any) -> None:
+    answer = await ask(
+        healthy,
+        ("file", sample_call.read_bytes()),
+        ("model", "whisper-1"),
+        ("language", "en"),
+        ("response_format", "diarized_json"),
+    )
+    assert {one["speaker"] for one in answer.json()["segments"]} == {"agent", "customer"}
+
+
+async def test_personal_data_is_masked_as_everywhere(canary: bytes) -> None:
+    async with running(redaction="everywhere") as masking:
+        answer = await ask(masking, ("file", canary), ("model", "whisper-1"))
+        assert answer.status_code == 200
+        plain = await masking.post({"language": "en"}, ("call.wav", canary))
+        assert answer.json()["text"] == plain.json()["text"]
+        assert plain.json()["provenance"]["masked"] == {}
+
+
+@pytest.mark.parametrize("path", ["/v1/models/Systran%2Ffaster-whisper-base", "/v1/models/base"])
+async def test_a_models_name_may_be_encoded(healthy: Running, path: str) -> None:
+    answer = await healthy.client.get(path)
+    assert answer.status_code == 200
+    assert answer.json()["object"] == "model"
+
+
+async def test_errors_of_the_framework_have_openais_shape_there_alone(healthy: Running) -> None:
+    for method, path, status in (
+        ("GET", "/v1/nothing", 404),
+        ("GET", PATH, 405),
+        ("POST", f"{PATH}?model=x", 400),
+    ):
+        answer = await healthy.client.request(method, path)
+        assert answer.status_code == status
+        told = answer.json()["error"]
+        assert set(told) == {"message", "type", "param", "code"}
+        assert answer.headers["x-request-id"]
+    assert_problem(await healthy.client.get("/nothing"), 404, "Not Found")
+    as_json = await healthy.client.post(PATH, json={"model": "whisper-1"})
+    assert (as_json.status_code, as_json.json()["error"]["code"]) == (415, "unread_content")
+
+
+async def test_a_form_that_cannot_be_read(healthy: Running) -> None:
+    head = {"Content-Type": "multipart/form-data"}
+    answer = await healthy.client.post(PATH, content=b"--x", headers=head)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+async def test_keys(canary: bytes) -> None:
+    async with running(ready=False, api_keys=["a-key-of-the-test"]) as guarded:
+        for path in ("/v1/models", "/v1/models/whisper-1"):
+            answer = await guarded.client.get(path)
+            assert answer.status_code == 401
+            assert answer.json()["error"]["code"] == "invalid_api_key"
+            head = {"Authorization": "Bearer a-key-of-the-test"}
+            assert (await guarded.client.get(path, headers=head)).status_code == 200
+
+
+async def test_names_are_a_setting(whisper_base: Any) -> None:
+    async with running(ready=False, stt_model_aliases=["our-model"]) as named:
+        listed = (await named.client.get("/v1/models")).json()["data"]
+        assert [one["id"] for one in listed] == ["Systran/faster-whisper-base", "our-model"]
+        assert (await named.client.get("/v1/models/whisper-1")).status_code == 404

@@ -1,0 +1,178 @@
+"""The form of OpenAI's audio API: every field is honoured, or refused by its name."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import UploadFile
+
+from api_server.http.openai.errors import ApiError
+from api_server.http.openai.fields import (
+    LISTS,
+    NOT_HONOURED,
+    PLAIN,
+    TRANSCRIPTION,
+    AudioForm,
+    Value,
+    read_transcription,
+    read_translation,
+)
+
+FILE: Value = UploadFile(io.BytesIO(b"x"), filename="call.wav")
+NEEDED: list[tuple[str, Value]] = [("file", FILE), ("model", "whisper-1")]
+
+
+def refusal(*items: tuple[str, Value], needed: bool = True) -> tuple[str | None, str]:
+    with pytest.raises(ApiError) as caught:
+        read_transcription([*(NEEDED if needed else []), *items])
+    assert caught.value.status == 400
+    assert caught.value.param is not None
+    assert caught.value.detail.startswith(caught.value.param)
+    return caught.value.param, caught.value.slug
+
+
+def test_what_is_left_out_is_as_at_openai() -> None:
+    form = read_transcription(NEEDED)
+    assert (form.language, form.response_format, form.words) == ("auto", "json", False)
+    assert form.file is FILE
+
+
+@pytest.mark.parametrize(
+    ("items", "language"),
+    [
+        ([("language", "ko")], "ko"),
+        ([("language", "English")], "en"),
+        ([("languages[]", "ko")], "ko"),
+        ([("languages", "ko-KR")], "ko"),
+        ([("language", "ko"), ("languages", "ko")], "ko"),
+        ([("language", "")], "auto"),
+        ([("language", "auto")], "auto"),
+    ],
+)
+def test_one_language(items: list[tuple[str, Value]], language: str) -> None:
+    assert read_transcription([*NEEDED, *items]).language == language
+
+
+@pytest.mark.parametrize("suffix", ["", "[]"])
+def test_lists_come_with_brackets_or_without(suffix: str) -> None:
+    name = f"timestamp_granularities{suffix}"
+    sent: list[tuple[str, Value]] = [(name, "word"), (name, "segment")]
+    form = read_transcription([*sent, ("response_format", "verbose_json"), *NEEDED])
+    assert form.granularities == {"word", "segment"}
+    assert form.words
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        ("stream", "false"),
+        ("temperature", "0"),
+        ("temperature", "0.0"),
+        ("chunking_strategy", "auto"),
+        ("chunking_strategy[type]", "server_vad"),
+        ("prompt", ""),
+        ("keywords[]", ""),
+    ],
+)
+def test_what_asks_for_what_is_done_anyway_is_honoured(item: tuple[str, Value]) -> None:
+    assert read_transcription([*NEEDED, item])
+
+
+@pytest.mark.parametrize(
+    ("item", "param", "code"),
+    [
+        (("language", "xx"), "language", "invalid_value"),
+        (("languages[]", "xx"), "languages", "invalid_value"),
+        (("response_format", "xml"), "response_format", "invalid_value"),
+        (("stream", "true"), "stream", "unsupported_parameter"),
+        (("stream", "perhaps"), "stream", "invalid_value"),
+        (("temperature", "0.4"), "temperature", "unsupported_value"),
+        (("temperature", "2"), "temperature", "invalid_value"),
+        (("temperature", "nan"), "temperature", "invalid_value"),
+        (("temperature", "warm"), "temperature", "invalid_value"),
+        (("chunking_strategy", "{}"), "chunking_strategy", "invalid_value"),
+        (("chunking_strategy[type]", "vad"), "chunking_strategy[type]", "invalid_value"),
+        (("timestamp_granularities", "word"), "timestamp_granularities", "unsupported_value"),
+        (("timestamp_granularities[]", "line"), "timestamp_granularities", "invalid_value"),
+        (("vad_filter", "true"), "vad_filter", "unknown_parameter"),
+        (("model[]", "whisper-1"), "model[]", "unknown_parameter"),
+        (("model", "whisper-1"), "model", "invalid_value"),
+        (("file", FILE), "file", "invalid_value"),
+        (("prompt", FILE), "prompt", "invalid_value"),
+        (("file[]", FILE), "file[]", "unknown_parameter"),
+    ],
+)
+def test_refusals(item: tuple[str, Value], param: str, code: str) -> None:
+    assert refusal(item) == (param, code)
+
+
+@pytest.mark.parametrize("name", sorted(NOT_HONOURED))
+def test_what_is_not_honoured_is_refused_by_name(name: str) -> None:
+    sent = f"{name}[]" if name in LISTS else name
+    assert refusal((sent, "0.5")) == (name, "unsupported_parameter")
+
+
+def test_two_languages_are_refused() -> None:
+    both = [("languages[]", "ko"), ("languages[]", "en")]
+    assert refusal(*both) == ("languages", "unsupported_value")
+    assert refusal(("language", "ko"), ("languages", "en")) == ("languages", "unsupported_value")
+
+
+def test_what_is_missing_is_named() -> None:
+    missing = "missing_required_parameter"
+    assert refusal(("model", "whisper-1"), needed=False) == ("file", missing)
+    assert refusal(("file", FILE), needed=False) == ("model", missing)
+    assert refusal(("file", FILE), ("model", " "), needed=False) == ("model", missing)
+    assert refusal(("model", "x"), ("file", "text"), needed=False) == ("file", "invalid_value")
+
+
+def test_a_translation_has_fewer_fields_and_no_times() -> None:
+    assert read_translation([*NEEDED, ("response_format", "text")]).response_format == "text"
+    for item in [("stream", "true"), ("response_format", "srt"), ("keywords", "a")]:
+        with pytest.raises(ApiError) as caught:
+            read_translation([*NEEDED, item])
+        assert caught.value.param == item[0]
+
+
+VALUES = st.one_of(
+    st.just(FILE),
+    st.sampled_from(["", "auto", "ko", "json", "verbose_json", "word", "0", "true", "false"]),
+    st.text(max_size=8),
+)
+NAMES = st.one_of(
+    st.sampled_from(sorted(TRANSCRIPTION | {f"{one}[]" for one in LISTS})), st.text(max_size=8)
+)
+
+
+Read = Callable[[list[tuple[str, Value]]], AudioForm]
+
+
+def tried(read: Read, items: list[tuple[str, Value]]) -> AudioForm | ApiError:
+    try:
+        return read([*NEEDED, *items])
+    except ApiError as refused:
+        return refused
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=6))
+def test_any_form_is_read_or_refused_by_a_name_that_was_sent(
+    items: list[tuple[str, Value]],
+) -> None:
+    sent = {name for name, _ in items}
+    bare = {name.removesuffix("[]") for name in sent}
+    reads: list[tuple[Read, frozenset[str]]] = [
+        (read_transcription, TRANSCRIPTION),
+        (read_translation, PLAIN),
+    ]
+    for read, known in reads:
+        found = tried(read, items)
+        if isinstance(found, ApiError):
+            assert found.param in sent | bare
+            assert found.status == 400
+        else:
+            assert bare <= known
+            assert found.model == "whisper-1"
