@@ -58,6 +58,10 @@ def test_no_agent_is_part_of_it(leg: ApiServer) -> None:
     assert leg.get("/analyze").status_code == 404
     assert set(leg.get("/openapi.json").json()["paths"]) == {
         "/transcribe",
+        "/v1/audio/transcriptions",
+        "/v1/audio/translations",
+        "/v1/models",
+        "/v1/models/{model}",
         "/health",
         "/health/live",
         "/health/ready",

@@ -79,7 +79,8 @@ def _describe_audio_bodies(document: JsonObject, schemas: JsonObject) -> None:
     """Describe the forms that their endpoints read themselves."""
     for path, body in AUDIO_BODIES.items():
         described = document["paths"][path]["post"]
-        unread = described["requestBody"]["content"][FORMS[0]]["schema"]["$ref"]
+        (content,) = described["requestBody"]["content"].values()
+        unread = content["schema"]["$ref"]
         del schemas[unread.rpartition("/")[2]]
         described["requestBody"] = body
 
