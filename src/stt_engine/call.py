@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from stt_engine.errors import CallExpired
+from stt_engine.events import Observer
 
 LONGEST_WAIT_SEC = 600.0
 """How long a call may wait for its turns unless its caller decides otherwise."""
@@ -45,11 +46,13 @@ class CallContext:
         id: names the call.
         max_wait_sec: how long it may wait for its turns in all, beside the time of the work itself.
         clock: monotonic seconds.
+        observers: told of this call's progress, and of no other's; called in any thread.
     """
 
     id: str = field(default_factory=lambda: uuid4().hex)
     max_wait_sec: float = LONGEST_WAIT_SEC
     clock: Callable[[], float] = time.monotonic
+    observers: tuple[Observer, ...] = ()
     since: float = field(init=False)
     deadline: float = field(init=False)
     waited_sec: float = field(init=False, default=0.0)

@@ -61,7 +61,7 @@ class RecognitionStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecognitionProgressed(Event):
-    """A backend has recognised a channel up to ``done_sec`` seconds.
+    """A backend has recognised one of ``channels`` up to ``done_sec`` seconds.
 
     ``heard`` is what it made of it since: the start of each segment, in seconds, and its text. A
     fallback may still say it anew, and a translation is not in it.
@@ -71,6 +71,7 @@ class RecognitionProgressed(Event):
     channel: int
     done_sec: float
     heard: tuple[tuple[float, str], ...] = ()
+    channels: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -183,7 +183,12 @@ def test_models_are_listed(client: openai.OpenAI) -> None:
         ({"language": "xx"}, openai.BadRequestError, "language", "invalid_value"),
         ({"keywords": ["금리"]}, openai.BadRequestError, "keywords", "unsupported_parameter"),
         ({"include": ["logprobs"]}, openai.BadRequestError, "include", "unsupported_parameter"),
-        ({"stream": True}, openai.BadRequestError, "stream", "unsupported_parameter"),
+        (
+            {"stream": True, "response_format": "srt"},
+            openai.BadRequestError,
+            "response_format",
+            "unsupported_value",
+        ),
         ({"extra_body": {"hot": 1}}, openai.BadRequestError, "hot", "unknown_parameter"),
         (
             {"chunking_strategy": {"type": "server_vad", "threshold": 0.4}},

@@ -88,7 +88,6 @@ def test_what_asks_for_what_is_done_anyway_is_honoured(item: tuple[str, Value]) 
         (("language", "xx"), "language", "invalid_value"),
         (("languages[]", "xx"), "languages", "invalid_value"),
         (("response_format", "xml"), "response_format", "invalid_value"),
-        (("stream", "true"), "stream", "unsupported_parameter"),
         (("stream", "perhaps"), "stream", "invalid_value"),
         (("temperature", "0.4"), "temperature", "unsupported_value"),
         (("temperature", "2"), "temperature", "invalid_value"),
@@ -114,6 +113,14 @@ def test_refusals(item: tuple[str, Value], param: str, code: str) -> None:
 def test_what_is_not_honoured_is_refused_by_name(name: str) -> None:
     sent = f"{name}[]" if name in LISTS else name
     assert refusal((sent, "0.5")) == (name, "unsupported_parameter")
+
+
+@pytest.mark.parametrize("name", ["text", "srt", "vtt", "tsv", "lrc", "verbose_json"])
+def test_a_stream_is_json(name: str) -> None:
+    assert read_transcription([*NEEDED, ("stream", "true")]).stream
+    assert not read_transcription([*NEEDED, ("stream", "false")]).stream
+    sent = ("response_format", name)
+    assert refusal(("stream", "true"), sent) == ("response_format", "unsupported_value")
 
 
 def test_two_languages_are_refused() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -123,13 +123,14 @@ class IsolatedBackend:
                 job, left_sec = so_far.job(single=entry.single), budget - entry.spent_sec
                 running = self.worker.steps(job, entry, timeout=left_sec, pid=pid)
                 with closing(running) as steps:
-                    self._collect(steps, so_far, entry, on_work)
+                    for step in self._collected(steps, so_far, entry, on_work):
+                        self._report_progress(step, len(audio.files), context)
                 return so_far.transcript()
 
-    def _collect(
+    def _collected(
         self, steps: Iterable[Step], so_far: TranscriptBuilder, entry: QueueEntry, on_work: OnWork
-    ) -> None:
-        """Add each step to what there is so far, and report the work that is left."""
+    ) -> Iterator[Step]:
+        """Yield each step, added to what there is so far, and report the work that is left."""
         before = entry.spent_sec
         for step in steps:
             if step["kind"] == "model" and not so_far.begun(step["provenance"]):
@@ -138,7 +139,7 @@ class IsolatedBackend:
             so_far.add(step, entry.spent_sec - before)
             before = entry.spent_sec
             entry.left_sec = max(0.0, so_far.work_sec - so_far.done_sec)
-            self._report_progress(step)
+            yield step
             on_work(Work(so_far.work_sec, entry.left_sec))
 
     def _has_grown(self, loaded: _Loaded) -> bool:
@@ -227,7 +228,7 @@ class IsolatedBackend:
             "facts": {"model": str(folder.path), "model_sha256": self._digest[1]},
         }
 
-    def _report_progress(self, step: Step) -> None:
+    def _report_progress(self, step: Step, channels: int, context: CallContext) -> None:
         if step["kind"] != "chunk" and step["kind"] != "piece":
             return
         progress = RecognitionProgressed(
@@ -235,8 +236,9 @@ class IsolatedBackend:
             channel=step["channel"],
             done_sec=step["sample"] / SAMPLE_RATE,
             heard=_heard(step),
+            channels=channels,
         )
-        emit(self._observers, progress)
+        emit((*self._observers, *context.observers), progress)
 
     def _attempts(self) -> Attempts:
         return Attempts(Stage.LOAD, self._observers, subject=str(self._model_path))

@@ -7,13 +7,13 @@ every name once: ``timestamp_granularities[]``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from starlette.datastructures import UploadFile
 
 from api_server.http.openai.errors import refused
-from api_server.pipeline.render.formats import FORMATS, SEGMENT, VERBOSE_JSON, WORD
+from api_server.pipeline.render.formats import DIARIZED_JSON, FORMATS, SEGMENT, VERBOSE_JSON, WORD
 from stt_engine.languages import AUTO, language_code, unknown_language
 from stt_engine.shown import shorten, unknown
 
@@ -46,6 +46,9 @@ VAD = frozenset(
 TRANSCRIPTION = PLAIN | LISTS | VAD | {"stream", "chunking_strategy"}
 """Fields of ``/v1/audio/transcriptions``."""
 
+STREAM_FORMATS = ("json", DIARIZED_JSON)
+"""What a stream can be had as: its events are JSON."""
+
 TRANSLATION_FORMATS = ("json", "text")
 """What a translation can be had as: it has no times."""
 
@@ -75,6 +78,7 @@ class AudioForm:
     language: str = AUTO
     response_format: str = "json"
     granularities: frozenset[str] = field(default_factory=frozenset)
+    stream: bool = False
 
     @property
     def words(self) -> bool:
@@ -90,13 +94,10 @@ def read_transcription(items: Iterable[tuple[str, Value]]) -> AudioForm:
     """
     sent = _by_name(items, TRANSCRIPTION)
     _check_chunking(sent)
-    stream = _one(sent, "stream", "false").lower()
-    if stream not in {"true", "false", "1", "0"}:
-        raise refused("stream", "give true or false")
-    if stream in {"true", "1"}:
-        raise refused("stream", "answers are not streamed; leave it out", UNSUPPORTED)
-    response_format = _choice(sent, "response_format", FORMATS)
-    return _form(sent, response_format, _granularities(sent, response_format))
+    stream = _streams(sent)
+    response_format = _choice(sent, "response_format", STREAM_FORMATS if stream else FORMATS)
+    form = _form(sent, response_format, _granularities(sent, response_format))
+    return replace(form, stream=stream)
 
 
 def read_translation(items: Iterable[tuple[str, Value]]) -> AudioForm:
@@ -156,6 +157,13 @@ def _choice(sent: Sent, name: str, known: Iterable[str]) -> str:
         code = "unsupported_value" if chosen in FORMATS else "invalid_value"
         raise refused(name, unknown("format", chosen, known), code)
     return chosen
+
+
+def _streams(sent: Sent) -> bool:
+    stream = _one(sent, "stream", "false").lower()
+    if stream not in {"true", "false", "1", "0"}:
+        raise refused("stream", "give true or false")
+    return stream in {"true", "1"}
 
 
 def _granularities(sent: Sent, response_format: str) -> frozenset[str]:

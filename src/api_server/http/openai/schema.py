@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api_server.http.openai.fields import TRANSLATION_FORMATS
+from api_server.http.openai.fields import STREAM_FORMATS, TRANSLATION_FORMATS
 from api_server.pipeline.render.formats import FORMATS, SEGMENT, WORD
 from stt_engine.languages import AUTO, LANGUAGES
 
@@ -46,7 +46,10 @@ AUDIO_BODIES: JsonObject = {
             "timestamp_granularities[]": _GRANULARITIES,
             "timestamp_granularities": _GRANULARITIES,
             "chunking_strategy": {"type": "string", "enum": ["auto"]},
-            "stream": {"type": "string", "enum": ["false"]},
+            "stream": {
+                "type": "boolean",
+                "description": f"Needs response_format {' or '.join(STREAM_FORMATS)}",
+            },
         },
     ),
     "/v1/audio/translations": _body(TRANSLATION_FORMATS),

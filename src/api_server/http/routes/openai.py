@@ -18,11 +18,13 @@ from api_server.http.openai.errors import failed
 from api_server.http.openai.fields import AudioForm, Value, read_transcription, read_translation
 from api_server.http.openai.models import ModelNames
 from api_server.http.openai.schema import ERROR
+from api_server.http.openai.streaming import Give, TranscriptStream
 from api_server.http.problems import TITLES
 from api_server.http.routes.dependencies import ServiceDependency, run_analysis
 from api_server.http.strict import StrictRoute
 from api_server.http.upload import open_recording
 from api_server.pipeline.analysis import AnalysisRequest
+from api_server.pipeline.live_text import LiveText
 from api_server.pipeline.render import openai
 from api_server.pipeline.render.formats import DIARIZED_JSON, VERBOSE_JSON
 from api_server.pipeline.render.subtitles import SUBTITLES
@@ -37,6 +39,7 @@ _MEDIA_TYPES = {
     "tsv": "text/tab-separated-values",
     "lrc": "text/plain",
 }
+_ALL_TEXT = (*_MEDIA_TYPES.values(), TranscriptStream.media_type)
 _STATUSES = (400, 401, 403, 404, 408, 413, 415, 429, 503)
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": TITLES[status], "content": ERROR} for status in _STATUSES
@@ -46,7 +49,7 @@ _TEXTS: dict[int | str, dict[str, Any]] = {
         "description": "The text; JSON unless another format was asked for",
         "content": {
             "application/json": {"schema": {"type": "object", "required": ["text"]}},
-            **{one: {"schema": {"type": "string"}} for one in _MEDIA_TYPES.values()},
+            **{one: {"schema": {"type": "string"}} for one in _ALL_TEXT},
         },
     }
 }
@@ -82,6 +85,9 @@ async def transcriptions(
     """Transcribe a recording; the fields are OpenAI's."""
     form = read_transcription(sent)
     models.check(form.model)
+    if form.stream:
+        recognise = partial(_recognised, service, form, request)
+        return TranscriptStream(recognise, diarized=form.response_format == DIARIZED_JSON)
     transcript = await _recognised(service, form, request)
     return await anyio.to_thread.run_sync(partial(_render, form, transcript))
 
@@ -112,9 +118,16 @@ async def show_model(models: ModelsDependency, model: str) -> dict[str, Any]:
 
 
 async def _recognised(
-    service: Service, form: AudioForm, request: Request, *, translate: bool = False
+    service: Service,
+    form: AudioForm,
+    request: Request,
+    give: Give | None = None,
+    *,
+    translate: bool = False,
 ) -> Transcript:
-    """Return the transcript of what was sent.
+    """Return the transcript of what was sent; ``give`` gets pieces of it meanwhile.
+
+    What is to be masked is masked as a whole, and nothing of it is given away before.
 
     Raises:
         ApiError: 503, with the cause, where it could not be transcribed.
@@ -123,7 +136,10 @@ async def _recognised(
     channel = service.settings.stt_agent_channel
     async with open_recording(service, None, form.file) as (path, shown):
         speech = SpeechRequest(path, form.language, translate, form.words, channel)
-        result = await run_analysis(service, AnalysisRequest(speech, shown), request)
+        call = AnalysisRequest(speech, shown)
+        if give is not None and service.settings.redaction != "everywhere":
+            call.context.observers = (LiveText(give),)
+        result = await run_analysis(service, call, request)
     if result.recognition.is_dummy:
         raise failed(result.recognition.cause)
     return result.recognition.value

@@ -34,6 +34,7 @@ async def transcribe_v2(
     file_path: FilePath = None,
     file: Annotated[UploadFile | None, "upload"] = None,
     language: Language = "ko",
+    word_timestamps: Annotated[bool, Form()] = False,
     incomplete_elements_check: Annotated[bool, Form()] = False,
     agent_url: Annotated[Text | None, Form()] = None,
     agent_request_format: Annotated[RequestFormat, Form()] = "prompt_based",
@@ -48,7 +49,8 @@ async def transcribe_v2(
             service.settings, agent_url, agent_request_format, timeout, chat_thread_id
         )
     async with open_recording(service, file_path, file) as (path, shown):
-        speech = SpeechRequest(path, language, agent_channel=service.settings.stt_agent_channel)
+        channel = service.settings.stt_agent_channel
+        speech = SpeechRequest(path, language, False, word_timestamps, channel)
         analysis = await run_analysis(service, AnalysisRequest(speech, shown, agent), request)
     strict = service.settings.strict if strict is None else strict
     return _render_response(analysis, strict=strict)

@@ -64,6 +64,16 @@ def diarized_json(transcript: Transcript) -> JsonObject:
     }
 
 
+def done_event(transcript: Transcript) -> JsonObject:
+    """Return the event that ends a stream; its ``usage`` could only count tokens."""
+    return {
+        "type": "transcript.text.done",
+        "text": transcript.text,
+        **_languages(transcript),
+        "stt_engine": {**beside(transcript), "duration": transcript.duration},
+    }
+
+
 def english_json(transcript: Transcript) -> JsonObject:
     """Return the shape of a translation as ``json``."""
     return {"text": transcript.text_en, "stt_engine": beside(transcript)}
