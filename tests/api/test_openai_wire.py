@@ -132,13 +132,18 @@ async def test_a_form_that_cannot_be_read(healthy: Running) -> None:
 
 
 async def test_keys(canary: bytes) -> None:
-    async with running(ready=False, api_keys=["a-key-of-the-test"]) as guarded:
+    named = "monitor:read:a-key-that-only-reads"
+    settings = {"api_keys": ["a-key-of-the-test"], "api_named_keys": [named]}
+    async with running(ready=False, **settings) as guarded:
         for path in ("/v1/models", "/v1/models/whisper-1"):
             answer = await guarded.client.get(path)
             assert answer.status_code == 401
             assert answer.json()["error"]["code"] == "invalid_api_key"
             head = {"Authorization": "Bearer a-key-of-the-test"}
             assert (await guarded.client.get(path, headers=head)).status_code == 200
+            other = {"Authorization": "Bearer a-key-that-only-reads"}
+            refused = await guarded.client.get(path, headers=other)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "wrong_role")
 
 
 async def test_names_are_a_setting(whisper_base: Any) -> None:

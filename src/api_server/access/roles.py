@@ -20,6 +20,7 @@ ROLE_OF: Mapping[str, Role | None] = {
     "/v1/audio/transcriptions": "call",
     "/v1/audio/translations": "call",
     "/v1/models": "call",
+    "/v1/models/{model}": "call",
     "/metrics": "read",
     # A page of a browser cannot send a key before it is there, nor can what it loads.
     "/docs": None,
@@ -40,8 +41,15 @@ OPEN_PATHS = frozenset(path for path, role in ROLE_OF.items() if role is None)
 _ONE_MODEL = "/v1/models/"
 
 
+def is_known(path: str) -> bool:
+    """Return whether a path stands in the table."""
+    return _entry_of(path) in ROLE_OF
+
+
 def role_of(path: str) -> Role | None:
     """Return the role that a path needs."""
-    if path.startswith(_ONE_MODEL):
-        return ROLE_OF["/v1/models"]
-    return ROLE_OF.get(path, "admin")
+    return ROLE_OF.get(_entry_of(path), "admin")
+
+
+def _entry_of(path: str) -> str:
+    return f"{_ONE_MODEL}{{model}}" if path.startswith(_ONE_MODEL) else path

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api_server.access.key_ring import KeyRing
-from api_server.access.roles import ROLE_OF, role_of
+from api_server.access.roles import is_known, role_of
 from api_server.http.front import path_in
 from api_server.http.problems import HTTP_ADVICE, Problem
 from api_server.settings.keys import NamedKey
@@ -199,7 +199,7 @@ class ApiKey:
             )
         if key.may(role):
             return None
-        if path_in(scope) not in ROLE_OF:
+        if not is_known(path_in(scope)):
             return Problem(404, "http", f"Not Found. {HTTP_ADVICE[404]}")
         return Problem(
             403,
