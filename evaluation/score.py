@@ -1,10 +1,12 @@
 """How well the check finds what is there: precision, recall and false alarms, element by element.
 
-``python evaluation/score.py [SET ...] [--llm URL [--limit N]] [--noise 5 10 20] [--misses]
-[--json]``
+``python evaluation/score.py [SET ...] [--set FILE ...] [--held] [--llm URL [--limit N]]
+[--noise 5 10 20] [--misses] [--json]``
 
 Rules only, always; the LLM only, and both tiers, where a server is named (or VLLM_API_URL is set).
-A hard negative is a passage that resembles an element and does not say it.
+A hard negative is a passage that resembles an element and does not say it. ``--set`` takes files of
+dialogues instead of those of ``dialogues/`` (:mod:`evaluation.dialogues`), ``--held`` only those
+that nothing was fitted to.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from api_server.clients.agent.backend import AgentBackend
 from api_server.compliance.rubric import Rubric, load_rubric
 from api_server.compliance.rules.engine import PatternRules
 from api_server.compliance.validator import get_incomplete_elements_validator
+from evaluation.dialogues import Dialogue, DialogueInvalid, accused, interval, load_dialogues
 from evaluation.passages import Passage, compliant, load, noisy, phrases
 
 ALL = "all"
@@ -168,11 +171,27 @@ def evaluate(options: argparse.Namespace) -> dict[str, Result]:
         results[f"rules, {percent} % noise"] = judge(heard, rubric, by_rules(heard, rubric))
     many = phrases()
     results["rules, phrases"] = judge(many, rubric, by_rules(many, rubric))
+    talks = [one.passage for one in _dialogues(options)]
+    results["rules, dialogues"] = judge(talks, rubric, by_rules(talks, rubric))
     if options.llm:
         asked = passages[: options.limit]
         told = anyio.run(by_llm, asked, rubric, options.llm, options.timeout)
         results |= {name: judge(asked, rubric, found) for name, found in told.items()}
     return results
+
+
+def _dialogues(options: argparse.Namespace) -> list[Dialogue]:
+    return [one for one in load_dialogues(options.set) if one.held or not options.held]
+
+
+def accusations(talks: Sequence[Dialogue], rubric: Rubric) -> dict[str, dict[str, Any]]:
+    """Return of the dialogues without a violation, by kind, how many the rules accuse of one."""
+    prohibited = frozenset(one.id for one in rubric.asked if one.kind == "prohibited")
+    found = by_rules([one.passage for one in talks], rubric)
+    return {
+        name: {"accused": part, "of": whole, "interval": interval(part, whole)}
+        for name, part, whole in accused(talks, found, prohibited)
+    }
 
 
 def _table(results: Mapping[str, Result], rubric: Rubric, write: Callable[[str], Any]) -> None:
@@ -196,6 +215,8 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("sets", nargs="*", help="names of sets; default: all")
+    parser.add_argument("--set", type=Path, nargs="+", default=[], metavar="FILE")
+    parser.add_argument("--held", action="store_true", help="dialogues that were kept back")
     parser.add_argument("--llm", default=os.environ.get("VLLM_API_URL"), help="base URL, .../v1")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one passage")
     parser.add_argument("--limit", type=int, help="ask the LLM about the first so many passages")
@@ -203,7 +224,11 @@ def main() -> int:
     parser.add_argument("--misses", action="store_true", help="print every mistake of the rules")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    rubric, results = load_rubric(), evaluate(options)
+    try:
+        rubric, results = load_rubric(), evaluate(options)
+        innocent = accusations(_dialogues(options), rubric)
+    except (DialogueInvalid, OSError) as exc:
+        parser.error(str(exc))
     should = compliant()
     taken = alarms(should, rubric)
     write = sys.stdout.write
@@ -213,15 +238,21 @@ def main() -> int:
             | {f"all {k}": one.total(rubric, k).figures() for k in ("prohibited", "required")}
             for name, one in results.items()
         }
+        figures["accused"] = innocent
         figures["compliant"] = {"said": len(should), "alarms": taken}
         write(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
         return 0
     _table(results, rubric, write)
     write(f"\ncompliant: {len(taken)} of {len(should)} taken for something prohibited\n")
+    write("\ndialogues without a violation that are accused of one (95 % interval)\n")
+    for name, one in innocent.items():
+        low, high = one["interval"]
+        write(f"{name:<30}{one['accused']:>6} of {one['of']:<6}{low:.3f} to {high:.3f}\n")
     if not options.llm:
         write("\nLLM alone and both: not run (no server: --llm URL, or VLLM_API_URL)\n")
     if options.misses:
-        for miss in (*results["rules"].misses, *results["rules, phrases"].misses):
+        named = ("rules", "rules, phrases", "rules, dialogues")
+        for miss in (miss for name in named for miss in results[name].misses):
             write(json.dumps(miss, indent=1, ensure_ascii=False) + "\n")
         for words, names in taken.items():
             write(json.dumps({"compliant": words, "false": names}, ensure_ascii=False) + "\n")
