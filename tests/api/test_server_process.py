@@ -143,6 +143,20 @@ def test_tls(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
         server.kill()
 
 
+def test_a_client_that_never_greets_is_hung_up_on(
+    tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    cert, secret = certificate
+    settings = {"stt_model_path": tmp_path / "none", "api_tls_key_password": "word"}
+    options = ("--tls-cert", str(cert), "--tls-key", str(secret))
+    server = TlsServer(tmp_path, *options, api_header_timeout_sec=1, **settings)
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as silent:
+            assert silent.recv(1) == b""
+    finally:
+        server.kill()
+
+
 @pytest.mark.parametrize(("password", "option"), [("", ["--check"]), ("wrong", [])])
 def test_a_key_that_cannot_be_used_is_said_at_once(
     password: str, option: list[str], tmp_path: Path, certificate: tuple[Path, Path]

@@ -17,8 +17,8 @@ Below 1, since a breath or a cough may be detected as speech and has no words.
 """
 
 
-MAX_UNHEARD_SEC = 1.5
-"""Voice without text in one place: a notice takes no longer, whatever the share of the whole."""
+MAX_UNHEARD_SEC = 0.6
+"""Voice without text in one place that is no breath and no cough: a notice may be as short."""
 
 Speaker = Literal["agent", "customer"]
 
@@ -33,7 +33,7 @@ class Coverage:
     agent: float = 1.0
     customer: float = 1.0
     unheard: frozenset[Speaker] = frozenset()
-    """Who spoke for longer than :data:`MAX_UNHEARD_SEC` where the transcript has no text."""
+    """Who spoke for :data:`MAX_UNHEARD_SEC` or longer where the transcript has no text."""
     barred_by: frozenset[str] = frozenset()
     """Codes of warnings after which nothing can be said to be absent."""
 

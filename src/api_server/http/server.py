@@ -54,6 +54,7 @@ def serve(app: FastAPI, settings: Settings, sockets: list[socket.socket] | None 
         host=settings.api_host,
         port=settings.api_port,
         log_config=None,
+        loop="asyncio",
         http=cast("type[asyncio.Protocol]", partial(Connection, limits=_limits(settings))),
         ws="none",
         backlog=_BACKLOG,
@@ -65,7 +66,7 @@ def serve(app: FastAPI, settings: Settings, sockets: list[socket.socket] | None 
         ssl_keyfile=settings.api_tls_key_file,
         ssl_keyfile_password=password.get_secret_value() if password else None,
     )
-    _Server(config, app.state.service, settings.stop_grace_sec).run(sockets)
+    _Server(config, app.state.service, settings).run(sockets)
 
 
 def check_tls(settings: Settings) -> None:
@@ -119,10 +120,11 @@ def _limits(settings: Settings) -> ConnectionLimits:
 class _Server(uvicorn.Server):
     """uvicorn, but active calls are ended with a response before its shutdown timeout."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, grace_sec: float) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, settings: Settings) -> None:
         super().__init__(config)
         self._service = service
-        self._grace_sec = grace_sec
+        self._grace_sec = settings.stop_grace_sec
+        self._greeting_sec = settings.api_header_timeout_sec
         self._reloads: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -130,6 +132,9 @@ class _Server(uvicorn.Server):
         loop.set_exception_handler(AcceptErrors())
         if hasattr(signal, "SIGHUP"):
             loop.add_signal_handler(signal.SIGHUP, self._reload)
+        if self.config.is_ssl:  # uvicorn leaves a client a minute for its greeting
+            bounded = partial(loop.create_server, ssl_handshake_timeout=self._greeting_sec)
+            loop.create_server = bounded  # type: ignore[method-assign]
         await super().startup(sockets)
         if sockets:  # uvicorn says nothing of sockets that it is given
             scheme, host = "https" if self.config.is_ssl else "http", self.config.host

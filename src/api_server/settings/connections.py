@@ -22,7 +22,7 @@ class ConnectionSettings(Section):
     connections), and anything else with 503."""
 
     api_header_timeout_sec: float = Field(10.0, gt=0)
-    """Time that a client has to send the head of a request."""
+    """Time that a client has to send the head of a request, and before it for the TLS handshake."""
 
     api_idle_timeout_sec: int = Field(5, ge=1)
     """Seconds that a connection is kept open for a next request, and that a client may leave an
