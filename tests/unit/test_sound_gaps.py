@@ -11,6 +11,7 @@ import pytest
 from tests.support.tones import (
     MKA,
     MP4,
+    OGG_FLAC,
     OPUS,
     TS,
     WEBM,
@@ -26,7 +27,7 @@ from tests.support.tones import (
 BEFORE, AFTER = [0, 1, 2, 3, 4], [5, 6, 7, 8]
 MKV_PCM = Kind("matroska", "pcm_s16le")
 MP4_OPUS = Kind("mp4", "libopus", 48_000)
-GAPPED = (MKA, MP4, MP4_OPUS, OPUS, TS, WEBM, MKV_PCM)
+GAPPED = (MKA, MP4, MP4_OPUS, OGG_FLAC, OPUS, TS, WEBM, MKV_PCM)
 
 
 @pytest.mark.parametrize("seconds", [3, 15])
@@ -46,7 +47,7 @@ def test_a_gap_is_silence(tmp_path: Path, kind: Kind, seconds: int) -> None:
     assert found.ledger["gap_sec"] == pytest.approx(seconds, abs=0.2)
 
 
-@pytest.mark.parametrize("kind", [MKA, MP4, OPUS, WEBM, MKV_PCM], ids=str)
+@pytest.mark.parametrize("kind", [MKA, MP4, OGG_FLAC, OPUS, WEBM, MKV_PCM], ids=str)
 def test_sound_that_begins_at_five_seconds(tmp_path: Path, kind: Kind) -> None:
     found = decoded(write(tmp_path / "a", kind, BEFORE, start=5.0))
     assert heard(found)[0][:10] == [None] * 5 + BEFORE

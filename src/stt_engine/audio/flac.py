@@ -77,6 +77,12 @@ def _frames(data: Bytes, at: int, stop: int) -> Iterator[_Frame]:
                 yield frame
 
 
+def frame_samples(data: Bytes, at: int) -> int | None:
+    """Return how many samples the frame has whose header is at ``at``; ``None`` for no frame."""
+    frame = _frame(data, at)
+    return frame.samples if frame else None
+
+
 def begins_flac(data: Bytes, at: int) -> bool:
     """Return whether a FLAC file begins at ``at``: a header of the only length that it has."""
     info = data[at + 8 : at + 8 + _INFO_BYTES]

@@ -6,7 +6,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
+from stt_engine.audio.flac import frame_samples
 from stt_engine.audio.parts import Begins, Bytes, Hole, Part, unpack_from
 from stt_engine.audio.window import Piece, Range
 from stt_engine.coverage import Whole
@@ -19,6 +21,8 @@ _MAX_COMMENT_BYTES = 256 << 10
 _MAX_HEADER_BYTES = 64 << 20
 REVERSED = bytes(int(f"{number:08b}"[::-1], 2) for number in range(256))
 """Each byte with its bits the other way round."""
+
+_FLAC = b"\x7fFLAC"
 
 _NO_COMMENTS = {b"\x03vorbis": b"\x03vorbis\0\0\0\0\0\0\0\0\1", b"OpusTags": b"OpusTags" + bytes(8)}
 _HEADER_PACKETS = {b"\x01vorbis": 3, b"OpusHead": 2}
@@ -112,7 +116,38 @@ def _link(data: Bytes, pages: list[_Page], stop: int, number: int) -> Part:
         (head, Range(sound, stop)) if head else (Range(pages[0].start, stop),)
     )
     holes = tuple(Hole(place + shift, lost) for place, lost in _holes(pages) if place >= sound)
-    return Part("ogg", pieces, stop, whole, holes=holes, origin="first" if number else "zero")
+    late = (0.0, 0.0) if number else _late(data, pages)
+    origin: Literal["first", "zero"] = "first" if number else "zero"
+    return Part("ogg", pieces, stop, whole, holes=holes, origin=origin, late=late)
+
+
+def _late(data: Bytes, pages: list[_Page]) -> tuple[float, float]:
+    """Return how long the first page of sound is in FLAC, and how much later it is than zero.
+
+    A page tells when it ends. FFmpeg has the packets of the first one begin at zero.
+    """
+    if not _starts(data, pages[0], _FLAC):
+        return 0.0, 0.0
+    rate = int.from_bytes(data[pages[0].body + 27 : pages[0].body + 30]) >> 4
+    for page in pages[1:]:
+        (end,) = unpack_from("<q", data, page.start + 6)
+        found = [frame_samples(data, at) for at in _packets(data, page)]
+        samples = sum(one for one in found if one is not None)
+        if end > 0 and rate and samples and None not in found:
+            return samples / rate, max(0, end - samples) / rate
+        if end > 0:
+            break
+    return 0.0, 0.0
+
+
+def _packets(data: Bytes, page: _Page) -> Iterator[int]:
+    """Yield where the packets begin that end in a page; one may have begun before it."""
+    at = place = page.body
+    for lacing in data[page.start + _HEAD : page.body]:
+        place += lacing
+        if lacing < 255:  # noqa: PLR2004 - a packet ends
+            yield at
+            at = place
 
 
 def _holes(pages: list[_Page]) -> Iterator[tuple[int, int]]:

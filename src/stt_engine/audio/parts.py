@@ -48,7 +48,8 @@ class Part:
     """One container in a file.
 
     ``present_share`` is how much of what its header declares in bytes is there; ``None`` where it
-    declares none. ``declared_sec`` is a length from its header that is no estimate.
+    declares none. ``declared_sec`` is a length from its header that is no estimate. ``late``: what
+    FFmpeg takes for the time before the first number, in seconds, is later by the second.
     """
 
     kind: str
@@ -61,3 +62,4 @@ class Part:
     estimate_sec: float | None = None
     origin: Literal["zero", "first"] = "zero"
     notes: tuple[str, ...] = field(default=())
+    late: tuple[float, float] = (0.0, 0.0)

@@ -182,6 +182,7 @@ class Recording:
             holes=part.holes,
             bytes_tell=_bytes_tell(container, self._data),
             declared=_longest(container, stream, part),
+            late=part.late,
             rate=stream.codec_context.sample_rate if name in _BARE else 0,
             scale=now.scales.get(index),
         )

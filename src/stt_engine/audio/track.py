@@ -75,14 +75,15 @@ class Track:
         holes: tuple[Hole, ...],
         bytes_tell: BytesTell,
         declared: float | None,
+        late: tuple[float, float] = (0.0, 0.0),
         rate: int = 0,
         scale: Scale | None = None,
     ) -> None:
         """Take what is known before the first packet.
 
         ``origin`` is the time stamp of the part's start (``None``: the first one); ``bytes_tell``
-        is what bytes that no packet has mean; ``rate`` is given where FFmpeg counts the time stamps
-        by it, so that they are no times of frames of another.
+        is what bytes that no packet has mean; ``late`` is the part's; ``rate`` is given where
+        FFmpeg counts the time stamps by it, so that they are no times of frames of another.
         """
         gains = scale.gains if scale else None
         self.account = Account(scaled=min(gains or (1.0,)), peak=scale.peak if scale else 0.0)
@@ -90,6 +91,7 @@ class Track:
         self._output, self._decoder = Output(writer, number, start, gains), decoder_of(stream)
         self._stream, self._renewals = stream, 0
         self._start, self._shift = start, None if origin is None else -origin
+        self._late_until, self._late_by = late
         self._time_base = float(stream.time_base or 0)
         self._holes, self._declared = list(reversed(holes)), declared
         self._counted, self._alone = bytes_tell == "time", bytes_tell == "damage"
@@ -277,6 +279,8 @@ class Track:
         if frame.pts is None or (self._by_rate and self._by_rate != frame.sample_rate):
             return None
         at = frame.pts * self._time_base
+        if at < self._late_until:
+            at += self._late_by
         if self._shift is None:
             self._shift = -at
         at += self._shift
