@@ -55,7 +55,7 @@ def echo(chunk: SpeechChunk) -> str:
     return f"{chunk.task} {chunk.language} {len(chunk.samples)} {loud}{words}"
 
 
-def loud_spans(samples: Samples) -> list[SpeechSpan]:
+def loud_spans(samples: Samples, _others: Sequence[Samples] = ()) -> list[SpeechSpan]:
     """Take every run of samples that are not zero for speech, in place of Silero."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], samples != 0, [0]))))
     return [SpeechSpan(int(a), int(b), ((int(a), int(b)),)) for a, b in edges.reshape(-1, 2)]

@@ -8,7 +8,7 @@ near the limit.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,11 +165,12 @@ class _Run:
             yield from self._task("translate")
 
     def _task(self, task: Task) -> Iterator[WorkItem]:
-        done = [self._done(task, channel) for channel in range(len(self.job["files"]))]
+        files = [Path(name) for name in self.job["files"]]
+        done = [self._done(task, channel) for channel in range(len(files))]
         todo = [
             piece
-            for channel, name in enumerate(self.job["files"])
-            for piece in _pieces_of(channel, Path(name), done[channel])
+            for channel in range(len(files))
+            for piece in _pieces_of(channel, files, done[channel])
         ]
         for piece, raw, spans in _with_spans(todo):
             at = Position(task, piece.channel, done[piece.channel] or 0)
@@ -233,22 +234,26 @@ class _Piece:
     """Samples of a channel in which speech is detected at once."""
 
     channel: int
-    file: Path
+    files: Sequence[Path]
     start: int
     end: int
 
     def with_spans(self) -> tuple[Raw, Spans]:
         """Read it (what is mapped counts as memory, and a long call would grow) and detect."""
-        raw = np.fromfile(self.file, "<i2", self.end - self.start, offset=2 * self.start)
-        return raw, speech_spans(_samples(raw))
+        read = [
+            np.fromfile(file, "<i2", self.end - self.start, offset=2 * self.start)
+            for file in self.files
+        ]
+        raw = read.pop(self.channel)
+        return raw, speech_spans(_samples(raw), list(map(_samples, read)))
 
 
-def _pieces_of(channel: int, file: Path, done: int | None) -> Iterator[_Piece]:
+def _pieces_of(channel: int, files: Sequence[Path], done: int | None) -> Iterator[_Piece]:
     """Yield what is left of a channel of which so many samples are done (``None``: all)."""
     if done is not None:
-        for start, end in pieces(np.memmap(file, dtype="<i2", mode="r")):
+        for start, end in pieces(np.memmap(files[channel], dtype="<i2", mode="r")):
             if end > done:
-                yield _Piece(channel, file, start, end)
+                yield _Piece(channel, files, start, end)
 
 
 def _with_spans(todo: list[_Piece]) -> Iterator[tuple[_Piece, Raw, Spans]]:

@@ -34,6 +34,17 @@ _CUT_PAUSE = 3
 _MARGIN = 6_400
 """Samples before and after speech that belong to its chunk."""
 
+_QUIET_PAUSE, _AFTERMATH, _QUIET_VOICE = 32, 6, 19
+"""Windows of a pause in which quiet voice is looked for, of what is left out beside louder voice
+(reverberation, breath), and of the voice that there has to be: 1.0, 0.2 and 0.6 s."""
+
+_USUAL_LEVEL, _MAX_GAIN, _LEAST = 0.05, 100.0, 3e-4
+"""The level that speech in a pause is brought to (-26 dBFS rms), by 40 dB at most; below -70 dBFS
+there is nothing but rounding."""
+
+_MODULATION, _BLEED = 2.0, 16.0
+"""Speech comes and goes by 6 dB at least; 12 dB below another channel it is that one's."""
+
 Samples = npt.NDArray[np.float32]
 Run = tuple[int, int]
 
@@ -46,14 +57,17 @@ class SpeechSpan(NamedTuple):
     voiced: tuple[Run, ...]
 
 
-def speech_spans(samples: Samples) -> list[SpeechSpan]:
+def speech_spans(samples: Samples, others: Sequence[Samples] = ()) -> list[SpeechSpan]:
     """Return the chunks of speech, each at most :data:`MAX_SPAN_SEC`, with 0.4 s of margin.
+
+    ``others`` are the other channels at that time: their bleed is nobody's quiet speech.
 
     They are never joined over a pause of two seconds or more, so that a segment cannot reach from
     one turn of a call into the next and the order of two channels stays true. A longer run is cut
     at a pause.
     """
     runs = _runs(_probabilities(samples))
+    runs = sorted([*runs, *_quiet_runs(samples, runs, others)])
     chunks = [part for chunk in _joined(runs) for part in _cut(chunk)]
     return _with_margins(chunks, len(samples))
 
@@ -77,6 +91,37 @@ def _runs(probabilities: Samples) -> list[Run]:
             runs.append((start, at))
             start = None
     return runs if start is None else [*runs, (start, len(probabilities))]
+
+
+def _quiet_runs(samples: Samples, runs: Sequence[Run], others: Sequence[Samples]) -> Iterator[Run]:
+    """Yield the voice in the pauses that is too quiet beside the rest: it is made louder first."""
+    total = len(samples) // _WINDOW
+    ends = [0, *(end + _AFTERMATH for _, end in runs)]
+    begins = [*(start - _AFTERMATH for start, _ in runs), total]
+    for start, end in zip(ends, begins, strict=True):
+        if end - start >= _QUIET_PAUSE:
+            found = list(_voice_in(samples[start * _WINDOW : end * _WINDOW], start))
+            own = [run for run in found if not _is_bleed(samples, run, others)]
+            if sum(last - first for first, last in own) >= _QUIET_VOICE:
+                yield from own
+
+
+def _voice_in(pause: Samples, start: int) -> Iterator[Run]:
+    """Yield the voice in a pause, made as loud as speech is; none in a steady noise."""
+    levels = np.sqrt((pause.reshape(-1, _WINDOW) ** 2).mean(axis=1))
+    floor, loud = np.quantile(levels, (0.1, 0.95))
+    if loud < _LEAST or loud < _MODULATION * floor:
+        return
+    gain = np.float32(min(_MAX_GAIN, max(1.0, _USUAL_LEVEL / loud)))
+    for first, last in _runs(_probabilities(pause * gain)):
+        yield start + first, start + min(last, len(levels))
+
+
+def _is_bleed(samples: Samples, run: Run, others: Sequence[Samples]) -> bool:
+    """Return whether another channel is much louder meanwhile."""
+    part = slice(run[0] * _WINDOW, run[1] * _WINDOW)
+    own = float((samples[part] ** 2).mean())
+    return any(float((one[part] ** 2).mean()) > _BLEED * own for one in others if len(one[part]))
 
 
 def _joined(runs: Sequence[Run]) -> list[list[Run]]:

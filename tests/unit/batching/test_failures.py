@@ -88,7 +88,7 @@ def test_a_step_of_one_job_that_fails_is_its_failure(three: list[Job]) -> None:
 def test_what_goes_wrong_in_finding_anothers_stretch_waits_for_the_others_step(
     three: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def spans(samples: Samples) -> list[SpeechSpan]:
+    def spans(samples: Samples, _others: Sequence[Samples]) -> list[SpeechSpan]:
         if samples.max() > 0.5:
             raise RuntimeError("cannot be looked at")
         return loud_spans(samples)
