@@ -151,3 +151,13 @@ async def test_names_are_a_setting(whisper_base: Any) -> None:
         listed = (await named.client.get("/v1/models")).json()["data"]
         assert [one["id"] for one in listed] == ["Systran/faster-whisper-base", "our-model"]
         assert (await named.client.get("/v1/models/whisper-1")).status_code == 404
+
+
+@pytest.mark.parametrize("asked", ["true", "false"])
+async def test_words_have_times_on_our_own_road_too(
+    healthy: Running, canary: bytes, asked: str
+) -> None:
+    parts: list[Part] = [("file", canary), ("language", "en"), ("word_timestamps", asked)]
+    answer = await ask(healthy, *parts, path="/transcribe")
+    segments = answer.json()["segments"]
+    assert [bool(one["words"]) for one in segments] == [asked == "true"] * len(segments)

@@ -232,6 +232,7 @@ FORM = {
     "chat_thread_id",
     "timeout",
     "strict",
+    "word_timestamps",
 }
 
 
