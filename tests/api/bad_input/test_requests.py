@@ -40,7 +40,7 @@ async def test_text_in_the_upload_field(client: httpx2.AsyncClient) -> None:
         ("DELETE", "/analyze", 405, "(?i)use POST"),
         ("POST", "/health", 405, "(?i)use GET"),
         ("GET", "/", 404, "/docs"),
-        ("GET", "/v1/unknown", 404, "/docs"),
+        ("GET", "/v2/unknown", 404, "/docs"),
         ("POST", "/transcribe/../etc/passwd", 404, "/docs"),
     ],
 )
