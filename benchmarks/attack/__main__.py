@@ -3,9 +3,9 @@
 make attack                            everything (about five minutes on two cores)
 make attack ATTACK="--only texts,llm"  a part: texts, requests, files, callers, llm, settings
 
-It starts the real server with the real model on loopback. While an attack goes on, ``/health/live``
-is asked twenty times a second; after each part a call has to be transcribed as before. Exit code 1
-where the server fell.
+It starts the real server with the real model on loopback. While an attack goes on, another process
+asks ``/health/live`` twenty times a second; after each part a call has to be transcribed as before.
+Exit code 1 where the server fell.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from rich.table import Table
 
 from benchmarks.attack.callers import callers
 from benchmarks.attack.files import files
+from benchmarks.attack.health import watched
 from benchmarks.attack.llm import llm
 from benchmarks.attack.requests import requests
 from benchmarks.attack.settings import settings
@@ -42,33 +42,21 @@ PARTS: Mapping[str, Attack] = {
 }
 CLIP = Path(__file__).resolve().parents[2] / "audio" / "sample_call.wav"
 WORD = "Union Bank"
-_EVERY_SEC = 0.05
 _HEALTH_SEC = 1.0
 """Longest answer of ``/health/live`` during an attack, on a machine that others use too."""
 
 _OK = 200
 
 
-async def _watch(server_base: str, slowest: list[float]) -> None:
-    async with httpx2.AsyncClient(base_url=server_base, timeout=30, trust_env=False) as client:
-        while True:
-            began = time.perf_counter()
-            answer = await client.get("/health/live")
-            took = time.perf_counter() - began
-            slowest.append(took if answer.status_code == _OK else 30.0)
-            await anyio.sleep(_EVERY_SEC)
-
-
 async def _part(name: str, attack: Attack, target: Target, console: Console) -> list[Trial]:
     found: list[Trial] = []
-    slowest: list[float] = [0.0]
-    async with anyio.create_task_group() as watching:
-        watching.start_soon(_watch, target.server.base, slowest)
+    with watched(target.server.base) as longest:
         async for trial in attack(target):
             found.append(trial)
             console.print(f"{name}: {trial.name}: {trial.outcome} {trial.why}", highlight=False)
-        watching.cancel_scope.cancel()
-    slow = f"{max(slowest):.1f} s" if max(slowest) > _HEALTH_SEC else ""
+    took = f"{longest[0]:.2f} s"
+    console.print(f"{name}: longest answer of /health/live: {took}", highlight=False)
+    slow = took if longest[0] > _HEALTH_SEC else ""
     found.append(held("/health/live meanwhile", slow))
     found.append(await _as_before(target))
     return found
