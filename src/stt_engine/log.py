@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-import logging.handlers
-import math
 import sys
-import time
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +16,7 @@ from pathlib import Path
 from typing import IO, Literal, TypeVar
 
 from stt_engine.events import AnswerWarned, Event, Stage, request_id
+from stt_engine.log_writer import STANDS_STILL, FileSink, LineWriter, Sink, StreamSink
 from stt_engine.outcome import AttemptFailed, Failure, StageSettled
 from stt_engine.shown import shorten
 
@@ -33,9 +31,12 @@ _LINE_TAIL = 3_000
 """Of those, what is kept of the end: where a traceback names its error."""
 
 _ROOT = "stt"
-_FILE_BYTES = 10 * 1024 * 1024
-_FILE_COUNT = 5
-_SILENCE_SEC = 60.0
+
+FLUSH_SEC = 1.0
+"""Seconds for writing the last lines of one log before the process ends."""
+
+OPEN_SEC = 1.0
+"""Seconds that the start waits for a log file to open."""
 
 
 def get_logger(component: str) -> logging.Logger:
@@ -96,57 +97,79 @@ class JsonFormatter(LineFormatter):
         )
 
 
-class _Forgiving(logging.Handler):
-    """A handler that cannot always write, on a full disk say: its log then loses lines.
+class _Log(logging.Handler):
+    """One log: makes the lines, and has them written without waiting for that."""
 
-    The other handlers are told once a minute.
-    """
+    def __init__(self, sink: Sink, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self.setFormatter(formatter)
+        self.which = sink.name
+        self._patience_sec = FLUSH_SEC
+        self.writer = LineWriter(sink, self._regret, self._complain, self._refused)
 
-    _told_at = -math.inf
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Report a log that cannot be written to the others, a line a minute; never raise."""
-        error = sys.exc_info()[1]
-        if time.monotonic() - self._told_at < _SILENCE_SEC:
-            return
-        self._told_at = time.monotonic()
-        told = logging.LogRecord(
-            f"{_ROOT}.Log",
-            logging.ERROR,
-            record.pathname,
-            record.lineno,
-            "로그를 쓸 수 없어 줄이 빠짐 (%s: %s)",
-            (type(self).__name__.strip("_"), type(error).__name__ if error else "?"),
-            None,
-        )
-        for other in logging.getLogger().handlers:
-            if other is not self and isinstance(other, _Forgiving):
-                other.handle(told)
-
-
-class _Stream(_Forgiving, logging.StreamHandler[IO[str]]):
-    """Writes to a stream."""
-
-
-class _RotatingFile(_Forgiving, logging.handlers.RotatingFileHandler):
-    """Writes to a file that is rotated."""
-
-    def reopen(self) -> None:
-        """Close the file; the next line opens it by its name."""
-        self.acquire()
+    def emit(self, record: logging.LogRecord) -> None:
+        """Have the line of ``record`` written."""
         try:
-            if self.stream is not None:
-                self.stream.close()
-                self.stream = None
-        finally:
-            self.release()
+            line = self.format(record)
+        except Exception as exc:  # noqa: BLE001 - a line that cannot be made is lost like any other
+            self.writer.lose(type(exc).__name__)
+            return
+        self.writer.put(line)
+
+    def flush(self) -> None:
+        """Wait until all is written, :data:`FLUSH_SEC` at most; after a vain wait not at all."""
+        written = self.writer.flush(self._patience_sec)
+        self._patience_sec = FLUSH_SEC if written else 0.0
+        if not written:
+            self.writer.complain(STANDS_STILL)
+
+    def close(self) -> None:
+        """Have nothing more written."""
+        self.flush()
+        self.writer.end()
+        super().close()
+
+    def _regret(self, lines: int) -> str:
+        return self._line(logging.WARNING, "쓰지 못한 줄이 여기에 빠져 있음 (%s줄)", lines)
+
+    def _complain(self, reason: str) -> None:
+        self._tell_others(logging.ERROR, "로그를 쓸 수 없어 줄이 빠짐 (%s: %s)", self.which, reason)
+
+    def _refused(self, error: Exception) -> None:
+        self._tell_others(logging.WARNING, _LEFT_OUT, error)
+
+    def _tell_others(self, level: int, words: str, *facts: object) -> None:
+        for other in _logs():
+            if other is not self:  # past its lock, which a thread that tells us may hold
+                other.writer.put(other._line(level, words, *facts))  # noqa: SLF001
+
+    def _line(self, level: int, words: str, *facts: object) -> str:
+        name = f"{_ROOT}.Log"
+        return self.format(logging.LogRecord(name, level, __file__, 0, words, facts, None))
+
+
+_LEFT_OUT = "로그 파일을 열 수 없음 (%s): stdout에만 기록"
+
+
+def _logs() -> list[_Log]:
+    return [one for one in logging.getLogger().handlers if isinstance(one, _Log)]
 
 
 def reopen() -> None:
     """Open the log file anew, after another program has moved it away."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, _RotatingFile):
-            handler.reopen()
+    for one in _logs():
+        one.writer.reopen()
+
+
+def flush() -> None:
+    """Wait until every line is written; :data:`FLUSH_SEC` for each log at most."""
+    for one in _logs():
+        one.flush()
+
+
+def lost_lines() -> dict[str, int]:
+    """Return for each log (``stdout``, ``file``) how many lines could not be written."""
+    return {one.which: one.writer.lost for one in _logs()}
 
 
 def configure(
@@ -159,28 +182,20 @@ def configure(
 
     The file is rotated at 10 MiB; five old ones are kept.
 
-    A ``file`` that cannot be opened is reported on stdout and left out: logging must not stop
-    the service.
+    Nothing waits for a log that stands still. A ``file`` that cannot be opened is reported on
+    stdout and left out until :func:`reopen`: logging must not stop the service.
     """
     formatter = JsonFormatter() if fmt == "json" else LineFormatter()
-    handlers: list[logging.Handler] = [_Stream(stream or sys.stdout)]
-    problem = None
-    if file is not None:
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            handlers.append(
-                _RotatingFile(file, maxBytes=_FILE_BYTES, backupCount=_FILE_COUNT, encoding="utf-8")
-            )
-        except OSError as exc:
-            problem = exc
-    for handler in handlers:
-        handler.setFormatter(formatter)
-    logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
+    out = _Log(StreamSink(stream or sys.stdout), formatter)
+    logging.basicConfig(level=level.upper(), handlers=[out], force=True)
     logging.getLogger("stamina").setLevel(logging.ERROR)  # retries have a line of their own
     for noisy in ("httpx2", "httpcore2", "huggingface_hub", "filelock", "faster_whisper"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.root.level))
-    if problem is not None:
-        get_logger("Log").warning("로그 파일을 열 수 없음 (%s): stdout에만 기록", problem)
+    if file is not None:
+        opened = _Log(FileSink(file), formatter)
+        logging.getLogger().addHandler(opened)
+        if not opened.writer.opened.wait(OPEN_SEC):  # it may still open later
+            get_logger("Log").warning(_LEFT_OUT, f"{file}: no answer within {OPEN_SEC:g} s")
 
 
 @dataclass(frozen=True, slots=True)

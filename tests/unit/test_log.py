@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stt_engine import log
+from stt_engine import log, log_writer
 from stt_engine.errors import ModelNotFound
 from stt_engine.events import LoadStarted, RecognitionStarted, Stage, request_id
 from stt_engine.log import (
@@ -45,6 +45,7 @@ def _written(**settings: object) -> Iterator[io.StringIO]:
     stream = io.StringIO()
     configure(stream=stream, **settings)  # type: ignore[arg-type]
     yield stream
+    log.flush()
 
 
 def _record(message: str, name: str = "stt.STT", level: int = logging.INFO) -> logging.LogRecord:
@@ -177,6 +178,7 @@ def test_lines_go_to_stdout_and_to_the_file(
     file = tmp_path / "logs" / "api-server.log"
     configure(file=file, stream=sys.stdout)
     get_logger("STT").info("음성 변환 시작 (language=ko)")
+    log.flush()
     assert LINE.fullmatch(capsys.readouterr().out.rstrip("\n"))
     assert LINE.fullmatch(file.read_text(encoding="utf-8").rstrip("\n"))
 
@@ -186,6 +188,7 @@ def test_configuring_twice_does_not_write_twice(tmp_path: Path) -> None:
     for _ in range(2):
         configure(file=file, stream=io.StringIO())
     get_logger("STT").info("once")
+    log.flush()
     assert len(file.read_text(encoding="utf-8").splitlines()) == 1
 
 
@@ -212,15 +215,16 @@ def test_a_log_file_that_cannot_be_opened_does_not_stop_the_service(
 def test_the_file_is_rotated_and_old_ones_are_bounded_in_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "_FILE_BYTES", 2_000)
+    monkeypatch.setattr(log_writer, "FILE_BYTES", 2_000)
     file = tmp_path / "api-server.log"
     configure(file=file, stream=io.StringIO())
     for number in range(400):
         get_logger("STT").info("줄 %04d", number)
+    log.flush()
     files = sorted(tmp_path.iterdir())
     assert [path.name for path in files] == [
         "api-server.log",
-        *(f"api-server.log.{number}" for number in range(1, log._FILE_COUNT + 1)),
+        *(f"api-server.log.{number}" for number in range(1, log_writer.FILE_COUNT + 1)),
     ]
     assert all(path.stat().st_size <= 2_000 for path in files)
     lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]

@@ -7,6 +7,8 @@ import logging
 import signal
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import cast
 
@@ -152,6 +154,15 @@ class _Server(uvicorn.Server):
         task = asyncio.get_running_loop().create_task(reload())
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals while it runs; afterwards they end the process, which has told all."""
+        with super().capture_signals():
+            try:
+                yield
+            finally:
+                log.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         async with anyio.create_task_group() as tasks:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from api_server.clients.events import AgentAnswerRepaired, CircuitChanged
 from api_server.compliance.events import TiersDisagreed
@@ -15,6 +17,7 @@ from api_server.pipeline.events import CallGivenUp, CallServed
 from api_server.settings.addresses import Address
 from stt_engine.errors import all_errors
 from stt_engine.events import AnswerWarned, Event, Stage, WorkerChanged
+from stt_engine.log import lost_lines
 from stt_engine.outcome import AttemptFailed, Outcome, Refused, StageSettled, error_type_of
 from stt_engine.speech import Transcript
 from stt_engine.warnings import MESSAGES
@@ -39,6 +42,7 @@ class FailureMetrics:
     def __init__(self, targets: Iterable[str] = ()) -> None:
         self._targets = frozenset(targets)
         self.registry = CollectorRegistry()
+        self.registry.register(_LostLines())
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
         self._outcomes = counter("outcomes", "Settled stages.", "stage", "source")
         self._failures = counter("failures", "Failed attempts.", "stage", "source", "error_type")
@@ -232,6 +236,18 @@ class FailureMetrics:
             "agent_total_count": self.agent_total_count,
             "agent_failure_rate": self.agent_failure_rate,
         }
+
+
+class _LostLines(Collector):
+    """What the logs count themselves, as an event of it would end in another line."""
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        """Return the lines that each log has lost."""
+        words = "Log lines that could not be written."
+        family = CounterMetricFamily("stt_engine_log_lines_lost", words, labels=["log"])
+        for which, lost in lost_lines().items():
+            family.add_metric([which], lost)
+        return [family]
 
 
 def _known_error(error_type: str) -> str:
