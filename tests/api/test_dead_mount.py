@@ -10,10 +10,11 @@ import anyio
 import httpx2
 import pytest
 
+from api_server.pipeline.storage import AT_ONCE
 from stt_engine.errors import DeadlineExceeded
 from stt_engine.limits import Limits
 from stt_engine.recognition.decoder import AudioDecoder
-from stt_engine.system import below
+from stt_engine.system import below, tempdirs
 from tests.support.bad_input import assert_problem
 from tests.support.dead_mount import DeadMount, dead_mount, supported
 from tests.support.in_process import Running, running
@@ -95,6 +96,42 @@ async def test_a_path_outside_hangs_no_root(server: Running, mount: DeadMount) -
         assert_problem(await ask(server, link), 503, "the path")
     assert (await component(server, "audio root 2"))["state"] == "ok"
     assert (await ask(server, CLIP)).json()["is_dummy"]
+
+
+async def test_a_dead_temporary_folder_is_told_and_stops_nobody_else(
+    server: Running, mount: DeadMount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uploads above what memory holds and below it, and the samples of any other recording."""
+    monkeypatch.setattr(server.service.storage.uploads._threads, "timeout_sec", 0.3)
+    monkeypatch.setattr(tempdirs._threads, "timeout_sec", 0.3)
+    monkeypatch.setattr(tempdirs, "_own", None)
+    monkeypatch.setattr("tempfile.tempdir", str(mount.folder))
+    mount.die()
+    answers: list[httpx2.Response] = []
+
+    async def upload(size: int) -> None:
+        answers.append(await server.post({}, ("a.wav", bytes(size))))
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(2 * AT_ONCE):
+            tasks.start_soon(upload, 2_000_000 if number % 2 else 100)
+        for _ in range(5):
+            assert (await server.client.get("/health/live")).status_code == 200
+        checked = await server.client.post("/analyze", json={"text": "안녕하세요"})
+        assert checked.status_code == 200
+    for answer in answers:
+        told = assert_problem(answer, 503, "the temporary folder (gave no answer|does not answer)")
+        assert told["type"] == "urn:stt-engine:problem:storage-unresponsive"
+        assert int(answer.headers["retry-after"]) >= 1
+    assert (await component(server, "temporary folder"))["state"] == "hanging"
+    named = (await ask(server, CLIP)).json()
+    assert (named["success"], named["error_type"]) == (False, "StorageUnresponsive")
+    mount.revive()
+    monkeypatch.undo()
+    with anyio.fail_after(30):
+        while (await component(server, "temporary folder"))["waiting"]:  # noqa: ASYNC110 - no event
+            await anyio.sleep(0.01)
+    assert (await server.post({}, ("a.wav", CLIP.read_bytes()))).json()["is_dummy"]  # no model
 
 
 def test_a_mount_that_dies_under_the_decoder_holds_it_for_the_stall_time(mount: DeadMount) -> None:

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from api_server.http.middleware import drain_body
 from api_server.http.problems import Problem
+from api_server.http.spool import SpooledRequest
 from api_server.text.strict_json import sent_twice
 from stt_engine.shown import shorten, unknown
 
@@ -63,7 +64,8 @@ class StrictRoute(APIRoute):
             except Problem:
                 await drain_body(request.receive)
                 raise
-            return await handle(request)
+            place = request.app.state.service.storage.uploads
+            return await handle(SpooledRequest(request, place))
 
         return handle_strictly
 

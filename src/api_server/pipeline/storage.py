@@ -18,12 +18,15 @@ import anyio
 from api_server.pipeline.events import StorageAnswers, StorageHangs
 from stt_engine.errors import StorageUnresponsive
 from stt_engine.events import Observer, emit
-from stt_engine.system.file_threads import ANSWER_SEC, FileThreads
+from stt_engine.system.file_threads import ANSWER_SEC, MOST, FileThreads
 
 T = TypeVar("T")
 
+AT_ONCE = MOST // 2
+"""Pieces of uploads that are written at once."""
+
 UPLOAD_SEC = 60.0
-"""Seconds for storing an upload where it has to be copied."""
+"""Seconds for writing a piece of an upload, or all of it where it has to be copied."""
 
 
 class Place:
@@ -47,6 +50,8 @@ class Place:
         self._threads = FileThreads(f"the {name}", timeout_sec)
         self._observers = tuple(observers)
         self._told = False
+        self.turns = asyncio.Semaphore(AT_ONCE)
+        """Taken by those who would rather wait for others than be refused for being many."""
 
     @property
     def waiting(self) -> int:

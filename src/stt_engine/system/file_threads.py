@@ -117,13 +117,15 @@ class FileThreads:
         if self.waiting >= MOST:
             raise StorageUnresponsive(f"{self.waiting} already wait for {self.place}")
 
-    def run(self, work: Callable[[], T]) -> T:
-        """Return what ``work`` returns.
+    def run(
+        self, work: Callable[[], T], drop: Callable[[T], object] = _keep, *, always: bool = False
+    ) -> T:
+        """Return what ``work`` returns; ``drop`` and ``always`` as for :meth:`start`.
 
         Raises:
             StorageUnresponsive: there is no answer in time, or too many threads wait already.
         """
-        pending = self.start(work)
+        pending = self.start(work, drop, always=always)
         try:
             return pending.future.result(self.timeout_sec)
         except FutureTimeout as exc:
