@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import resource
-import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from api_server.http import server as module
 from api_server.settings import Settings
 from stt_engine.system import rlimits
+from tests.support import certificates
 from tests.support.server import CLI, ApiServer, api_server, awaited, environment
 
 
@@ -106,18 +108,7 @@ def _checked(server: ApiServer) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("no openssl to make a certificate with")
-    folder = tmp_path_factory.mktemp("tls")
-    cert, secret = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-days", "1", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", secret, "-out", cert,
-         "-passout", "pass:word"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return cert, secret
+    return certificates.certificate(tmp_path_factory.mktemp("tls"))
 
 
 class TlsServer(ApiServer):
@@ -155,6 +146,27 @@ def test_a_client_that_never_greets_is_hung_up_on(
             assert silent.recv(1) == b""
     finally:
         server.kill()
+
+
+def test_clients_that_never_greet_do_not_take_all_descriptors(
+    tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    cert, secret = certificate
+    settings = {"stt_model_path": tmp_path / "none", "api_tls_key_password": "word"}
+    options = ("--tls-cert", str(cert), "--tls-key", str(secret))
+    server = TlsServer(tmp_path, *options, api_max_connections=4, **settings)
+    with ExitStack() as stack:
+        try:
+            address = ("127.0.0.1", server.port)
+            for _ in range(40):
+                stack.enter_context(socket.create_connection(address, timeout=30))
+            verified = ssl.create_default_context(cafile=str(cert))
+            with httpx2.Client(verify=verified, trust_env=False, timeout=30) as client:
+                assert client.get(f"{server.base}/health/live").status_code == 200
+            there = psutil.Process(server.process.pid).net_connections()
+            assert len([one for one in there if one.status == "ESTABLISHED"]) <= 4
+        finally:
+            server.kill()
 
 
 @pytest.mark.parametrize(("password", "option"), [("", ["--check"]), ("wrong", [])])

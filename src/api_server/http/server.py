@@ -19,6 +19,7 @@ from fastapi import FastAPI
 
 from api_server.container import Service
 from api_server.http.connections import RESERVE, AcceptErrors, Connection, ConnectionLimits
+from api_server.http.greetings import Greetings
 from api_server.settings import Settings
 from stt_engine import log
 from stt_engine.shown import shorten
@@ -51,13 +52,14 @@ def serve(app: FastAPI, settings: Settings, sockets: list[socket.socket] | None 
     logging.getLogger("uvicorn.access").addFilter(should_log_access)
     check_tls(settings)
     password = settings.api_tls_key_password
+    limits = _limits(settings)
     config = uvicorn.Config(
         app,
         host=settings.api_host,
         port=settings.api_port,
         log_config=None,
         loop="asyncio",
-        http=cast("type[asyncio.Protocol]", partial(Connection, limits=_limits(settings))),
+        http=cast("type[asyncio.Protocol]", partial(Connection, limits=limits)),
         ws="none",
         backlog=_BACKLOG,
         timeout_keep_alive=settings.api_idle_timeout_sec,
@@ -68,7 +70,7 @@ def serve(app: FastAPI, settings: Settings, sockets: list[socket.socket] | None 
         ssl_keyfile=settings.api_tls_key_file,
         ssl_keyfile_password=password.get_secret_value() if password else None,
     )
-    _Server(config, app.state.service, settings).run(sockets)
+    _Server(config, app.state.service, settings, limits).run(sockets)
 
 
 def check_tls(settings: Settings) -> None:
@@ -122,11 +124,17 @@ def _limits(settings: Settings) -> ConnectionLimits:
 class _Server(uvicorn.Server):
     """uvicorn, but active calls are ended with a response before its shutdown timeout."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, settings: Settings) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        service: Service,
+        settings: Settings,
+        limits: ConnectionLimits,
+    ) -> None:
         super().__init__(config)
+        self._limits = limits
         self._service = service
         self._grace_sec = settings.stop_grace_sec
-        self._greeting_sec = settings.api_header_timeout_sec
         self._reloads: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -134,9 +142,9 @@ class _Server(uvicorn.Server):
         loop.set_exception_handler(AcceptErrors())
         if hasattr(signal, "SIGHUP"):
             loop.add_signal_handler(signal.SIGHUP, self._reload)
-        if self.config.is_ssl:  # uvicorn leaves a client a minute for its greeting
-            bounded = partial(loop.create_server, ssl_handshake_timeout=self._greeting_sec)
-            loop.create_server = bounded  # type: ignore[method-assign]
+        if self.config.is_ssl:
+            there, limits = self.server_state.connections, self._limits
+            Greetings(there, limits.most, RESERVE, limits.head_sec).listen_with(loop)
         await super().startup(sockets)
         if sockets:  # uvicorn says nothing of sockets that it is given
             scheme, host = "https" if self.config.is_ssl else "http", self.config.host

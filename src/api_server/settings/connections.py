@@ -17,7 +17,7 @@ class ConnectionSettings(Section):
     heading: ClassVar[str] = "Connections"
 
     api_max_connections: int = Field(512, ge=1)
-    """Connections at once. When there are more, the one that has waited longest for its next
+    """Connections at once, those in their TLS handshake too. When there are more, the one that has waited longest for its next
     request is closed; where all are at work, only the health endpoints are answered (16 more
     connections), and anything else with 503."""
 
