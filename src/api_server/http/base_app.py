@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from api_server.container import Service
 from api_server.http import docs_pages, problems
 from api_server.http.disconnect import CLIENT_CLOSED_REQUEST, ClientDisconnected
-from api_server.http.front import HostCheck, RootPath
+from api_server.http.front import Forwarded, HostCheck, RootPath
 from api_server.http.middleware import ApiKey, BodyLimit, RequestId
 from api_server.http.openai.errors import OpenAIErrors
 from api_server.http.openai.models import ModelNames
@@ -62,6 +62,7 @@ def build_app(
     app.add_middleware(RequestId)
     app.add_middleware(OpenAIErrors)
     app.add_middleware(RootPath, root=settings.api_root_path)
+    app.add_middleware(Forwarded, proxies=settings.api_trusted_proxies)
     return app
 
 

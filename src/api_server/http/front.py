@@ -1,8 +1,9 @@
-"""What a request passes first: the path under which a proxy shows the server, the host's name."""
+"""What a request passes first: what a proxy says of it, the path it is shown under, its host."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +18,76 @@ def path_in(scope: Scope) -> str:
     """Return the path of a request as the server's own, without the proxy's prefix."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", "")) or "/"
+
+
+class Forwarded:
+    """Takes the caller's address and scheme from a proxy of the settings, and from nobody else.
+
+    uvicorn would take any word for an address, of any length, and ``ws`` for a scheme.
+    """
+
+    def __init__(self, app: ASGIApp, proxies: Iterable[str]) -> None:
+        self._app = app
+        self._proxies = [ip_network(one) for one in proxies]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle the request as the caller's; the access log has this very scope."""
+        if (
+            scope["type"] == "http"
+            and scope["client"]
+            and self._is_proxy(_address(scope["client"][0]))
+        ):
+            headers = Headers(scope=scope)
+            scheme = headers.get("x-forwarded-proto", "").strip().lower()
+            if scheme in _SCHEMES:
+                scope["scheme"] = scheme
+            client = self._client(",".join(headers.getlist("x-forwarded-for")).split(","))
+            if client is not None:
+                scope["client"] = client
+        await self._app(scope, receive, send)
+
+    def _client(self, named: Sequence[str]) -> tuple[str, int] | None:
+        """Return the last address that is no proxy's; only a client could have said more."""
+        found = None
+        for one in reversed(named):
+            host, port = _split(one.strip())
+            address = _address(host)
+            if address is None:
+                return None
+            found = (str(address), port)
+            if not self._is_proxy(address):
+                break
+        return found
+
+    def _is_proxy(self, address: Address | None) -> bool:
+        return address is not None and any(address in one for one in self._proxies)
+
+
+Address = IPv4Address | IPv6Address
+
+_SCHEMES = {"http", "https"}
+
+
+def _split(named: str) -> tuple[str, int]:
+    """Return the host and the port (0 for none) of ``host``, ``host:port`` or ``[host]:port``."""
+    if named.startswith("["):
+        host, _, port = named[1:].partition("]")
+        port = port.removeprefix(":")
+    elif named.count(":") == 1:
+        host, _, port = named.partition(":")
+    else:
+        host, port = named, ""
+    return host, int(port) if port.isascii() and port.isdecimal() and len(port) <= _PORT else 0
+
+
+_PORT = 5  # digits
+
+
+def _address(host: str) -> Address | None:
+    try:
+        return None if "%" in host else ip_address(host)  # behind a % stands any word
+    except ValueError:
+        return None
 
 
 class RootPath:

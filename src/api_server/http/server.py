@@ -64,8 +64,7 @@ def serve(app: FastAPI, settings: Settings, sockets: list[socket.socket] | None 
         backlog=_BACKLOG,
         timeout_keep_alive=settings.api_idle_timeout_sec,
         timeout_graceful_shutdown=round(settings.stop_grace_sec) + _RESPONSE_SEC,
-        proxy_headers=bool(settings.api_trusted_proxies),
-        forwarded_allow_ips=settings.api_trusted_proxies,
+        proxy_headers=False,  # api_server.http.front.Forwarded
         ssl_certfile=settings.api_tls_cert_file,
         ssl_keyfile=settings.api_tls_key_file,
         ssl_keyfile_password=password.get_secret_value() if password else None,

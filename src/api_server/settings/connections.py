@@ -17,9 +17,9 @@ class ConnectionSettings(Section):
     heading: ClassVar[str] = "Connections"
 
     api_max_connections: int = Field(512, ge=1)
-    """Connections at once, those in their TLS handshake too. When there are more, the one that has waited longest for its next
-    request is closed; where all are at work, only the health endpoints are answered (16 more
-    connections), and anything else with 503."""
+    """Connections at once, those in their TLS handshake too. When there are more, the one that has
+    waited longest for its next request is closed; where all are at work, only the health endpoints
+    are answered (16 more connections), and anything else with 503."""
 
     api_header_timeout_sec: float = Field(10.0, gt=0)
     """Time that a client has to send the head of a request, and before it for the TLS handshake."""
