@@ -96,6 +96,7 @@ class Greetings:
             ssl: ssl.SSLContext,
             **kwargs: Any,  # noqa: ANN401 - the loop's
         ) -> asyncio.Server:
+            """Return a server as the loop does, with TLS of ours."""
             greet = partial(self._greeting, factory, ssl)
             return await plain(greet, *args, **kwargs)
 
