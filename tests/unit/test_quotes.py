@@ -10,6 +10,7 @@ from api_server.clients.agent.errors import AgentTimeout
 from api_server.compliance.rubric import Element, Rubric, load_rubric
 from api_server.compliance.rules.quotes import QuoteRules
 from api_server.compliance.validator import get_incomplete_elements_validator
+from evaluation.dialogues import load_dialogues
 from evaluation.passages import load, phrases
 from stt_engine.speech import Segment
 from tests.unit.validation_fakes import CONFIG, RUBRIC, FakeAgent, Rules, answer, claim, of
@@ -73,6 +74,16 @@ CONTRARY = [
     ("solicitation.concealment", "손실은 숨기지 않고 다 말씀드립니다", "evidence_is_denial"),
     ("solicitation.pressure", "급하게 결정하지 마세요", "evidence_is_denial"),
     ("unfair.tying", "대출에 보험 가입은 필요 없습니다", "evidence_is_denial"),
+    (
+        "notice.recording",
+        "여기는 녹취 회선과 달라 아무것도 남지 않아요",
+        "evidence_is_denial",
+    ),
+    ("solicitation.certainty", "지수가 반토막 나면 원금을 잃습니다", "evidence_is_warning"),
+    ("solicitation.certainty", "수익이 날지는 아무도 몰라요", "evidence_is_warning"),
+    ("solicitation.false_statement", "세금은 해마다 달라질 수 있어요", "evidence_is_warning"),
+    ("suitability.mismatch", "이 등급은 고객님께 안 맞으세요", "evidence_is_warning"),
+    ("unfair.tying", "대출 조건으로 적금을 권하는 건 금지되어 있습니다", "evidence_is_denial"),
 ]
 
 
@@ -121,6 +132,37 @@ def test_true_quotes_are_believed_and_many_that_resemble_them_are_not() -> None:
     near = [believed(name, one.segments) for one in passages for name in one.near]
     assert sum(said) / len(said) > 0.97
     assert sum(near) / len(near) < 0.45
+
+
+def test_of_whole_dialogues_most_true_sentences_are_believed_and_fewer_that_resemble() -> None:
+    """The widest net: whichever sentence of the agent's an LLM may quote."""
+
+    def believed(name: str, call: tuple[Segment, ...]) -> bool:
+        judge, element = QUOTES.of_call(call), ELEMENTS[name]
+        return any(
+            judge.find_objection(element, [(at, 0, len(one.text))]) is None
+            for at, one in enumerate(call)
+            if one.speaker == "agent"
+        )
+
+    dialogues = [one for one in load_dialogues() if not one.held][::5]
+    near = [
+        believed(name, one.passage.segments)
+        for one in dialogues
+        if one.kind == "lookalike"
+        for name in one.passage.near - one.passage.said
+        if name in ELEMENTS
+    ]
+    said = [
+        believed(name, one.passage.segments)
+        for one in dialogues
+        for name in one.passage.said
+        if name in ELEMENTS
+    ]
+    assert len(near) > 250
+    assert len(said) > 700
+    assert sum(near) / len(near) < 0.42
+    assert sum(said) / len(said) > 0.76
 
 
 # --- an element without words of its own ---------------------------------------------------

@@ -28,6 +28,12 @@ class Grammar:
     """Matches at the end of a statement that is somebody else's."""
     put_off: Pattern
     """Matches at the end of words that are put off or left out there."""
+    forbidden: Pattern
+    """Matches at the end of a sentence that forbids what it speaks of."""
+    ends_denied: Pattern
+    """Matches at the end of a sentence whose last word denies it."""
+    warned: Pattern
+    """Matches at the end of a sentence that warns."""
     taken_back: Pattern
     """Matches at the start of a sentence that takes the one before it back."""
 
@@ -46,6 +52,9 @@ def load_grammar() -> Grammar:
         denied=compile_pattern(patterns["denied"], words),
         reported=compile_pattern(patterns["reported"], words),
         put_off=compile_pattern(patterns["put_off"], words),
+        forbidden=compile_pattern(patterns["forbidden"], words),
+        ends_denied=compile_pattern(patterns["ends_denied"], words),
+        warned=compile_pattern(patterns["warned"], words),
         taken_back=compile_pattern(patterns["taken_back"], words),
     )
 

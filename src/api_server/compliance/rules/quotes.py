@@ -19,7 +19,12 @@ from api_server.compliance.rubric import Element, Rubric
 from api_server.compliance.rules.call_text import CallText, Span
 from api_server.compliance.rules.engine import CompiledRule, compile_rules
 from api_server.compliance.rules.sentences import letters_of
-from api_server.compliance.rules.statements import find_objection, is_put_off
+from api_server.compliance.rules.statements import (
+    find_objection,
+    is_negated,
+    is_put_off,
+    is_warning,
+)
 from stt_engine.speech import Segment
 
 MIN_SHARED = 4
@@ -48,6 +53,8 @@ class _Field:
     asks: bool
     """A question may be evidence, even where no rule takes it."""
     required: bool
+    deniable: bool
+    """It has to be told, and a sentence that ends in a denial does not tell it."""
     not_examples: tuple[str, ...]
 
 
@@ -88,7 +95,8 @@ class QuoteJudge:
         if not told:
             return Reason.NOTHING_SAID
         objections = (_objection(field, call, number, span) for number, span in told)
-        return next(filter(None, (*objections, *known)), None) or _looks_alike(field, call, parts)
+        objection = next(filter(None, (*objections, *known)), None)
+        return objection or _warns(field, call, told) or _looks_alike(field, call, parts)
 
 
 def _statements(
@@ -125,11 +133,21 @@ def _tells(
 
 
 def _objection(field: _Field, call: CallText, number: int, span: Span) -> Reason | None:
-    if call.sentences[number].question and not field.asks:
+    sentence = call.sentences[number]
+    if sentence.question and not field.asks:
         return Reason.QUESTION
     if field.required and is_put_off(call, span, number):
         return Reason.DENIAL
+    if field.deniable and is_negated(sentence.letters):
+        return Reason.DENIAL
     return find_objection(call, span, number)
+
+
+def _warns(field: _Field, call: CallText, told: Sequence[tuple[int, Span]]) -> Reason | None:
+    """Return a reason where what would accuse the agent only warns the customer."""
+    if field.required or not any(is_warning(call.sentences[number].letters) for number, _ in told):
+        return None
+    return Reason.WARNING
 
 
 def _looks_alike(field: _Field, call: CallText, parts: Sequence[tuple[int, Span]]) -> Reason | None:
@@ -147,8 +165,18 @@ def _field(element: Element, rubric: Rubric) -> _Field:
         rules,
         element.kind == "required" and (element.said_by == "any" or not rules),
         element.kind == "required",
+        _is_deniable(element),
         tuple(map(letters_of, element.not_examples)),
     )
+
+
+def _is_deniable(element: Element) -> bool:
+    """Return whether a denial does not tell the element: none of its examples is one.
+
+    What anyone may say is an answer too ("없어요").
+    """
+    told = element.kind == "required" and element.said_by != "any"
+    return told and not any(is_negated(letters_of(one)) for one in element.examples)
 
 
 def _words_of(element: Element) -> Iterator[str]:

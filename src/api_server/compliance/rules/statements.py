@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api_server.compliance.findings import Reason
-from api_server.compliance.patterns.linear_pattern import Subject
+from api_server.compliance.patterns.linear_pattern import Pattern, Subject
 from api_server.compliance.rules.call_text import CallText, Span
 from api_server.compliance.rules.grammar import load_grammar
 
@@ -14,10 +14,12 @@ LONGEST = 200
 def find_objection(call: CallText, span: Span, number: int) -> Reason | None:
     """Return why words of a sentence are not said as a statement; ``None`` where they are.
 
-    They are denied, are somebody else's, or are taken back at once.
+    They are denied, named as forbidden, are somebody else's, or are taken back at once.
     """
     grammar, end = load_grammar(), _end_of(call, span, number)
     if grammar.denied.matches_at(call.text, span.end, end):
+        return Reason.DENIAL
+    if _ends_in(grammar.forbidden, call.sentences[number].letters):
         return Reason.DENIAL
     if grammar.reported.matches_at(call.text, span.end, end):
         return Reason.REPORTED
@@ -31,6 +33,20 @@ def is_put_off(call: CallText, span: Span, number: int) -> bool:
     """Return whether what has to be said is not: it is put off, or left out."""
     end = _end_of(call, span, number)
     return load_grammar().put_off.matches_at(call.text, span.start, end)
+
+
+def is_warning(letters: str) -> bool:
+    """Return whether a sentence ends in a warning: of a loss, a risk, a limit, no fit."""
+    return _ends_in(load_grammar().warned, letters)
+
+
+def is_negated(letters: str) -> bool:
+    """Return whether a sentence ends in a denial, of whatever it says."""
+    return _ends_in(load_grammar().ends_denied, letters)
+
+
+def _ends_in(ending: Pattern, letters: str) -> bool:
+    return next(ending.spans(Subject(letters[-LONGEST:])), None) is not None
 
 
 def _end_of(call: CallText, span: Span, number: int) -> int:
