@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from api_server.settings import SettingsInvalid
+from stt_engine import log
 from stt_engine.errors import AudioRejected, EngineError, InvalidRequest
 from stt_engine.outcome import error_type_of
 from stt_tools.cli.output import err, print_json
@@ -21,7 +22,10 @@ _ClickException = typer.BadParameter.__mro__[2]
 def exit_code_of(command: Callable[[], object], *, as_json: bool, verbose: bool = False) -> int:
     """Run a command and return its exit code; what it raises is told in one line, or as JSON."""
     try:
-        code = command() or DONE
+        try:
+            code = command() or DONE
+        finally:
+            log.flush()  # what was logged stands before what is told of the end
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Exception as exc:
