@@ -113,6 +113,9 @@ CONTRARY: dict[tuple[str, str], str] = {
     ("asking", "explanation.product_risk"): "evidence_is_question",
     **{("reported", name): "evidence_is_report" for name in _OF_THE_CAPITAL},
     ("reported", "explanation.product_risk"): "evidence_is_report",
+    **{("compatible", name): "evidence_is_warning" for name in _OF_THE_CAPITAL},
+    ("compatible", "suitability.mismatch"): "evidence_is_warning",
+    ("compatible", "solicitation.concealment"): "evidence_is_warning",
 }
 """What has the words of an element, and does not say it; besides the denial of a promise."""
 
