@@ -133,12 +133,11 @@ def _tells(
 
 
 def _objection(field: _Field, call: CallText, number: int, span: Span) -> Reason | None:
-    sentence = call.sentences[number]
-    if sentence.question and not field.asks:
+    if call.sentences[number].question and not field.asks:
         return Reason.QUESTION
     if field.required and is_put_off(call, span, number):
         return Reason.DENIAL
-    if field.deniable and is_negated(sentence.letters):
+    if field.deniable and is_negated(call.sentences[number].letters):
         return Reason.DENIAL
     return find_objection(call, span, number)
 
