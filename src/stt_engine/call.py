@@ -47,12 +47,14 @@ class CallContext:
         max_wait_sec: how long it may wait for its turns in all, beside the time of the work itself.
         clock: monotonic seconds.
         observers: told of this call's progress, and of no other's; called in any thread.
+        background: it has a turn only where no call of the foreground wants one.
     """
 
     id: str = field(default_factory=lambda: uuid4().hex)
     max_wait_sec: float = LONGEST_WAIT_SEC
     clock: Callable[[], float] = time.monotonic
     observers: tuple[Observer, ...] = ()
+    background: bool = False
     since: float = field(init=False)
     deadline: float = field(init=False)
     waited_sec: float = field(init=False, default=0.0)

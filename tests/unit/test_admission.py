@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 from itertools import pairwise
 
@@ -220,3 +221,45 @@ def test_the_longest_wait_of_the_queue_is_part_of_the_calls_deadline(clock: Cloc
     with Admission(64, 30.0, clock).place(context):
         context.allow(12.0)
     assert context.deadline == clock.now + 42.0
+
+
+# The background -----------------------------------------------------------------------------
+
+
+def test_a_call_of_the_background_takes_no_place_and_is_never_refused(clock: Clock) -> None:
+    admission = Admission(0, 1.0, clock)
+    with ExitStack() as stack:
+        for _ in range(50):
+            context = CallContext(clock=clock, background=True)
+            stack.enter_context(admission.place(context)).report(Work(1e6, 1e6))
+        assert (admission.waiting, admission.work_waiting_sec) == (0, 0.0)
+        _enter(stack, admission, 1.0, clock)
+
+
+def test_a_call_of_the_background_rests_while_another_is_inside(clock: Clock) -> None:
+    admission, went_on = Admission(8, 1e6, clock), threading.Event()
+    context = CallContext(background=True)
+    with admission.place(context) as behind, ExitStack() as stack:
+        _enter(stack, admission, 10.0, clock)
+
+        def report() -> None:
+            behind.report(Work(9.0, 3.0))
+            went_on.set()
+
+        thread = threading.Thread(target=report)
+        thread.start()
+        with context._lock:
+            assert not went_on.is_set()
+        stack.close()
+        assert went_on.wait(30)
+        thread.join(30)
+
+
+def test_a_call_that_rests_in_the_background_can_be_cancelled(clock: Clock) -> None:
+    admission = Admission(8, 1e6, clock)
+    context = CallContext(background=True)
+    with admission.place(context) as behind, ExitStack() as stack:
+        _enter(stack, admission, 10.0, clock)
+        context.cancel()
+        with pytest.raises(CallCancelled):
+            behind.report(Work(9.0, 3.0))

@@ -57,6 +57,23 @@ def test_who_has_not_begun_comes_before_who_has(clock: Clock) -> None:
     assert scheduler._next() is newer, "of those, the one that came first"
 
 
+def test_the_background_has_a_turn_only_where_nobody_else_waits(clock: Clock) -> None:
+    scheduler = StepScheduler()
+    entries = {name: _entry(clock, work) for name, work in (("a", 6), ("b", 4), ("z", 3))}
+    entries["z"].context.background = True
+    assert _order(scheduler, entries, 13, 1.0, clock).endswith("zzz")
+
+
+def test_in_the_background_who_has_not_begun_comes_first_too(clock: Clock) -> None:
+    scheduler = StepScheduler()
+    new, begun, live = _entry(clock, 5), _entry(clock, 1), _entry(clock, 9)
+    new.context.background = begun.context.background = True
+    scheduler._waiting, scheduler._beginning = [begun, new, live], {new}
+    assert scheduler._next() is live
+    scheduler._waiting.remove(live)
+    assert scheduler._next() is new
+
+
 def test_an_endless_stream_of_new_calls_passes_nobody_for_ever(clock: Clock) -> None:
     scheduler = StepScheduler()
     old = _entry(clock, 7200)

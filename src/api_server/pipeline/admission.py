@@ -3,6 +3,9 @@
 The forecast is seconds of sound that are waiting x the factor at which this server has lately
 worked them off. Calls take turns (:mod:`stt_engine.workers.scheduler`), so a call waits for no
 other longer than that one would take if it were of its own length.
+
+A call of the background (a job's) stands in no queue: it counts for no forecast, and rests after
+each of its steps for as long as another call is inside.
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ _LONGEST_RETRY_SEC = 3600.0
 _TYPICAL_WORK_SEC = 60.0
 _MARGIN_SEC = 1.0
 
+_BACKGROUND_WAIT_SEC = 365 * 86400.0
+"""A call of the background waits for its turns as long as others come."""
+
 
 class QueueFull(Exception):
     """No room to wait. ``retry_after`` is in whole seconds."""
@@ -49,6 +55,9 @@ class Admission:
         self, max_waiting: int, max_wait_sec: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.limiter = anyio.CapacityLimiter(AT_WORK + max_waiting)
+        self.background_limiter = anyio.CapacityLimiter(math.inf)
+        self._quiet = threading.Event()
+        self._quiet.set()
         self._max_waiting = max_waiting
         self._max_wait_sec = max_wait_sec
         self._clock = clock
@@ -56,6 +65,10 @@ class Admission:
         self._inside: set[Place] = set()
         self._pace = _Pace(clock)
         self._booked_until = 0.0
+
+    def limiter_of(self, context: CallContext) -> anyio.CapacityLimiter:
+        """Return what bounds the threads in which calls like this one wait."""
+        return self.background_limiter if context.background else self.limiter
 
     @property
     def waiting(self) -> int:
@@ -74,13 +87,19 @@ class Admission:
             return sum(one.left_sec for one in self._inside)
 
     @contextmanager
-    def place(self, context: CallContext) -> Iterator[Place]:
+    def place(self, context: CallContext) -> Iterator[Place | BackgroundPlace]:
         """Hold a place in the queue for as long as recognition takes.
+
+        A call of the background is always let in.
 
         Raises:
             QueueFull: at once, where ``max_waiting`` calls wait already. At the end, where the work
                 that was reported to the place would have had to wait too long.
         """
+        if context.background:
+            context.max_wait_sec = _BACKGROUND_WAIT_SEC
+            yield BackgroundPlace(context, self._quiet)
+            return
         place = self._taken_place(context)
         try:
             yield place
@@ -102,12 +121,15 @@ class Admission:
             context.max_wait_sec = self._max_wait_sec
             place = Place(context, self._refusal_of)
             self._inside.add(place)
+            self._quiet.clear()
             return place
 
     def _leave(self, place: Place) -> None:
         with self._lock:
             self._pace.note(sum(one.done_sec for one in self._inside))
             self._inside.discard(place)
+            if not self._inside:
+                self._quiet.set()
             self._pace.forget(place.done_sec)
 
     def forecast_sec(self, work_sec: float, among: list[float]) -> float:
@@ -201,6 +223,27 @@ class Place:
         """
         if self._refusal is not None:
             raise self._refusal
+
+
+class BackgroundPlace:
+    """The place of a call of the background: beside the queue.
+
+    Args:
+        context: the call.
+        quiet: set while no other call is inside.
+    """
+
+    def __init__(self, context: CallContext, quiet: threading.Event) -> None:
+        self._context = context
+        self._quiet = quiet
+
+    def report(self, _work: Work) -> None:
+        """Rest for as long as another call is inside.
+
+        Raises:
+            CallCancelled: the call was cancelled meanwhile.
+        """
+        self._context.wait(self._quiet)
 
 
 class _Pace:

@@ -16,7 +16,7 @@ from api_server.compliance.coverage import measure_coverage
 from api_server.compliance.live_validator import LiveValidator
 from api_server.compliance.validator import IncompleteElementsValidator
 from api_server.pii.redaction import RedactionResult
-from api_server.pipeline.admission import Admission, Place, QueueFull
+from api_server.pipeline.admission import Admission, BackgroundPlace, Place, QueueFull
 from api_server.pipeline.events import (
     CallGivenUp,
     CallServed,
@@ -153,7 +153,8 @@ class CallAnalysis:
         with attempts.of("stt"), self._admission.place(call.context) as place:
             attempts.emit(CallStarted(path=call.shown_path))
             work = partial(self._transcribe, call, place, attempts)
-            found = await anyio.to_thread.run_sync(work, limiter=self._admission.limiter)
+            limiter = self._admission.limiter_of(call.context)
+            found = await anyio.to_thread.run_sync(work, limiter=limiter)
         if attempts.failures:  # the chain itself broke: a defect of ours, logged as a crash
             return Outcome(found.value, DUMMY, tuple(attempts.failures))
         if self._mask is not None:
@@ -162,7 +163,7 @@ class CallAnalysis:
         return found
 
     def _transcribe(
-        self, call: AnalysisRequest, place: Place, attempts: Attempts
+        self, call: AnalysisRequest, place: Place | BackgroundPlace, attempts: Attempts
     ) -> Outcome[Transcript]:
         """Transcribe, in a thread: it waits for its turns there."""
         with _named(call):

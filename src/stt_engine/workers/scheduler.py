@@ -4,6 +4,9 @@ Of the calls that wait, the one with the least work left goes first; a three-sec
 two-hour one at its next step. Every fourth turn goes to the call that has used the largest share of
 its time, so that none is overtaken for ever. A call that has not begun comes before those that
 have: only then can its chunks be batched with theirs. At most :data:`BEGINNINGS` come in a row.
+
+A call of the background has a turn where no other call waits; among themselves they take turns by
+the same rules.
 """
 
 from __future__ import annotations
@@ -138,8 +141,10 @@ class StepScheduler:
             chosen.wake()
 
     def _next(self) -> QueueEntry:
-        beginning = [one for one in self._waiting if one in self._beginning]
-        others = [one for one in self._waiting if one not in self._beginning]
+        live = [one for one in self._waiting if not one.context.background]
+        waiting = live or self._waiting
+        beginning = [one for one in waiting if one in self._beginning]
+        others = [one for one in waiting if one not in self._beginning]
         if beginning and (self._begun < BEGINNINGS or not others):
             self._begun += 1
             return beginning[0]
