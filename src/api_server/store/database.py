@@ -1,0 +1,139 @@
+"""The database: opened, brought up to date, and used in transactions."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy.pool import QueuePool
+
+from api_server.store.errors import StoreUnavailable
+from api_server.store.migrate import bring_up_to_date
+
+LOCKED_SEC = 5.0
+"""How long a transaction waits for another process's."""
+
+_OPENING_SEC = 30.0
+_CONNECTIONS = 8
+_WRITES = "stt_writes"
+
+
+class Database:
+    """One SQLite database in a file, shared by threads and by processes of this machine.
+
+    Args:
+        path: the file; it is made where there is none.
+
+    Raises:
+        StoreUnavailable: it cannot be opened, or a newer version has made it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._engine = _engine(path)
+        with self._translated():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with FileLock(f"{path}.lock", timeout=_OPENING_SEC):
+                path.touch(mode=0o600)
+                self._file = _identity(path)
+                with self.write() as connection:
+                    bring_up_to_date(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that changes nothing.
+
+        Raises:
+            StoreUnavailable: the database cannot be used.
+        """
+        with self._translated(), self._same_file(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that may change things; there is one at a time.
+
+        Raises:
+            StoreUnavailable: the database cannot be used, or another writes for too long.
+        """
+        with (
+            self._translated(),
+            self._same_file(),
+            self._engine.connect().execution_options(**{_WRITES: True}) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _same_file(self) -> Iterator[None]:
+        """Refuse to work on a file that was removed: what is written there is lost.
+
+        Looked at afterwards too, before anybody is told that something was kept.
+        """
+        self._check_file()
+        yield
+        self._check_file()
+
+    def _check_file(self) -> None:
+        if _identity(self._path) != self._file:
+            self._engine.dispose()
+            raise StoreUnavailable(f"the database {self._path} was replaced while it was in use")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (exc.IntegrityError, exc.ProgrammingError):
+            raise  # a defect of ours
+        except exc.DBAPIError as error:
+            raise StoreUnavailable(f"the database {self._path}: {error.orig}") from error
+        except exc.TimeoutError as error:
+            raise StoreUnavailable(f"the database {self._path}: no connection is free") from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StoreUnavailable(f"the database {self._path}: {reason}") from error
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what tells this file from another one that takes its place.
+
+    Raises:
+        OSError: it is gone.
+    """
+    told = path.stat()
+    return told.st_dev, told.st_ino
+
+
+def _engine(path: Path) -> Engine:
+    where = f"{Path(os.path.abspath(path)).as_uri()}?mode=rw"  # noqa: PTH100 - follows no link
+
+    def connect() -> sqlite3.Connection:
+        # In this mode a file that is gone is an error, and no new and empty database.
+        connection = sqlite3.connect(
+            where, LOCKED_SEC, isolation_level=None, check_same_thread=False, uri=True
+        )
+        # FULL: what was answered with 202 survives a power cut.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    engine = create_engine(
+        "sqlite://", creator=connect, poolclass=QueuePool, pool_size=_CONNECTIONS, pool_timeout=5
+    )
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that began as a reader cannot always become a writer.
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

@@ -1,0 +1,25 @@
+"""What can go wrong with the store."""
+
+from __future__ import annotations
+
+from stt_engine.errors import EngineError
+
+
+class StoreUnavailable(EngineError):
+    """The database cannot be used now: gone, locked, damaged, or of a newer version."""
+
+
+class StoreFull(EngineError):
+    """There is no room for more recordings: the quota, or the reserve of free space."""
+
+
+class NoSuchJob(EngineError):
+    """There is no job of this id, or it is another caller's."""
+
+
+class NoSuchCase(EngineError):
+    """There is no case of this id, or it is another caller's."""
+
+
+class KeyReused(EngineError):
+    """The idempotency key stands for another request already."""

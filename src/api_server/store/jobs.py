@@ -1,0 +1,290 @@
+"""Jobs and cases: taken, shown page by page, cancelled, tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
+
+from api_server.store.errors import KeyReused, NoSuchCase, NoSuchJob
+from api_server.store.records import (
+    ENDS,
+    RETRIED,
+    STATES,
+    CaseRecord,
+    JobRecord,
+    NewJob,
+    Revision,
+)
+from api_server.store.schema import CASES, JOBS, RECORDINGS, REVISIONS
+
+_ROWS_AT_ONCE = 500
+
+
+def find_replayed(connection: Connection, new: NewJob) -> str | None:
+    """Return the id of the job that this caller's idempotency key stands for, if there is one.
+
+    Raises:
+        KeyReused: it stands for another request.
+    """
+    if new.idempotency_key is None:
+        return None
+    found = connection.execute(
+        select(JOBS.c.id, JOBS.c.request_sha256).where(
+            JOBS.c.owner == new.owner, JOBS.c.idempotency_key == new.idempotency_key
+        )
+    ).first()
+    if found is None:
+        return None
+    if found.request_sha256 != new.request_sha256:
+        raise KeyReused(f"the idempotency key stands for another request already (job {found.id})")
+    return str(found.id)
+
+
+def missing_recordings(connection: Connection, sha256s: Iterable[str]) -> set[str]:
+    """Return those of ``sha256s`` that no record is there of."""
+    wanted = set(sha256s)
+    kept = select(RECORDINGS.c.sha256).where(RECORDINGS.c.sha256.in_(wanted))
+    return wanted - {row.sha256 for row in connection.execute(kept)}
+
+
+def all_recordings(connection: Connection) -> set[str]:
+    """Return the hashes of all recordings that there are records of."""
+    return {row.sha256 for row in connection.execute(select(RECORDINGS.c.sha256))}
+
+
+def kept_bytes(connection: Connection) -> int:
+    """Return the bytes of all recordings that are kept."""
+    return int(connection.execute(select(func.sum(RECORDINGS.c.bytes))).scalar() or 0)
+
+
+def insert_job(connection: Connection, new: NewJob, now: float) -> str:
+    """Insert a job with its cases and the records of their recordings; return its id."""
+    identity = f"job-{uuid4().hex}"
+    received = {one.received.sha256: one.received for one in new.cases if one.received}
+    missing = missing_recordings(connection, received)
+    rows = [
+        {"sha256": one, "bytes": received[one].bytes, "stored_at": now} for one in sorted(missing)
+    ]
+    if rows:
+        connection.execute(insert(RECORDINGS), rows)
+    inserted = connection.execute(
+        insert(JOBS).values(
+            id=identity,
+            owner=new.owner,
+            idempotency_key=new.idempotency_key,
+            request_sha256=new.request_sha256,
+            options=new.options,
+            metadata=new.metadata,
+            priority=new.priority,
+            created_at=now,
+            cases=len(new.cases),
+        )
+    )
+    (seq,) = inserted.inserted_primary_key or (None,)
+    cases = [
+        {
+            "id": f"case-{uuid4().hex}",
+            "job_seq": seq,
+            "name": one.name,
+            "path": one.path,
+            "recording": one.received.sha256 if one.received else None,
+            "bytes": one.received.bytes if one.received else one.bytes,
+            "state": "queued",
+            "priority": new.priority,
+            "tries": 0,
+            "not_before": 0.0,
+            "received_at": now,
+        }
+        for one in new.cases
+    ]
+    for begin in range(0, len(cases), _ROWS_AT_ONCE):
+        connection.execute(insert(CASES), cases[begin : begin + _ROWS_AT_ONCE])
+    return identity
+
+
+def list_jobs(
+    connection: Connection, owner: str | None, limit: int, before: int | None
+) -> list[JobRecord]:
+    """Return the newest jobs with a number below ``before``; ``owner=None``: everybody's."""
+    query = select(JOBS).order_by(JOBS.c.seq.desc()).limit(limit)
+    if owner is not None:
+        query = query.where(JOBS.c.owner == owner)
+    if before is not None:
+        query = query.where(JOBS.c.seq < before)
+    rows = list(connection.execute(query))
+    counted = _counts(connection, [row.seq for row in rows])
+    return [_job(row, counted.get(row.seq, [])) for row in rows]
+
+
+def get_job(connection: Connection, identity: str, owner: str | None) -> JobRecord:
+    """Return one job.
+
+    Raises:
+        NoSuchJob: there is none, or it is another caller's.
+    """
+    row = _job_row(connection, identity, owner)
+    return _job(row, _counts(connection, [row.seq]).get(row.seq, []))
+
+
+def _job_row(connection: Connection, identity: str, owner: str | None) -> Row[Any]:
+    row = connection.execute(select(JOBS).where(JOBS.c.id == identity)).first()
+    if row is None or owner not in {None, row.owner}:
+        raise NoSuchJob(f"there is no job {identity}")
+    return row
+
+
+def _counts(connection: Connection, seqs: list[int]) -> dict[int, list[Row[Any]]]:
+    query = (
+        select(
+            CASES.c.job_seq,
+            CASES.c.state,
+            func.count().label("cases"),
+            func.sum(CASES.c.bytes).label("bytes"),
+            func.sum(CASES.c.audio_sec).label("audio_sec"),
+        )
+        .where(CASES.c.job_seq.in_(seqs))
+        .group_by(CASES.c.job_seq, CASES.c.state)
+    )
+    found: dict[int, list[Row[Any]]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.job_seq, []).append(row)
+    return found
+
+
+def _job(row: Row[Any], counted: list[Row[Any]]) -> JobRecord:
+    counts: dict[str, int] = dict.fromkeys(STATES, 0)
+    counts.update({one.state: one.cases for one in counted})
+    return JobRecord(
+        seq=row.seq,
+        id=row.id,
+        options=row.options,
+        metadata=row.metadata,
+        priority=row.priority,
+        created_at=row.created_at,
+        cancelled_at=row.cancelled_at,
+        cases=row.cases,
+        counts=counts,
+        bytes=sum(one.bytes for one in counted),
+        bytes_ended=sum(one.bytes for one in counted if one.state in ENDS),
+        audio_sec=sum(one.audio_sec or 0.0 for one in counted),
+    )
+
+
+def list_cases(
+    connection: Connection,
+    owner: str | None,
+    limit: int,
+    before: int | None,
+    job: str | None = None,
+) -> list[CaseRecord]:
+    """Return the newest cases with a number below ``before``, of one job or of all.
+
+    Raises:
+        NoSuchJob: there is no job ``job``, or it is another caller's.
+    """
+    query = _cases().order_by(CASES.c.seq.desc()).limit(limit)
+    if job is not None:
+        query = query.where(CASES.c.job_seq == _job_row(connection, job, owner).seq)
+    elif owner is not None:
+        query = query.where(JOBS.c.owner == owner)
+    if before is not None:
+        query = query.where(CASES.c.seq < before)
+    return [_case(row) for row in connection.execute(query)]
+
+
+def get_case(
+    connection: Connection, identity: str, owner: str | None
+) -> tuple[CaseRecord, Revision | None]:
+    """Return one case, and its latest revision if it has one.
+
+    Raises:
+        NoSuchCase: there is none, or it is another caller's.
+    """
+    row = connection.execute(_cases().where(CASES.c.id == identity)).first()
+    if row is None or owner not in {None, row.owner}:
+        raise NoSuchCase(f"there is no case {identity}")
+    latest = connection.execute(
+        select(REVISIONS)
+        .where(REVISIONS.c.case_seq == row.seq)
+        .order_by(REVISIONS.c.number.desc())
+        .limit(1)
+    ).first()
+    return _case(row), Revision(latest.number, latest.made_at, latest.answer) if latest else None
+
+
+def _cases() -> Select[Any]:
+    return select(CASES, JOBS.c.id.label("job"), JOBS.c.owner).join(
+        JOBS, JOBS.c.seq == CASES.c.job_seq
+    )
+
+
+def _case(row: Row[Any]) -> CaseRecord:
+    return CaseRecord(
+        seq=row.seq,
+        id=row.id,
+        job=row.job,
+        name=row.name,
+        recording=row.recording,
+        bytes=row.bytes,
+        state=row.state,
+        tries=row.tries,
+        received_at=row.received_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        audio_sec=row.audio_sec,
+        error_type=row.error_type,
+        error=row.error,
+    )
+
+
+def cancel_job(connection: Connection, identity: str, owner: str | None, now: float) -> int:
+    """End every case of a job that has not ended; return how many that were.
+
+    Whoever works on one finds its lease gone, and its result is not taken.
+
+    Raises:
+        NoSuchJob: there is none, or it is another caller's.
+    """
+    row = _job_row(connection, identity, owner)
+    ended = connection.execute(
+        update(CASES)
+        .where(CASES.c.job_seq == row.seq, CASES.c.state.in_(("queued", "running")))
+        .values(state="cancelled", ended_at=now, token=None, lease_until=None)
+    ).rowcount
+    if ended:
+        connection.execute(update(JOBS).where(JOBS.c.seq == row.seq).values(cancelled_at=now))
+    return ended
+
+
+def retry_job(connection: Connection, identity: str, owner: str | None) -> int:
+    """Queue the cases of a job that failed or were cancelled; return how many they are.
+
+    Raises:
+        NoSuchJob: there is none, or it is another caller's.
+    """
+    row = _job_row(connection, identity, owner)
+    queued = connection.execute(
+        update(CASES)
+        .where(CASES.c.job_seq == row.seq, CASES.c.state.in_(RETRIED))
+        .values(
+            state="queued",
+            tries=0,
+            not_before=0.0,
+            started_at=None,
+            ended_at=None,
+            error_type=None,
+            error=None,
+        )
+    ).rowcount
+    if queued:
+        connection.execute(update(JOBS).where(JOBS.c.seq == row.seq).values(cancelled_at=None))
+    return queued
+
+
+def count_open_cases(connection: Connection) -> int:
+    """Return how many cases have not ended."""
+    counted = select(func.count()).where(CASES.c.state.in_(("queued", "running")))
+    return int(connection.execute(counted).scalar() or 0)

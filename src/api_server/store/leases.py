@@ -1,0 +1,190 @@
+"""Who works on which case: leases with a token, so that a case ends once whoever works on it.
+
+A worker that is gone lets its lease run out, and the case is queued again, behind those that were
+tried less often: a recording that ends whole servers holds nobody up. One that stopped and comes
+back finds another token, and its result is not taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import uuid4
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from api_server.store.records import NEEDS_RECORDING, Backlog, Claimed, Ending
+from api_server.store.schema import CASES, JOBS, RECORDINGS, REVISIONS
+
+LOST = "WorkerLost"
+"""The ``error_type`` of a case whose workers have all disappeared."""
+
+
+def claim(connection: Connection, now: float, lease_sec: float, limit: int) -> list[Claimed]:
+    """Give up to ``limit`` cases to a worker, for ``lease_sec`` seconds.
+
+    Smaller priorities come first, then what was tried least, then what came first.
+    """
+    query = (
+        select(CASES, JOBS.c.id.label("job"), JOBS.c.options)
+        .join(JOBS, JOBS.c.seq == CASES.c.job_seq)
+        .where(CASES.c.state == "queued", CASES.c.not_before <= now)
+        .order_by(CASES.c.priority, CASES.c.tries, CASES.c.seq)
+        .limit(limit)
+    )
+    claimed = [
+        Claimed(
+            seq=row.seq,
+            id=row.id,
+            job=row.job,
+            name=row.name,
+            recording=row.recording,
+            path=row.path,
+            options=row.options,
+            token=uuid4().hex,
+            tries=row.tries + 1,
+            received_at=row.received_at,
+        )
+        for row in connection.execute(query)
+    ]
+    for one in claimed:
+        connection.execute(
+            update(CASES)
+            .where(CASES.c.seq == one.seq)
+            .values(
+                state="running",
+                token=one.token,
+                tries=one.tries,
+                lease_until=now + lease_sec,
+                started_at=func.coalesce(CASES.c.started_at, now),
+            )
+        )
+    return claimed
+
+
+def renew(connection: Connection, tokens: Iterable[str], now: float, lease_sec: float) -> set[str]:
+    """Prolong leases; return the tokens that still hold one."""
+    wanted = set(tokens)
+    connection.execute(
+        update(CASES).where(CASES.c.token.in_(wanted)).values(lease_until=now + lease_sec)
+    )
+    held = select(CASES.c.token).where(CASES.c.token.in_(wanted))
+    return {row.token for row in connection.execute(held)}
+
+
+def finish(connection: Connection, claimed: Claimed, ending: Ending, now: float) -> bool:
+    """End a case with its result; false, and nothing is changed, where its lease is gone."""
+    ended = connection.execute(
+        update(CASES)
+        .where(CASES.c.seq == claimed.seq, CASES.c.token == claimed.token)
+        .values(
+            state=ending.state,
+            token=None,
+            lease_until=None,
+            ended_at=now,
+            audio_sec=ending.audio_sec,
+            error_type=ending.error_type,
+            error=ending.error,
+        )
+    ).rowcount
+    if ended and ending.answer is not None:
+        connection.execute(
+            insert(REVISIONS).values(
+                case_seq=claimed.seq, number=1, made_at=now, answer=ending.answer
+            )
+        )
+    return bool(ended)
+
+
+def put_back(
+    connection: Connection,
+    claimed: Claimed,
+    not_before: float,
+    *,
+    counted: bool = True,
+    error_type: str | None = None,
+    error: str | None = None,
+) -> bool:
+    """Queue a case again; ``counted=False``: this was no try. False where its lease is gone."""
+    back = connection.execute(
+        update(CASES)
+        .where(CASES.c.seq == claimed.seq, CASES.c.token == claimed.token)
+        .values(
+            state="queued",
+            token=None,
+            lease_until=None,
+            not_before=not_before,
+            tries=claimed.tries if counted else claimed.tries - 1,
+            error_type=error_type,
+            error=error,
+        )
+    ).rowcount
+    return bool(back)
+
+
+def reap(connection: Connection, now: float, max_tries: int) -> tuple[list[str], list[str]]:
+    """Take back cases whose lease is over; return the ids of those queued, and of those failed.
+
+    One that has had ``max_tries`` is tried no more: it may be what ends the workers.
+    """
+    over = (CASES.c.state == "running", CASES.c.lease_until < now)
+    rows = list(connection.execute(select(CASES.c.id, CASES.c.seq, CASES.c.tries).where(*over)))
+    failed = [row for row in rows if row.tries >= max_tries]
+    queued = [row for row in rows if row.tries < max_tries]
+    if queued:
+        connection.execute(
+            update(CASES)
+            .where(*over, CASES.c.seq.in_([row.seq for row in queued]))
+            .values(state="queued", token=None, lease_until=None, not_before=0.0)
+        )
+    if failed:
+        words = f"whoever worked on this recording disappeared, {max_tries} times"
+        connection.execute(
+            update(CASES)
+            .where(*over, CASES.c.seq.in_([row.seq for row in failed]))
+            .values(
+                state="failed",
+                token=None,
+                lease_until=None,
+                ended_at=now,
+                error_type=LOST,
+                error=words,
+            )
+        )
+    return [row.id for row in queued], [row.id for row in failed]
+
+
+def backlog(connection: Connection) -> Backlog:
+    """Return what waits and what is at work."""
+    counted = {
+        row.state: row
+        for row in connection.execute(
+            select(
+                CASES.c.state,
+                func.count().label("cases"),
+                func.min(CASES.c.received_at).label("oldest_at"),
+            )
+            .where(CASES.c.state.in_(("queued", "running")))
+            .group_by(CASES.c.state)
+        )
+    }
+    queued, running = counted.get("queued"), counted.get("running")
+    return Backlog(
+        queued.cases if queued else 0,
+        running.cases if running else 0,
+        queued.oldest_at if queued else None,
+    )
+
+
+def forget_unneeded(connection: Connection, sha256s: Iterable[str] | None = None) -> list[str]:
+    """Delete the records of recordings (of ``sha256s``, or all) that no case needs; return them."""
+    needed = select(CASES.c.recording).where(
+        CASES.c.recording == RECORDINGS.c.sha256, CASES.c.state.in_(NEEDS_RECORDING)
+    )
+    query = select(RECORDINGS.c.sha256).where(~needed.exists())
+    if sha256s is not None:
+        query = query.where(RECORDINGS.c.sha256.in_(set(sha256s)))
+    found = [row.sha256 for row in connection.execute(query)]
+    if found:
+        connection.execute(update(CASES).where(CASES.c.recording.in_(found)).values(recording=None))
+        connection.execute(delete(RECORDINGS).where(RECORDINGS.c.sha256.in_(found)))
+    return found

@@ -1,0 +1,153 @@
+"""Recordings in a folder, by the hash of their content; each written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from api_server.store.errors import StoreFull, StoreUnavailable
+
+_BLOCK = 1024 * 1024
+_ABANDONED_SEC = 86400.0
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A recording that has arrived whole and belongs to no case yet."""
+
+    file: Path
+    sha256: str
+    bytes: int
+
+    def drop(self) -> None:
+        """Remove it; one that was kept meanwhile stays."""
+        self.file.unlink(missing_ok=True)
+
+
+class RecordingFolder:
+    """The folder of recordings.
+
+    Args:
+        folder: made when the first recording comes.
+        max_bytes: of all recordings that are kept.
+        reserve_bytes: of free space that recordings leave on their file system.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int, reserve_bytes: int) -> None:
+        self._folder = folder
+        self._incoming = folder / "incoming"
+        self.max_bytes = max_bytes
+        self._reserve_bytes = reserve_bytes
+
+    def receive(self, content: BinaryIO, size: int | None = None) -> Received:
+        """Write ``content`` to the disk, from where it is now to its end.
+
+        Raises:
+            StoreFull: the reserve of free space would be touched.
+            StoreUnavailable: the folder cannot be written to.
+        """
+        file = self._incoming / uuid4().hex
+        try:
+            self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.check_free(size or 0)
+            return self._written(content, file)
+        except OSError as exc:
+            file.unlink(missing_ok=True)
+            if exc.errno in _NO_ROOM:
+                raise StoreFull("the disk of the recordings is full") from exc
+            raise StoreUnavailable(f"the recordings {self._folder}: {exc.strerror}") from exc
+        except StoreFull:
+            file.unlink(missing_ok=True)
+            raise
+
+    def _written(self, content: BinaryIO, file: Path) -> Received:
+        digest, size = hashlib.sha256(), 0
+        with file.open("xb") as target:
+            file.chmod(0o600)
+            while block := content.read(_BLOCK):
+                self.check_free(len(block))
+                digest.update(block)
+                size += target.write(block)
+            target.flush()
+            os.fsync(target.fileno())
+        return Received(file, digest.hexdigest(), size)
+
+    def check_free(self, size: int) -> None:
+        """Return where ``size`` more bytes leave the reserve untouched.
+
+        Raises:
+            StoreFull: they do not.
+        """
+        free = shutil.disk_usage(self._folder).free
+        if free - size < self._reserve_bytes:
+            raise StoreFull(
+                f"the disk of the recordings has {free} bytes free, of which "
+                f"{self._reserve_bytes} are the reserve (RECORDINGS_RESERVE_BYTES)"
+            )
+
+    def check_quota(self, kept: int, more: int) -> None:
+        """Return where ``more`` bytes beside those ``kept`` are within the quota.
+
+        Raises:
+            StoreFull: they are not.
+        """
+        if kept + more > self.max_bytes:
+            raise StoreFull(
+                f"{kept} bytes of recordings are kept and {more} more would come; "
+                f"the quota is {self.max_bytes} (RECORDINGS_MAX_BYTES)"
+            )
+
+    def keep(self, received: Received) -> None:
+        """Give a recording its name; the same content again changes nothing.
+
+        Raises:
+            StoreUnavailable: it is gone, or cannot be renamed.
+        """
+        target = self.path(received.sha256)
+        try:
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            received.file.replace(target)
+            for folder in (target.parent, self._folder):
+                _sync_folder(folder)
+        except OSError as exc:
+            raise StoreUnavailable(f"the recordings {self._folder}: {exc.strerror}") from exc
+
+    def path(self, sha256: str) -> Path:
+        """Return where a recording is, if it is kept."""
+        return self._folder / sha256[:2] / sha256
+
+    def remove(self, sha256s: Iterable[str]) -> None:
+        """Remove recordings; one that is not there, or cannot be removed, is no error."""
+        for one in sha256s:
+            with suppress(OSError):
+                self.path(one).unlink()
+
+    def on_disk(self) -> set[str]:
+        """Return the hashes of the recordings in the folder."""
+        return {file.name for file in self._folder.glob("??/*")}
+
+    def sweep_incoming(self) -> None:
+        """Remove what has lain for a day and never became a recording."""
+        for file in self._incoming.glob("*"):
+            with suppress(OSError):
+                if time.time() - file.stat().st_mtime > _ABANDONED_SEC:
+                    file.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

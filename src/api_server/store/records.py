@@ -1,0 +1,133 @@
+"""What goes into the store and comes out of it, as plain values. Times: seconds since 1970, UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from api_server.store.recordings import Received
+
+CaseState = Literal["queued", "running", "done", "partial", "refused", "failed", "cancelled"]
+"""``partial``: a transcript without the check that was asked for; ``refused``: the caller's
+mistake; ``failed``: this machine could not, with the cause."""
+
+STATES: tuple[CaseState, ...] = get_args(CaseState)
+ENDS: tuple[CaseState, ...] = ("done", "partial", "refused", "failed", "cancelled")
+RETRIED: tuple[CaseState, ...] = ("failed", "cancelled")
+"""Ends after which a case can be tried again."""
+
+NEEDS_RECORDING: tuple[CaseState, ...] = ("queued", "running", *RETRIED)
+
+
+@dataclass(frozen=True, slots=True)
+class NewCase:
+    """A recording to be worked on: one that has arrived, or the path of a file."""
+
+    name: str
+    received: Received | None = None
+    path: str | None = None
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be taken; ``options`` and ``metadata`` are JSON, ``request`` is what was asked."""
+
+    owner: str
+    options: str
+    metadata: str
+    priority: int
+    cases: tuple[NewCase, ...]
+    request_sha256: str
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job, and how many of its cases are in which state."""
+
+    seq: int
+    id: str
+    options: str
+    metadata: str
+    priority: int
+    created_at: float
+    cancelled_at: float | None
+    cases: int
+    counts: dict[str, int]
+    bytes: int
+    bytes_ended: int
+    audio_sec: float
+
+    @property
+    def state(self) -> str:
+        """``queued``, ``running``, ``done`` (every case has ended) or ``cancelled``."""
+        open_cases = self.counts["queued"] + self.counts["running"]
+        if open_cases == 0:
+            return "cancelled" if self.cancelled_at is not None else "done"
+        return "queued" if self.counts["queued"] == self.cases else "running"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRecord:
+    """A case, without its revisions."""
+
+    seq: int
+    id: str
+    job: str
+    name: str
+    recording: str | None
+    bytes: int
+    state: CaseState
+    tries: int
+    received_at: float
+    started_at: float | None
+    ended_at: float | None
+    audio_sec: float | None
+    error_type: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One whole answer of a case, as it was stored."""
+
+    number: int
+    made_at: float
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A case that a worker has for as long as it renews its lease; ``tries`` counts this one."""
+
+    seq: int
+    id: str
+    job: str
+    name: str
+    recording: str | None
+    path: str | None
+    options: str
+    token: str
+    tries: int
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a case ended; ``answer`` is there where there is a transcript."""
+
+    state: CaseState
+    answer: str | None = None
+    audio_sec: float | None = None
+    error_type: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits: cases, those at work, and since when the oldest one waits."""
+
+    queued: int
+    running: int
+    oldest_at: float | None

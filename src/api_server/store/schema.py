@@ -1,0 +1,89 @@
+"""The tables. Times are seconds since 1970 in UTC; what is JSON is text."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+HEAD = "0001"
+"""The migration after which the tables are these."""
+
+METADATA = MetaData()
+
+_ROW_ID = BigInteger().with_variant(Integer, "sqlite")
+
+RECORDINGS = Table(
+    "recordings",
+    METADATA,
+    Column("sha256", String(64), primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("stored_at", Double, nullable=False),
+)
+"""The recordings that are kept, each content once."""
+
+JOBS = Table(
+    "jobs",
+    METADATA,
+    Column("seq", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("owner", String(200), nullable=False),
+    Column("idempotency_key", String(255)),
+    Column("request_sha256", String(64), nullable=False),
+    Column("options", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("cancelled_at", Double),
+    Column("cases", Integer, nullable=False),
+    UniqueConstraint("owner", "idempotency_key", name="jobs_idempotency"),
+)
+"""The jobs; ``owner`` is the name of the caller's key, empty without keys."""
+
+CASES = Table(
+    "cases",
+    METADATA,
+    Column("seq", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("job_seq", _ROW_ID, ForeignKey("jobs.seq"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("path", Text),
+    Column("recording", String(64), ForeignKey("recordings.sha256")),
+    Column("bytes", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("not_before", Double, nullable=False),
+    Column("token", String(64)),
+    Column("lease_until", Double),
+    Column("received_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Column("audio_sec", Double),
+    Column("error_type", String(100)),
+    Column("error", Text),
+    Index("cases_turn", "state", "priority", "tries", "seq"),
+    Index("cases_of_job", "job_seq", "seq"),
+    Index("cases_of_recording", "recording"),
+)
+"""The cases: each has either a kept ``recording`` or the ``path`` of a file below a root."""
+
+REVISIONS = Table(
+    "revisions",
+    METADATA,
+    Column("case_seq", _ROW_ID, ForeignKey("cases.seq"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("made_at", Double, nullable=False),
+    Column("answer", Text, nullable=False),
+)
+"""Whole answers of cases, from 1 on; never changed."""

@@ -1,0 +1,182 @@
+"""The store as its users see it: each method is one transaction; any thread may call it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from api_server.store import jobs, leases
+from api_server.store.database import Database
+from api_server.store.errors import StoreFull, StoreUnavailable
+from api_server.store.recordings import RecordingFolder
+from api_server.store.records import (
+    Backlog,
+    CaseRecord,
+    Claimed,
+    Ending,
+    JobRecord,
+    NewJob,
+    Revision,
+)
+
+MOST_OPEN_CASES = 1_000_000
+"""Cases that may wait; one more job is refused."""
+
+
+class Store:
+    """Jobs and cases in a database, recordings beside it.
+
+    Args:
+        path: the database's file.
+        recordings: the folder.
+        clock: seconds since 1970, UTC.
+
+    Raises:
+        StoreUnavailable: the database cannot be opened.
+    """
+
+    def __init__(
+        self, path: Path, recordings: RecordingFolder, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._database = Database(path)
+        self._recordings = recordings
+        self._clock = clock
+        self._sweep()
+
+    def submit(self, new: NewJob) -> tuple[str, bool]:
+        """Take a job, its recordings and all; return its id, and whether it is a new one.
+
+        Raises:
+            KeyReused: its idempotency key stands for another request.
+            StoreFull: the quota, or the reserve of free space.
+            StoreUnavailable: nothing was taken.
+        """
+        received = {one.received.sha256: one.received for one in new.cases if one.received}
+        with self._database.write() as connection:
+            known = jobs.find_replayed(connection, new)
+            if known is not None:
+                return known, False
+            if jobs.count_open_cases(connection) + len(new.cases) > MOST_OPEN_CASES:
+                raise StoreFull(f"{MOST_OPEN_CASES} cases wait already")
+            missing = jobs.missing_recordings(connection, received)
+            more = sum(received[one].bytes for one in missing)
+            self._recordings.check_quota(jobs.kept_bytes(connection), more)
+            # Within the transaction: no other process may forget this content meanwhile.
+            for one in received.values():
+                self._recordings.keep(one)
+            return jobs.insert_job(connection, new, self._clock()), True
+
+    def check_quota(self, more: int) -> None:
+        """Return where ``more`` bytes of recordings may come.
+
+        Raises:
+            StoreFull: they may not.
+        """
+        with self._database.read() as connection:
+            kept = jobs.kept_bytes(connection)
+        self._recordings.check_quota(kept, more)
+
+    def list_jobs(self, owner: str | None, limit: int, before: int | None) -> list[JobRecord]:
+        """Return a page of jobs; see :func:`jobs.list_jobs`."""
+        with self._database.read() as connection:
+            return jobs.list_jobs(connection, owner, limit, before)
+
+    def get_job(self, identity: str, owner: str | None) -> JobRecord:
+        """Return a job; raises as :func:`jobs.get_job` does."""
+        with self._database.read() as connection:
+            return jobs.get_job(connection, identity, owner)
+
+    def list_cases(
+        self, owner: str | None, limit: int, before: int | None, job: str | None = None
+    ) -> list[CaseRecord]:
+        """Return a page of cases; raises as :func:`jobs.list_cases` does."""
+        with self._database.read() as connection:
+            return jobs.list_cases(connection, owner, limit, before, job)
+
+    def get_case(self, identity: str, owner: str | None) -> tuple[CaseRecord, Revision | None]:
+        """Return a case and its latest revision; raises as :func:`jobs.get_case` does."""
+        with self._database.read() as connection:
+            return jobs.get_case(connection, identity, owner)
+
+    def cancel_job(self, identity: str, owner: str | None) -> JobRecord:
+        """Cancel what has not ended, and return the job; raises as :func:`jobs.cancel_job` does."""
+        with self._database.write() as connection:
+            jobs.cancel_job(connection, identity, owner, self._clock())
+            return jobs.get_job(connection, identity, owner)
+
+    def retry_job(self, identity: str, owner: str | None) -> JobRecord:
+        """Queue what failed again, and return the job; raises as :func:`jobs.retry_job` does."""
+        with self._database.write() as connection:
+            jobs.retry_job(connection, identity, owner)
+            return jobs.get_job(connection, identity, owner)
+
+    def claim(self, lease_sec: float, limit: int) -> list[Claimed]:
+        """Give up to ``limit`` cases to a worker; see :func:`leases.claim`."""
+        with self._database.write() as connection:
+            return leases.claim(connection, self._clock(), lease_sec, limit)
+
+    def renew(self, tokens: Iterable[str], lease_sec: float) -> set[str]:
+        """Prolong leases; see :func:`leases.renew`."""
+        with self._database.write() as connection:
+            return leases.renew(connection, tokens, self._clock(), lease_sec)
+
+    def finish(self, claimed: Claimed, ending: Ending) -> bool:
+        """End a case, once; false where its lease is gone. Its recording goes if nobody needs it.
+
+        Raises:
+            StoreUnavailable: the case has not ended.
+        """
+        with self._database.write() as connection:
+            ended = leases.finish(connection, claimed, ending, self._clock())
+        if ended and claimed.recording is not None:
+            with suppress(StoreUnavailable):  # the case has ended; the next start removes it
+                self._forget([claimed.recording])
+        return ended
+
+    def put_back(
+        self,
+        claimed: Claimed,
+        after_sec: float = 0.0,
+        *,
+        counted: bool = True,
+        error_type: str | None = None,
+        error: str | None = None,
+    ) -> bool:
+        """Queue a case again, for ``after_sec`` seconds from now; see :func:`leases.put_back`."""
+        with self._database.write() as connection:
+            return leases.put_back(
+                connection,
+                claimed,
+                self._clock() + after_sec,
+                counted=counted,
+                error_type=error_type,
+                error=error,
+            )
+
+    def reap(self, max_tries: int) -> tuple[list[str], list[str]]:
+        """Take back cases whose worker is gone; see :func:`leases.reap`."""
+        with self._database.write() as connection:
+            return leases.reap(connection, self._clock(), max_tries)
+
+    def backlog(self) -> Backlog:
+        """Return what waits."""
+        with self._database.read() as connection:
+            return leases.backlog(connection)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def _forget(self, sha256s: list[str] | None) -> None:
+        with self._database.write() as connection:
+            gone = leases.forget_unneeded(connection, sha256s)
+            self._recordings.remove(gone)
+
+    def _sweep(self) -> None:
+        """Remove what an end in the middle (a crash, a power cut) has left behind."""
+        self._forget(None)
+        with self._database.write() as connection:
+            self._recordings.remove(self._recordings.on_disk() - jobs.all_recordings(connection))
+        self._recordings.sweep_incoming()
