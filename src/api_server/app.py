@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from api_server.http.base_app import build_app
-from api_server.http.routes import analyze, recognition, transcribe
+from api_server.http.routes import analyze, jobs, recognition, transcribe
 from api_server.http.routes.transcribe import transcribe_v2
 from api_server.settings import Settings, read_settings
 
@@ -23,7 +23,10 @@ def create_app(settings: Settings | None = None, *, begin: bool = False) -> Fast
         KeysInvalid: the keys cannot be used.
     """
     return build_app(
-        settings or read_settings(), (transcribe.router, analyze.router), checks=True, begin=begin
+        settings or read_settings(),
+        (transcribe.router, analyze.router, jobs.router),
+        checks=True,
+        begin=begin,
     )
 
 

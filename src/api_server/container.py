@@ -15,17 +15,21 @@ from api_server.compliance.llm_review import ReviewLimits
 from api_server.compliance.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
 from api_server.compliance.text_worker import TextInChild, TextOptions
 from api_server.compliance.validator import IncompleteElementsValidator
+from api_server.jobs.desk import JobDesk
+from api_server.jobs.runner import JobRunner, JobTerms
 from api_server.observability.agent_probe import AgentProbe
 from api_server.observability.health import (
     HealthReport,
     agent_health,
     engine_health,
+    jobs_health,
     queue_health,
     storage_health,
     text_health,
 )
 from api_server.observability.log_lines.access import ACCESS_LINES
 from api_server.observability.log_lines.agent import AGENT_LINES, CIRCUIT_LINES
+from api_server.observability.log_lines.jobs import JOB_LINES
 from api_server.observability.log_lines.transcribe import HEALTH_LINES, TRANSCRIBE_LINES
 from api_server.observability.log_lines.validation import VALIDATION_LINES
 from api_server.observability.metrics import FailureMetrics
@@ -36,10 +40,12 @@ from api_server.pipeline.check_admission import CheckAdmission
 from api_server.pipeline.recordings import Recordings, TemporaryRecordings
 from api_server.pipeline.storage import Storage
 from api_server.settings import Settings
+from api_server.store.recordings import DAY_SEC, RecordingFolder
 from stt_engine.engine import WhisperSTT
 from stt_engine.events import Observer
 from stt_engine.log import LogObserver
 from stt_engine.model_store.log_lines import FETCH_LINES
+from stt_engine.model_store.places import data_home
 from stt_engine.recognition.log_lines import stt_lines
 from stt_engine.workers.process import WorkerLimits
 
@@ -55,6 +61,7 @@ def log_observer(*, reveal_text: bool) -> LogObserver:
         CIRCUIT_LINES,
         HEALTH_LINES,
         ACCESS_LINES,
+        JOB_LINES,
     )
 
 
@@ -74,6 +81,8 @@ class Service:
     analysis: CallAnalysis
     recordings: Recordings
     storage: Storage
+    desk: JobDesk
+    jobs: JobRunner
     metrics: FailureMetrics
     readiness: Readiness
     agent_probe: AgentProbe
@@ -123,7 +132,14 @@ class Service:
         admission = Admission(settings.queue_max_waiting, settings.queue_max_wait_sec)
         mask = text.mask if settings.redaction == "everywhere" else None
         places = CheckAdmission(settings.analyze_max_at_once)
-        checking = [agent_health(probe), text_health(text, places)] if checks else []
+        analysis = CallAnalysis(stt, validator, admission, observers, mask)
+        desk = _desk(settings, observers)
+        jobs = _runner(settings, observers, desk, analysis, readiness)
+        checking = (
+            [agent_health(probe), text_health(text, places), jobs_health(desk, jobs)]
+            if checks
+            else []
+        )
         storage = Storage(settings.audio_roots, settings.audio_open_timeout_sec, observers)
         sources = [engine_health(stt), *checking, queue_health(admission), storage_health(storage)]
         circuits = [agent.circuits, *([remote.circuits] if remote else [])]
@@ -137,9 +153,11 @@ class Service:
             validator=validator,
             admission=admission,
             checks=places,
-            analysis=CallAnalysis(stt, validator, admission, observers, mask),
+            analysis=analysis,
             recordings=TemporaryRecordings(),
             storage=storage,
+            desk=desk,
+            jobs=jobs,
             metrics=metrics,
             readiness=readiness,
             agent_probe=probe,
@@ -155,7 +173,9 @@ class Service:
         known = probe.now.state != "unknown"
         agents = {probe.url: probe.now.state == "ok"} if known else {}
         ready = self.readiness.reason is None
-        return self.metrics.exposition(self.admission, loaded, circuits, agents, ready=ready)
+        return self.metrics.exposition(
+            self.admission, loaded, circuits, agents, self.jobs.backlog, ready=ready
+        )
 
     async def stop(self) -> None:
         """Have every call in hand answered now, with what there is."""
@@ -169,6 +189,7 @@ class Service:
         self.readiness.end()
         self.stt.close()
         self.text.close()
+        self.desk.close()
         await self.agent.aclose()
 
 
@@ -184,6 +205,34 @@ def _remote(settings: Settings, observers: tuple[Observer, ...]) -> RemoteStt | 
         circuit_policy=_circuit_policy(settings),
         connect_timeout_sec=settings.agent_connect_timeout_sec,
     )
+
+
+def _desk(settings: Settings, observers: tuple[Observer, ...]) -> JobDesk:
+    home = data_home(settings.stt_home)
+    recordings = RecordingFolder(
+        settings.recordings_folder(home),
+        settings.recordings_max_bytes,
+        settings.recordings_reserve_bytes,
+        settings.recordings_keep_days * DAY_SEC,
+    )
+    return JobDesk(settings.database_file(home), recordings, observers)
+
+
+def _runner(
+    settings: Settings,
+    observers: tuple[Observer, ...],
+    desk: JobDesk,
+    analysis: CallAnalysis,
+    readiness: Readiness,
+) -> JobRunner:
+    terms = JobTerms(
+        settings.jobs_at_once,
+        settings.jobs_lease_sec,
+        settings.jobs_max_tries,
+        settings.stt_agent_channel,
+        settings.allows_agent,
+    )
+    return JobRunner(desk, analysis, terms, lambda: readiness.reason is None, observers)
 
 
 def _circuit_policy(settings: Settings) -> CircuitPolicy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -257,3 +258,63 @@ class ReadyResponse(BaseModel):
     ready: bool
     reason: str | None = None
     degraded: dict[str, str] = {}
+
+
+class JobResponse(BaseModel):
+    """A job: one request for work on one or many recordings."""
+
+    id: str
+    state: Literal["queued", "running", "done", "cancelled"]
+    """`done`: every case has ended, however; `counts` tells how."""
+    created_at: datetime
+    priority: int
+    metadata: dict[str, Any]
+    options: dict[str, Any]
+    """The fields of `POST /transcribe` that were asked for."""
+    cases: int
+    counts: dict[str, int]
+    """Cases by state."""
+    share_done: float = Field(ge=0, le=1)
+    """Share of the bytes of all recordings whose cases have ended."""
+    audio_sec: float
+    """Seconds of sound in cases that have ended with a transcript."""
+
+
+class JobList(BaseModel):
+    """A page of jobs, the newest first."""
+
+    jobs: list[JobResponse]
+    next_cursor: str | None = None
+    """Send it as `cursor` for the next page; `null`: there is none."""
+
+
+class CaseSummary(BaseModel):
+    """A case: one recording, and what became of it."""
+
+    id: str
+    job: str
+    name: str
+    state: Literal["queued", "running", "done", "partial", "refused", "failed", "cancelled"]
+    tries: int
+    received_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    audio_sec: float | None = None
+    error_type: str | None = None
+    """Why it ended as it did, or why it was put back."""
+    error: str | None = None
+
+
+class CaseList(BaseModel):
+    """A page of cases, the newest first."""
+
+    cases: list[CaseSummary]
+    next_cursor: str | None = None
+
+
+class CaseResponse(CaseSummary):
+    """A case with its latest answer."""
+
+    revision: int | None = None
+    """Number of the answer, from 1; `null` where there is none."""
+    answer: TranscribeResponse | None = None

@@ -34,6 +34,7 @@ class Stage(StrEnum):
     HEALTH = "health"
     FETCH = "fetch"
     WORKER = "worker"
+    JOB = "job"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
@@ -104,6 +105,12 @@ class Running:
 
 
 @asynccontextmanager
+async def _held(folder: TemporaryDirectory[str]) -> AsyncIterator[None]:
+    with folder:
+        yield
+
+
+@asynccontextmanager
 async def running(
     *, ready: bool = True, defects_expected: bool = False, **settings: object
 ) -> AsyncIterator[Running]:
@@ -111,8 +118,10 @@ async def running(
 
     At its end no failure outside the taxonomy may have been counted, unless the test made one.
     """
+    kept = TemporaryDirectory()
     given = {
         "stt_model_path": whisper_base(),
+        "database_url": f"sqlite:///{kept.name}/cases.db",
         "agent_allowed_hosts": ["127.0.0.1:*"],
         "ready_interval_sec": 0.05,
         "agent_proof_sec": 0,
@@ -122,6 +131,7 @@ async def running(
     app = create_app(Settings(_env_file=None, **given))  # type: ignore[arg-type]
     transport = httpx2.ASGITransport(app=app)
     async with (
+        _held(kept),
         call_log() as log,
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=90) as client,

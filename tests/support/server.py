@@ -53,6 +53,7 @@ def environment(folder: Path, **settings: object) -> dict[str, str]:
         "TMPDIR": str(temporary),
         "STT_MODEL_PATH": whisper_base() if "stt_model_path" not in settings else "",
         "LOG_FILE": folder / "api-server.log",
+        "DATABASE_URL": f"sqlite:///{folder / 'cases.db'}",
         "AGENT_ALLOWED_HOSTS": "127.0.0.1:*",
         "READY_INTERVAL_SEC": 0.2,
         "AGENT_PROOF_SEC": 0,

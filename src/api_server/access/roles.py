@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from api_server.settings.keys import Role
@@ -21,6 +22,12 @@ ROLE_OF: Mapping[str, Role | None] = {
     "/v1/audio/translations": "call",
     "/v1/models": "call",
     "/v1/models/{model}": "call",
+    "/jobs": "call",
+    "/jobs/{job}": "call",
+    "/jobs/{job}/cancel": "call",
+    "/jobs/{job}/retry": "call",
+    "/cases": "call",
+    "/cases/{case}": "call",
     "/metrics": "read",
     # A page of a browser cannot send a key before it is there, nor can what it loads.
     "/docs": None,
@@ -40,6 +47,8 @@ OPEN_PATHS = frozenset(path for path, role in ROLE_OF.items() if role is None)
 
 _ONE_MODEL = "/v1/models/"
 
+_OF_ONE = re.compile(r"/(job|case)s/[^/]+(/[^/]+)?")
+
 
 def is_known(path: str) -> bool:
     """Return whether a path stands in the table."""
@@ -52,4 +61,8 @@ def role_of(path: str) -> Role | None:
 
 
 def _entry_of(path: str) -> str:
-    return f"{_ONE_MODEL}{{model}}" if path.startswith(_ONE_MODEL) else path
+    if path.startswith(_ONE_MODEL):
+        return f"{_ONE_MODEL}{{model}}"
+    if found := _OF_ONE.fullmatch(path):
+        return f"/{found[1]}s/{{{found[1]}}}{found[2] or ''}"
+    return path

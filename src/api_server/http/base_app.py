@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -12,6 +13,7 @@ from api_server.container import Service
 from api_server.http import docs_pages, problems
 from api_server.http.disconnect import CLIENT_CLOSED_REQUEST, ClientDisconnected
 from api_server.http.front import Forwarded, HostCheck, RootPath
+from api_server.http.job_files import open_for_job
 from api_server.http.middleware import ApiKey, BodyLimit, RequestId
 from api_server.http.openai.errors import OpenAIErrors
 from api_server.http.openai.models import ModelNames
@@ -53,8 +55,11 @@ def build_app(
     app.add_exception_handler(ClientDisconnected, _respond_to_nobody)
     app.add_middleware(
         BodyLimit,
-        limits={"/analyze": settings.analyze_max_bytes},
-        default=settings.audio_max_bytes,
+        limits={
+            "/analyze": (settings.analyze_max_bytes, "ANALYZE_MAX_BYTES"),
+            "/jobs": (settings.jobs_max_bytes, "JOBS_MAX_BYTES"),
+        },
+        default=(settings.audio_max_bytes, "AUDIO_MAX_BYTES"),
         timeout_sec=settings.api_body_timeout_sec,
     )
     app.add_middleware(ApiKey, ring=app.state.service.keys)
@@ -75,6 +80,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if app.state.checks:
             tasks.start_soon(service.text.begin)
             tasks.start_soon(service.agent_probe.watch, service.agent.probe)
+            tasks.start_soon(service.jobs.run, partial(open_for_job, service.storage))
         try:
             yield
         finally:

@@ -70,10 +70,17 @@ _DEFECT = Problem(
 
 
 class BodyLimit:
-    """Rejects a body that is too large, by its Content-Length or while it comes, or too slow."""
+    """Rejects a body that is too large, by its Content-Length or while it comes, or too slow.
+
+    A limit is in bytes, with the name of its setting.
+    """
 
     def __init__(
-        self, app: ASGIApp, limits: dict[str, int], default: int, timeout_sec: float
+        self,
+        app: ASGIApp,
+        limits: dict[str, tuple[int, str]],
+        default: tuple[int, str],
+        timeout_sec: float,
     ) -> None:
         self._app = app
         self._limits = limits
@@ -86,8 +93,8 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         path = path_in(scope)
-        limit = self._limits.get(path, self._default) + _FORM_OVERHEAD
-        name = "ANALYZE_MAX_BYTES" if path == "/analyze" else "AUDIO_MAX_BYTES"
+        limit, name = self._limits.get(path, self._default)
+        limit += _FORM_OVERHEAD
         declared = Headers(scope=scope).get("content-length", "0")
         problem = Problem(
             413,
@@ -171,7 +178,10 @@ _BYTES_PER_SEC = 128 * 1024
 
 
 class ApiKey:
-    """Requires a key with the role that the path needs, if there are keys."""
+    """Requires a key with the role that the path needs, if there are keys.
+
+    The key is in the request's scope as ``key`` from here on.
+    """
 
     def __init__(self, app: ASGIApp, ring: KeyRing) -> None:
         self._app = app
@@ -179,6 +189,7 @@ class ApiKey:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle the request if it is authorised."""
+        scope["key"] = None
         problem = self._refusal(scope) if scope["type"] == "http" else None
         if problem:
             await problem.response()(scope, receive, send)
@@ -198,6 +209,7 @@ class ApiKey:
                 {"WWW-Authenticate": "Bearer"},
             )
         if key.may(role):
+            scope["key"] = key
             return None
         if not is_known(path_in(scope)):
             return Problem(404, "http", f"Not Found. {HTTP_ADVICE[404]}")

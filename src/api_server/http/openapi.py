@@ -116,15 +116,19 @@ def _describe_forms(body: JsonObject, schemas: JsonObject) -> None:
     body["required"] = True
     name = body["content"][FORMS[0]]["schema"]["$ref"].rpartition("/")[2]
     fields = {key: _drop_null(value) for key, value in schemas[name]["properties"].items()}
+    for one in fields.values():
+        if one.get("type") == "array":
+            one["minItems"] = 1
     schemas[name]["properties"] = fields
     schemas[name]["additionalProperties"] = False
     plain = {key: value for key, value in fields.items() if key != "file"}
-    schemas[name]["oneOf"] = [{"required": ["file_path"]}, {"required": ["file"]}]
+    inputs = [one for one in ("file_path", "file", "folder") if one in fields]
+    schemas[name]["oneOf"] = [{"required": [one]} for one in inputs]
     schemas[f"{name}_plain"] = {
         "type": "object",
         "title": f"{name}_plain",
         "properties": plain,
         "additionalProperties": False,
-        "required": ["file_path"],
+        "oneOf": [{"required": [one]} for one in inputs if one != "file"],
     }
     body["content"][FORMS[1]] = {"schema": {"$ref": f"#/components/schemas/{name}_plain"}}

@@ -7,8 +7,8 @@ whatever is put in its place meanwhile; elsewhere the path is opened again by na
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -109,25 +109,44 @@ def resolve(file_path: str, roots: Iterable[Path]) -> Path:
         Problem: 400 if it is not a path of a file, 403 outside the roots, 404 if it is absent.
         EngineError: one of :data:`stt_engine.native_errors.CANNOT_TELL`.
     """
-    try:
-        resolved = Path(file_path).resolve()
-        inside = any(resolved.is_relative_to(root.resolve()) for root in roots)
-        if not inside:
-            raise Problem(
-                403,
-                "outside-roots",
-                "file_path is outside the folders this server may read (AUDIO_ROOTS); "
-                "upload the recording in 'file' instead.",
-            )
+    with _as_bad_path():
+        resolved = _resolve_inside(file_path, roots)
         if resolved.is_dir():
             raise Problem(400, "folder", "file_path is a folder; give the path of one recording.")
         if not resolved.exists():
             raise _absent()
+    return resolved
+
+
+def resolve_folder(folder: str, roots: Iterable[Path]) -> Path:
+    """Resolve the path of a folder, which may be a root itself; raises as :func:`resolve` does."""
+    with _as_bad_path():
+        resolved = _resolve_inside(folder, roots)
+        if not resolved.is_dir():
+            raise Problem(404, "no-such-folder", "There is no such folder; check 'folder'.")
+    return resolved
+
+
+def _resolve_inside(path: str, roots: Iterable[Path]) -> Path:
+    resolved = Path(path).resolve()
+    if not any(resolved.is_relative_to(root.resolve()) for root in roots):
+        raise Problem(
+            403,
+            "outside-roots",
+            "The path is outside the folders this server may read (AUDIO_ROOTS); "
+            "upload the recording in 'file' instead.",
+        )
+    return resolved
+
+
+@contextmanager
+def _as_bad_path() -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError, RuntimeError) as exc:  # too long, NUL, endless links
         if isinstance(exc, OSError):
             raise_machines_own(exc)
         raise _bad_path(exc) from exc
-    return resolved
 
 
 def _absent() -> Problem:

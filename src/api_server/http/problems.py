@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from api_server.models import ProblemDocument
+from api_server.store.errors import KeyReused, NoSuchCase, NoSuchJob, StoreFull
 from api_server.text.validation_errors import describe_errors
 from stt_engine import errors
 from stt_engine.events import request_id
@@ -34,9 +35,10 @@ TITLES = {
     431: "Too large",
     500: "Server error",
     503: "Unavailable",
+    507: "No room",
 }
 
-SLUG_TITLES = {"unread-content": "Not read here"}
+SLUG_TITLES = {"unread-content": "Not read here", "key-reused": "Another request"}
 """Titles of problems that share their status with another kind."""
 
 AUDIO_STATUS: dict[type[errors.AudioRejected], int] = {
@@ -117,6 +119,21 @@ def build_machine_problem(error: errors.EngineError) -> Problem:
     """Return the problem of a request that this machine cannot serve now."""
     again = {"Retry-After": "10"}
     return Problem(503, build_slug(type(error)), f"{error}; try again later.", again)
+
+
+def build_store_problem(error: errors.EngineError) -> Problem:
+    """Return the problem of a request for jobs that cannot be served."""
+    kind = type(error)
+    if kind in {NoSuchJob, NoSuchCase}:
+        return Problem(404, build_slug(kind), f"{error}; see GET /{_LISTS[kind]}.")
+    if kind is KeyReused:
+        return Problem(422, "key-reused", f"{error}; send another Idempotency-Key.")
+    if kind is StoreFull:
+        return Problem(507, "store-full", f"{error}. The operator can make room.")
+    return Problem(503, "jobs-unavailable", f"{error}; try again later.", {"Retry-After": "10"})
+
+
+_LISTS: dict[type[errors.EngineError], str] = {NoSuchJob: "jobs", NoSuchCase: "cases"}
 
 
 def build_slug(error: type[errors.EngineError]) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from email.message import Message
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import APIRouter, Depends, Request, Response, params
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from api_server.http.middleware import drain_body
 from api_server.http.problems import Problem
@@ -36,6 +38,20 @@ class StrictRoute(APIRoute):
     ``openapi_extra``.
     """
 
+    _methods: ClassVar[dict[str, set[str]]] = {}
+    """The methods of each path, which may have several routes."""
+
+    def __init__(self, path: str, *given: Any, **more: Any) -> None:  # noqa: ANN401 - passed on
+        super().__init__(path, *given, **more)
+        self._methods.setdefault(path, set()).update(self.methods or ())
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request; a method that the path has not is refused with all that it has."""
+        if scope["method"] not in (self.methods or ()):
+            allowed = ", ".join(sorted(self._methods[self.path]))
+            raise HTTPException(405, headers={"Allow": allowed})
+        await super().handle(scope, receive, send)
+
     @property
     def reads_form(self) -> bool:
         """True where the body is a form, false where it is JSON or there is none."""
@@ -52,6 +68,12 @@ class StrictRoute(APIRoute):
     def fields(self) -> list[str]:
         """The form's fields."""
         return [one.alias for one in self.dependant.body_params] if self.reads_form else []
+
+    @property
+    def repeatable(self) -> list[str]:
+        """The form's fields that may come more than once."""
+        lists = (one for one in self.dependant.body_params if _is_list(one))
+        return [one.alias for one in lists] if self.reads_form else []
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler; see :class:`fastapi.routing.APIRoute`."""
@@ -83,10 +105,19 @@ async def _refuse_unread_fields(request: Request) -> None:
     route = request.scope["route"]
     if isinstance(route, StrictRoute) and route.reads_form:
         form = await request.form()  # read already
-        _check_names("form field", [name for name, _ in form.multi_items()], route.fields)
+        sent = [name for name, _ in form.multi_items()]
+        lists = set(route.repeatable)
+        once = [*lists.intersection(sent), *(name for name in sent if name not in lists)]
+        _check_names("form field", once, route.fields)
         for one in route.dependant.body_params:
             if form.get(one.alias) == "" and not _may_be_empty(one):
                 raise _bad_field(f"{one.alias}: empty; leave it out, or send a value")
+
+
+def _is_list(field: Any) -> bool:  # noqa: ANN401 - a field of the framework
+    """Return whether a field takes a list of values."""
+    found, errors = field.validate([], {}, loc=())
+    return not errors and isinstance(found, list)
 
 
 def _may_be_empty(field: Any) -> bool:  # noqa: ANN401 - a field of the framework

@@ -50,19 +50,19 @@ async def open_recording(
     if (not file_path) == (file is None):
         raise Problem(422, "one-input", "Send exactly one of 'file_path' and 'file' (an upload).")
     if file_path:
-        shown = _shown(file_path, service.settings)
+        shown = shown_name(file_path, service.settings)
         async with paths.opened(file_path, shown, service.storage) as path:
             yield path, shown
     elif file is not None:
         key = await _kept(service, file)
         try:
-            shown = _shown(file.filename or "upload", service.settings)
+            shown = shown_name(file.filename or "upload", service.settings)
             yield service.recordings.path(key), shown
         finally:
             service.storage.uploads.start(partial(service.recordings.discard, key))
 
 
-def _shown(name: str, settings: Settings) -> str:
+def shown_name(name: str, settings: Settings) -> str:
     """Return ``name`` for logs and answers: cut, masked, and without half characters."""
     name = shorten(name).encode("utf-8", "replace").decode()
     return name if settings.redaction == "off" else mask_name(name)

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from api_server.clients.circuit_breaker import CircuitBreakers
 from api_server.clients.circuit_policy import CircuitSnapshot
 from api_server.compliance.text_worker import TextInChild
+from api_server.jobs.desk import JobDesk
+from api_server.jobs.runner import JobRunner
 from api_server.models import HealthResponse
 from api_server.observability.agent_probe import AgentProbe
 from api_server.observability.metrics import FailureMetrics
@@ -129,6 +131,28 @@ def queue_health(admission: Admission) -> HealthSource:
             }
         )
     ]
+
+
+def jobs_health(desk: JobDesk, jobs: JobRunner) -> HealthSource:
+    """Return the state of jobs; a store that cannot be used degrades, and one never used is idle.
+
+    ``queued`` and ``running`` are cases, ``at_work`` those of this process.
+    """
+
+    def look() -> list[ComponentHealth]:
+        trouble, backlog = desk.trouble, jobs.backlog
+        working = "ok" if desk.is_open else "idle"
+        facts = {
+            "name": "jobs",
+            "state": "failing" if trouble else working,
+            "reason": trouble,
+            "queued": backlog.queued if backlog else 0,
+            "running": backlog.running if backlog else 0,
+            "at_work": jobs.at_work,
+        }
+        return [ComponentHealth(facts, trouble is not None)]
+
+    return look
 
 
 def _is_broken(snapshot: CircuitSnapshot) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar, cast
 
@@ -12,9 +13,11 @@ from prometheus_client.registry import Collector
 
 from api_server.clients.events import AgentAnswerRepaired, CircuitChanged
 from api_server.compliance.events import TiersDisagreed
+from api_server.jobs.events import CaseEnded, CasePutBack, CasesTakenUp
 from api_server.pipeline.admission import Admission
 from api_server.pipeline.events import CallGivenUp, CallServed
 from api_server.settings.addresses import Address
+from api_server.store.records import Backlog
 from stt_engine.errors import all_errors
 from stt_engine.events import AnswerWarned, Event, Stage, WorkerChanged
 from stt_engine.log import lost_lines
@@ -28,6 +31,7 @@ OTHER = "other"
 Count = Callable[[Event], None]
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+_LONG = (1, 10, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86400)
 _FACTORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8)
 _TIMED = {Stage.STT, Stage.AGENT, Stage.VALIDATION, Stage.TRANSCRIBE, Stage.LOAD}
 
@@ -81,6 +85,14 @@ class FailureMetrics:
             "agent_ready", "1 while the LLM server gives answers; absent while unknown.", "url"
         )
         self._open = gauge("circuit_open", "1 while not closed.", "target")
+        self._cases = counter("cases", "Cases of jobs that have ended.", "end")
+        self._case_wait = histogram(
+            "case_wait_seconds", "Seconds from a case's coming to its last beginning.", _LONG
+        )
+        self._put_back = counter("cases_put_back", "Tries of cases that this machine failed.")
+        self._queued = gauge("cases_queued", "Cases of jobs that wait.")
+        self._running = gauge("cases_running", "Cases of jobs at work, on every server.")
+        self._oldest = gauge("cases_oldest_seconds", "Seconds that the oldest case has waited.")
         self._counts: tuple[Count, ...] = (
             _at(AttemptFailed, self._failed),
             _at(StageSettled, self._settled),
@@ -90,6 +102,9 @@ class FailureMetrics:
             _at(AgentAnswerRepaired, lambda _event: self._repairs.inc()),
             _at(TiersDisagreed, lambda event: self._disagreements.labels(event.element).inc()),
             _at(AnswerWarned, self._warned),
+            _at(CaseEnded, self._case_ended),
+            _at(CasesTakenUp, lambda event: self._cases.labels("failed").inc(len(event.failed))),
+            _at(CasePutBack, lambda _event: self._put_back.inc()),
             _at(WorkerChanged, lambda event: self._workers.labels(event.role, event.what).inc()),
             _at(
                 CircuitChanged,
@@ -122,6 +137,10 @@ class FailureMetrics:
         error_type = _known_error(failure.error_type)
         self._failures.labels(failure.stage, failure.source, error_type).inc()
         self._unexpected.inc(failure.unexpected)
+
+    def _case_ended(self, event: CaseEnded) -> None:
+        self._cases.labels(event.state).inc()
+        self._case_wait.observe(event.wait_sec)
 
     def _warned(self, event: AnswerWarned) -> None:
         code = event.warning.code
@@ -165,12 +184,18 @@ class FailureMetrics:
         loaded: dict[str, bool],
         circuits: dict[str, bool],
         agents: dict[str, bool],
+        jobs: Backlog | None = None,
         *,
         ready: bool,
     ) -> bytes:
         """Return the scrape's text, with the gauges as they are now."""
         self._depth.set(queue.waiting)
         self._work.set(queue.work_waiting_sec)
+        if jobs is not None:
+            self._queued.set(jobs.queued)
+            self._running.set(jobs.running)
+            waits = time.time() - jobs.oldest_at if jobs.oldest_at is not None else 0.0
+            self._oldest.set(max(0.0, waits))
         for url, is_ready in agents.items():
             self._agent_ready.labels(url).set(is_ready)
         self._ready.set(ready)

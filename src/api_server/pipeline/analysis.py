@@ -115,7 +115,7 @@ class CallAnalysis:
             CallCancelled: nobody waits for it any more.
         """
         attempts = self._attempts(call)
-        with _reporting_hang_up(attempts):
+        with _reporting_hang_up(call, attempts):
             recognition = await self._recognise(call, attempts)
             check = (
                 await self._check(call, call.agent, recognition, attempts) if call.agent else None
@@ -125,7 +125,7 @@ class CallAnalysis:
     async def recognise(self, call: AnalysisRequest) -> Outcome[Transcript]:
         """Recognise only; raises as :meth:`run` does."""
         attempts = self._attempts(call)
-        with _reporting_hang_up(attempts):
+        with _reporting_hang_up(call, attempts):
             recognition = await self._recognise(call, attempts)
         return _settled(attempts, CallResult(recognition)).recognition
 
@@ -138,7 +138,7 @@ class CallAnalysis:
             InvalidRequest: the agent cannot be asked that way (the caller's mistake).
         """
         attempts = self._attempts(call)
-        with _reporting_hang_up(attempts):
+        with _reporting_hang_up(call, attempts):
             check = await self._check(call, agent, recognition, attempts)
         _settled(attempts, CallResult(recognition, check))
         return check
@@ -236,11 +236,12 @@ def _named(call: AnalysisRequest) -> Iterator[None]:
 
 
 @contextmanager
-def _reporting_hang_up(attempts: Attempts) -> Iterator[None]:
+def _reporting_hang_up(call: AnalysisRequest, attempts: Attempts) -> Iterator[None]:
     try:
         yield
     except (CallCancelled, anyio.get_cancelled_exc_class()):
-        attempts.emit(CallGivenUp())
+        if not call.context.background:
+            attempts.emit(CallGivenUp())
         raise
 
 

@@ -43,6 +43,14 @@ class CallResult:
         """True where a check was asked for and gave nothing usable of the agent's."""
         return self.check is not None and self.check.degraded
 
+    @property
+    def check_cause(self) -> Failure | None:
+        """The failure to name where the check gave nothing usable, if one is known."""
+        if self.check is None:
+            return None
+        report = self.check.report
+        return self.check.failure or (report.value.agent.cause if report else None)
+
     def to_json(self) -> bytes:
         """Return the value as JSON."""
         return _adapter().dump_json(self)

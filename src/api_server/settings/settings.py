@@ -7,6 +7,7 @@ from api_server.settings.addresses import PORTS, Address
 from api_server.settings.agents import CircuitSettings, LlmServerSettings
 from api_server.settings.compliance import ComplianceSettings
 from api_server.settings.connections import ConnectionSettings
+from api_server.settings.jobs import JobSettings
 from api_server.settings.limits import CallLimitSettings
 from api_server.settings.observability import LogSettings, ReadinessSettings
 from api_server.settings.pii import PersonalDataSettings
@@ -23,6 +24,7 @@ class Settings(
     ComplianceSettings,
     CircuitSettings,
     LlmServerSettings,
+    JobSettings,
     CallLimitSettings,
     RecognitionSettings,
     ConnectionSettings,

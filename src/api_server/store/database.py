@@ -69,6 +69,14 @@ class Database:
         ):
             yield connection
 
+    @property
+    def replaced(self) -> bool:
+        """True where the file that was opened is not there any more."""
+        try:
+            return _identity(self._path) != self._file
+        except OSError:
+            return True
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()

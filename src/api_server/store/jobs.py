@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
 
 from api_server.store.errors import KeyReused, NoSuchCase, NoSuchJob
 from api_server.store.records import (
     ENDS,
+    OPEN,
     RETRIED,
     STATES,
     CaseRecord,
+    CaseState,
     JobRecord,
     NewJob,
     Revision,
@@ -179,8 +181,9 @@ def list_cases(
     limit: int,
     before: int | None,
     job: str | None = None,
+    state: CaseState | None = None,
 ) -> list[CaseRecord]:
-    """Return the newest cases with a number below ``before``, of one job or of all.
+    """Return the newest cases with a number below ``before``, of one job and state or of all.
 
     Raises:
         NoSuchJob: there is no job ``job``, or it is another caller's.
@@ -190,6 +193,8 @@ def list_cases(
         query = query.where(CASES.c.job_seq == _job_row(connection, job, owner).seq)
     elif owner is not None:
         query = query.where(JOBS.c.owner == owner)
+    if state is not None:
+        query = query.where(CASES.c.state == state)
     if before is not None:
         query = query.where(CASES.c.seq < before)
     return [_case(row) for row in connection.execute(query)]
@@ -251,7 +256,7 @@ def cancel_job(connection: Connection, identity: str, owner: str | None, now: fl
     row = _job_row(connection, identity, owner)
     ended = connection.execute(
         update(CASES)
-        .where(CASES.c.job_seq == row.seq, CASES.c.state.in_(("queued", "running")))
+        .where(CASES.c.job_seq == row.seq, CASES.c.state.in_(OPEN))
         .values(state="cancelled", ended_at=now, token=None, lease_until=None)
     ).rowcount
     if ended:
@@ -262,13 +267,19 @@ def cancel_job(connection: Connection, identity: str, owner: str | None, now: fl
 def retry_job(connection: Connection, identity: str, owner: str | None) -> int:
     """Queue the cases of a job that failed or were cancelled; return how many they are.
 
+    Those whose recordings are not kept any more stay as they are.
+
     Raises:
         NoSuchJob: there is none, or it is another caller's.
     """
     row = _job_row(connection, identity, owner)
     queued = connection.execute(
         update(CASES)
-        .where(CASES.c.job_seq == row.seq, CASES.c.state.in_(RETRIED))
+        .where(
+            CASES.c.job_seq == row.seq,
+            CASES.c.state.in_(RETRIED),
+            or_(CASES.c.recording.is_not(None), CASES.c.path.is_not(None)),
+        )
         .values(
             state="queued",
             tries=0,
@@ -286,5 +297,5 @@ def retry_job(connection: Connection, identity: str, owner: str | None) -> int:
 
 def count_open_cases(connection: Connection) -> int:
     """Return how many cases have not ended."""
-    counted = select(func.count()).where(CASES.c.state.in_(("queued", "running")))
+    counted = select(func.count()).where(CASES.c.state.in_(OPEN))
     return int(connection.execute(counted).scalar() or 0)

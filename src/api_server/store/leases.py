@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
-from api_server.store.records import NEEDS_RECORDING, Backlog, Claimed, Ending
+from api_server.store.records import OPEN, RETRIED, Backlog, Claimed, Ending
 from api_server.store.schema import CASES, JOBS, RECORDINGS, REVISIONS
 
 LOST = "WorkerLost"
@@ -163,7 +163,7 @@ def backlog(connection: Connection) -> Backlog:
                 func.count().label("cases"),
                 func.min(CASES.c.received_at).label("oldest_at"),
             )
-            .where(CASES.c.state.in_(("queued", "running")))
+            .where(CASES.c.state.in_(OPEN))
             .group_by(CASES.c.state)
         )
     }
@@ -175,10 +175,19 @@ def backlog(connection: Connection) -> Backlog:
     )
 
 
-def forget_unneeded(connection: Connection, sha256s: Iterable[str] | None = None) -> list[str]:
-    """Delete the records of recordings (of ``sha256s``, or all) that no case needs; return them."""
+def forget_unneeded(
+    connection: Connection, retried_since: float, sha256s: Iterable[str] | None = None
+) -> list[str]:
+    """Delete the records of recordings (of ``sha256s``, or all) that no case needs; return them.
+
+    What failed or was cancelled needs its recording where it ended after ``retried_since``.
+    """
     needed = select(CASES.c.recording).where(
-        CASES.c.recording == RECORDINGS.c.sha256, CASES.c.state.in_(NEEDS_RECORDING)
+        CASES.c.recording == RECORDINGS.c.sha256,
+        or_(
+            CASES.c.state.in_(OPEN),
+            and_(CASES.c.state.in_(RETRIED), CASES.c.ended_at > retried_since),
+        ),
     )
     query = select(RECORDINGS.c.sha256).where(~needed.exists())
     if sha256s is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import os
 import shutil
 import time
@@ -17,7 +18,7 @@ from uuid import uuid4
 from api_server.store.errors import StoreFull, StoreUnavailable
 
 _BLOCK = 1024 * 1024
-_ABANDONED_SEC = 86400.0
+DAY_SEC = 86400.0
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -41,9 +42,13 @@ class RecordingFolder:
         folder: made when the first recording comes.
         max_bytes: of all recordings that are kept.
         reserve_bytes: of free space that recordings leave on their file system.
+        keep_sec: how long those of failed and cancelled cases are kept.
     """
 
-    def __init__(self, folder: Path, max_bytes: int, reserve_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, max_bytes: int, reserve_bytes: int, keep_sec: float = math.inf
+    ) -> None:
+        self.keep_sec = keep_sec
         self._folder = folder
         self._incoming = folder / "incoming"
         self.max_bytes = max_bytes
@@ -140,7 +145,7 @@ class RecordingFolder:
         """Remove what has lain for a day and never became a recording."""
         for file in self._incoming.glob("*"):
             with suppress(OSError):
-                if time.time() - file.stat().st_mtime > _ABANDONED_SEC:
+                if time.time() - file.stat().st_mtime > DAY_SEC:
                     file.unlink()
 
 

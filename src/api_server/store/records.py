@@ -16,7 +16,7 @@ ENDS: tuple[CaseState, ...] = ("done", "partial", "refused", "failed", "cancelle
 RETRIED: tuple[CaseState, ...] = ("failed", "cancelled")
 """Ends after which a case can be tried again."""
 
-NEEDS_RECORDING: tuple[CaseState, ...] = ("queued", "running", *RETRIED)
+OPEN: tuple[CaseState, ...] = ("queued", "running")
 
 
 @dataclass(frozen=True, slots=True)

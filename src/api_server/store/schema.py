@@ -74,6 +74,7 @@ CASES = Table(
     Column("error", Text),
     Index("cases_turn", "state", "priority", "tries", "seq"),
     Index("cases_of_job", "job_seq", "seq"),
+    Index("cases_counted", "job_seq", "state", "bytes", "audio_sec"),
     Index("cases_of_recording", "recording"),
 )
 """The cases: each has either a kept ``recording`` or the ``path`` of a file below a root."""

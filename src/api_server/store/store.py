@@ -14,6 +14,7 @@ from api_server.store.recordings import RecordingFolder
 from api_server.store.records import (
     Backlog,
     CaseRecord,
+    CaseState,
     Claimed,
     Ending,
     JobRecord,
@@ -43,7 +44,11 @@ class Store:
         self._database = Database(path)
         self._recordings = recordings
         self._clock = clock
-        self._sweep()
+
+    @property
+    def replaced(self) -> bool:
+        """True where the database's file is another one, or gone: nothing can be kept here."""
+        return self._database.replaced
 
     def submit(self, new: NewJob) -> tuple[str, bool]:
         """Take a job, its recordings and all; return its id, and whether it is a new one.
@@ -89,11 +94,16 @@ class Store:
             return jobs.get_job(connection, identity, owner)
 
     def list_cases(
-        self, owner: str | None, limit: int, before: int | None, job: str | None = None
+        self,
+        owner: str | None,
+        limit: int,
+        before: int | None,
+        job: str | None = None,
+        state: CaseState | None = None,
     ) -> list[CaseRecord]:
         """Return a page of cases; raises as :func:`jobs.list_cases` does."""
         with self._database.read() as connection:
-            return jobs.list_cases(connection, owner, limit, before, job)
+            return jobs.list_cases(connection, owner, limit, before, job, state)
 
     def get_case(self, identity: str, owner: str | None) -> tuple[CaseRecord, Revision | None]:
         """Return a case and its latest revision; raises as :func:`jobs.get_case` does."""
@@ -171,11 +181,13 @@ class Store:
 
     def _forget(self, sha256s: list[str] | None) -> None:
         with self._database.write() as connection:
-            gone = leases.forget_unneeded(connection, sha256s)
+            gone = leases.forget_unneeded(
+                connection, self._clock() - self._recordings.keep_sec, sha256s
+            )
             self._recordings.remove(gone)
 
-    def _sweep(self) -> None:
-        """Remove what an end in the middle (a crash, a power cut) has left behind."""
+    def sweep(self) -> None:
+        """Remove recordings whose time is over, and what an end in the middle has left behind."""
         self._forget(None)
         with self._database.write() as connection:
             self._recordings.remove(self._recordings.on_disk() - jobs.all_recordings(connection))

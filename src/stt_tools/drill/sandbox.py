@@ -79,6 +79,7 @@ class Sandbox:
             "STT_MODEL_PATH": self.model,
             "AUDIO_ROOTS": self.audio,
             "LOG_FILE": self.folder / "api-server.log",
+            "DATABASE_URL": f"sqlite:///{self.folder / 'cases.db'}",
             "VLLM_API_URL": self._llm_url,
         }
         replaced = {**OVERRIDES, **paths, **settings}

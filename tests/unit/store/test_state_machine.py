@@ -102,6 +102,7 @@ class Cases(RuleBasedStateMachine):
     def restart(self) -> None:
         self.store.close()
         self.store = store_at(self.path, self.clock)
+        self.store.sweep()
 
     @invariant()
     def no_case_is_lost_and_no_result_changes(self) -> None:

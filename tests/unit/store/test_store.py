@@ -260,6 +260,24 @@ def test_what_failed_or_was_cancelled_is_tried_again(tmp_path: Path, store: Stor
     assert store.get_job(identity, None).state == "done"
 
 
+def test_a_recording_of_what_failed_is_kept_for_another_try_for_a_time(
+    tmp_path: Path, clock: Clock
+) -> None:
+    folder = folder_at(tmp_path)
+    folder.keep_sec = 100.0
+    store = Store(tmp_path / "cases.db", folder, clock)
+    job, _ = store.submit(new_job(tmp_path, b"one"))
+    (claimed,) = store.claim(LEASE_SEC, 1)
+    store.finish(claimed, Ending("failed", error_type="WorkerDied"))
+    clock.now += 99.0
+    store.sweep()
+    assert kept(tmp_path) == 1
+    clock.now += 2.0
+    store.sweep()
+    assert kept(tmp_path) == 0
+    assert store.retry_job(job, None).counts["failed"] == 1
+
+
 # What goes wrong ----------------------------------------------------------------------------
 
 
@@ -304,7 +322,7 @@ def test_a_start_removes_what_an_end_in_the_middle_left(tmp_path: Path, clock: C
     folder = folder_at(tmp_path)
     folder.keep(folder.receive(io.BytesIO(b"never in a job")))
     store.close()
-    store_at(tmp_path, clock)
+    store_at(tmp_path, clock).sweep()
     assert kept(tmp_path) == 1
 
 

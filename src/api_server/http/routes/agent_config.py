@@ -29,10 +29,19 @@ def build_agent_config(
             "the operator can add it to AGENT_ALLOWED_URLS or AGENT_ALLOWED_HOSTS.",
         )
     timeout_sec = settings.agent_timeout_sec if timeout_sec is None else timeout_sec
+    check_timeout(settings, timeout_sec)
+    return AgentConfig(url, request_format, timeout_sec, chat_thread_id)
+
+
+def check_timeout(settings: Settings, timeout_sec: float) -> None:
+    """Return where an agent may take so many seconds.
+
+    Raises:
+        Problem: the timeout is above the limit.
+    """
     if timeout_sec > settings.agent_max_timeout_sec:
         raise Problem(
             400,
             "bad-field",
             f"timeout: at most {settings.agent_max_timeout_sec:g} seconds (AGENT_MAX_TIMEOUT_SEC).",
         )
-    return AgentConfig(url, request_format, timeout_sec, chat_thread_id)

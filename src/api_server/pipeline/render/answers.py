@@ -13,7 +13,7 @@ from api_server.compliance.result import (
 from api_server.models import AnalyzeResponse, RecognitionResponse, TranscribeResponse
 from api_server.pipeline.result import CallResult, CheckResult
 from stt_engine.log import named
-from stt_engine.outcome import Failure, Outcome
+from stt_engine.outcome import Outcome
 from stt_engine.result import transcribe_result
 from stt_engine.warnings import AnswerWarning
 
@@ -109,16 +109,8 @@ def _check_warnings(check: CheckResult | None) -> tuple[AnswerWarning, ...]:
     return check.report.value.warnings if check and check.report else ()
 
 
-def _check_cause(check: CheckResult | None) -> Failure | None:
-    if check is None:
-        return None
-    if check.failure is not None:
-        return check.failure
-    return check.report.value.agent.cause if check.report else None
-
-
 def _partial_reason(result: CallResult) -> str:
-    cause = _check_cause(result.check)
+    cause = result.check_cause
     why = named(cause) if cause else "원인 미상"
     return f"불완전판매요소 검증 실패 ({why})"
 

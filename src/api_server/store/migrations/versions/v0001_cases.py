@@ -58,6 +58,7 @@ def upgrade() -> None:
     )
     op.create_index("cases_turn", "cases", ["state", "priority", "tries", "seq"])
     op.create_index("cases_of_job", "cases", ["job_seq", "seq"])
+    op.create_index("cases_counted", "cases", ["job_seq", "state", "bytes", "audio_sec"])
     op.create_index("cases_of_recording", "cases", ["recording"])
     op.create_table(
         "revisions",

@@ -1,0 +1,300 @@
+"""``/jobs`` and ``/cases``: work that is taken now, done later, and asked after."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from fastapi import File, Form, Header, Query, Request, Response, UploadFile
+
+from api_server.clients.agent.types import RequestFormat
+from api_server.container import Service
+from api_server.http.job_files import (
+    case_of_path,
+    cases_of_folder,
+    check_count,
+    receive_uploads,
+)
+from api_server.http.openapi import PROBLEM
+from api_server.http.problems import TITLES, Problem, build_store_problem
+from api_server.http.routes.agent_config import build_agent_config, check_timeout
+from api_server.http.routes.dependencies import REFUSALS, ServiceDependency
+from api_server.http.strict import strict_router
+from api_server.http.upload import FilePath, Language
+from api_server.jobs.desk import NoStoreYet
+from api_server.jobs.events import JobTaken
+from api_server.jobs.options import JobOptions
+from api_server.models import CaseList, CaseResponse, JobList, JobResponse, Text
+from api_server.pipeline.render import cases as render
+from api_server.store.errors import NoSuchCase, NoSuchJob
+from api_server.store.recordings import Received
+from api_server.store.records import CaseState, NewCase, NewJob
+from api_server.text.strict_json import NotStrictJson, parse_strictly
+from stt_engine.engine import check
+from stt_engine.errors import EngineError, InvalidRequest
+from stt_engine.events import emit
+from stt_engine.speech import SpeechRequest
+
+T = TypeVar("T")
+
+router = strict_router()
+
+_NOWHERE = Path()
+_LONGEST_METADATA = 16 * 1024
+_UNAVAILABLE: dict[int | str, dict[str, Any]] = {
+    503: {"description": TITLES[503], "content": PROBLEM}
+}
+_ASKED: dict[int | str, dict[str, Any]] = {
+    **{status: REFUSALS[status] for status in (400, 404)},
+    **_UNAVAILABLE,
+}
+
+Limit = Annotated[int, Query(ge=1, le=500, description="Entries of a page")]
+Cursor = Annotated[
+    int | None, Query(ge=1, le=2**62, description="`next_cursor` of the page before")
+]
+
+
+@router.post(
+    "/jobs",
+    status_code=202,
+    response_model=JobResponse,
+    responses={
+        **REFUSALS,
+        **_UNAVAILABLE,
+        507: {"description": TITLES[507], "content": PROBLEM},
+    },
+)
+async def submit(
+    service: ServiceDependency,
+    request: Request,
+    response: Response,
+    file: Annotated[
+        list[UploadFile] | None, File(description="Recordings; as often as there are some")
+    ] = None,
+    file_path: FilePath = None,
+    folder: FilePath = None,
+    pattern: Annotated[Text | None, Form(description="Which files of 'folder', as *.wav")] = None,
+    language: Language = "ko",
+    word_timestamps: Annotated[bool, Form()] = False,
+    incomplete_elements_check: Annotated[bool, Form()] = False,
+    agent_url: Annotated[Text | None, Form()] = None,
+    agent_request_format: Annotated[RequestFormat, Form()] = "prompt_based",
+    chat_thread_id: Annotated[Text | None, Form()] = None,
+    timeout: Annotated[float | None, Form(ge=1, allow_inf_nan=False)] = None,  # noqa: ASYNC109
+    metadata: Annotated[Text | None, Form(description="A JSON object, returned as it is")] = None,
+    priority: Annotated[int, Form(ge=0, le=9, description="Smaller ones come first")] = 5,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+) -> JobResponse:
+    """Take recordings to be transcribed and, if asked, checked, behind all calls."""
+    agent = None
+    if incomplete_elements_check:
+        agent = build_agent_config(
+            service.settings, agent_url, agent_request_format, timeout, chat_thread_id
+        )
+    elif timeout is not None:
+        check_timeout(service.settings, timeout)
+    options = JobOptions(language, word_timestamps, agent)
+    _check_options(service, options)
+    described = _metadata(metadata)
+    received: list[Received] = []
+    try:
+        cases = await _cases(service, file or [], file_path, folder, pattern, received)
+        new = NewJob(
+            owner=_owner(request),
+            options=options.to_json(),
+            metadata=described,
+            priority=priority,
+            cases=tuple(cases),
+            request_sha256=_digest(options, described, priority, folder, pattern, cases),
+            idempotency_key=idempotency_key,
+        )
+        job, fresh = await _ask(service, lambda store: store.submit(new), make=True)
+        found = await _ask(service, lambda store: store.get_job(job, None))
+    finally:
+        for one in received:
+            service.storage.uploads.start(one.drop)
+    if fresh:
+        emit(service.observers, JobTaken(job=job, cases=len(cases)))
+    service.jobs.wake()
+    response.headers["Location"] = f"{request.scope.get('root_path', '')}/jobs/{job}"
+    return render.job_response(found)
+
+
+@router.get("/jobs", responses=_ASKED)
+async def list_jobs(
+    service: ServiceDependency, request: Request, limit: Limit = 50, cursor: Cursor = None
+) -> JobList:
+    """Show jobs, the newest first."""
+    viewer = _viewer(request)
+    try:
+        found = await _ask(service, lambda store: store.list_jobs(viewer, limit + 1, cursor))
+    except NoStoreYet:
+        found = []
+    return render.job_list(found, limit)
+
+
+@router.get("/jobs/{job}", responses=_ASKED)
+async def show_job(service: ServiceDependency, request: Request, job: str) -> JobResponse:
+    """Show a job: its state, and how many of its cases are in which."""
+    viewer = _viewer(request)
+    found = await _ask_of_job(service, job, lambda store: store.get_job(job, viewer))
+    return render.job_response(found)
+
+
+@router.post("/jobs/{job}/cancel", responses=_ASKED)
+async def cancel(service: ServiceDependency, request: Request, job: str) -> JobResponse:
+    """End every case that has not ended; those that have stay as they are."""
+    viewer = _viewer(request)
+    found = await _ask_of_job(service, job, lambda store: store.cancel_job(job, viewer))
+    await service.jobs.renew()  # stops the work on them
+    return render.job_response(found)
+
+
+@router.post("/jobs/{job}/retry", responses=_ASKED)
+async def retry(service: ServiceDependency, request: Request, job: str) -> JobResponse:
+    """Queue the cases again that failed or were cancelled."""
+    viewer = _viewer(request)
+    found = await _ask_of_job(service, job, lambda store: store.retry_job(job, viewer))
+    service.jobs.wake()
+    return render.job_response(found)
+
+
+@router.get("/cases", responses=_ASKED)
+async def list_cases(
+    service: ServiceDependency,
+    request: Request,
+    job: Annotated[Text | None, Query(description="Of this job alone")] = None,
+    state: Annotated[CaseState | None, Query(description="In this state alone")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> CaseList:
+    """Show cases, the newest first, without their answers."""
+    viewer = _viewer(request)
+    try:
+        found = await _ask(
+            service, lambda store: store.list_cases(viewer, limit + 1, cursor, job, state)
+        )
+    except NoStoreYet:
+        if job is not None:
+            raise build_store_problem(NoSuchJob(f"there is no job {job}")) from None
+        found = []
+    return render.case_list(found, limit)
+
+
+@router.get("/cases/{case}", responses=_ASKED)
+async def show_case(service: ServiceDependency, request: Request, case: str) -> CaseResponse:
+    """Show a case with its latest answer, which is that of `POST /transcribe`."""
+    viewer = _viewer(request)
+    try:
+        # Rendered in the thread: an answer may be long.
+        return await _ask(
+            service, lambda store: render.case_response(*store.get_case(case, viewer))
+        )
+    except NoStoreYet:
+        raise build_store_problem(NoSuchCase(f"there is no case {case}")) from None
+
+
+async def _ask(service: Service, work: Callable[[Any], T], *, make: bool = False) -> T:
+    """Return what ``work`` returns.
+
+    Raises:
+        Problem: what the store refuses.
+        NoStoreYet: there is none.
+    """
+    try:
+        return await service.desk.run(work, make=make)
+    except EngineError as exc:
+        raise build_store_problem(exc) from exc
+
+
+async def _ask_of_job(service: Service, job: str, work: Callable[[Any], T]) -> T:
+    try:
+        return await _ask(service, work)
+    except NoStoreYet:
+        raise build_store_problem(NoSuchJob(f"there is no job {job}")) from None
+
+
+def _check_options(service: Service, options: JobOptions) -> None:
+    """Refuse now what would be refused of every recording."""
+    words, channel = options.word_timestamps, service.settings.stt_agent_channel
+    try:
+        check(SpeechRequest(_NOWHERE, options.language, False, words, channel))
+    except InvalidRequest as exc:
+        raise Problem(400, "bad-field", str(exc)) from exc
+
+
+async def _cases(
+    service: Service,
+    files: list[UploadFile],
+    file_path: str | None,
+    folder: str | None,
+    pattern: str | None,
+    received: list[Received],
+) -> list[NewCase]:
+    if sum(map(bool, (files, file_path, folder))) != 1:
+        raise Problem(
+            422, "one-input", "Send exactly one of 'file' (uploads), 'file_path' and 'folder'."
+        )
+    if pattern is not None and not folder:
+        raise Problem(400, "bad-field", "pattern: only 'folder' has one")
+    if folder:
+        return await cases_of_folder(service, folder, pattern or "*")
+    if file_path:
+        return [await case_of_path(service, file_path)]
+    check_count(len(files), service.settings.jobs_max_cases)
+    return await receive_uploads(service, files, received)
+
+
+def _metadata(given: str | None) -> str:
+    """Return a job's metadata as JSON.
+
+    Raises:
+        Problem: it is no JSON object, or too long.
+    """
+    if given is None:
+        return "{}"
+    if len(given.encode()) > _LONGEST_METADATA:
+        raise Problem(400, "bad-field", f"metadata: at most {_LONGEST_METADATA} bytes")
+    try:
+        parsed = parse_strictly(given)
+        if not isinstance(parsed, dict):
+            raise Problem(400, "bad-field", "metadata: give a JSON object")
+        return json.dumps(parsed, ensure_ascii=False, allow_nan=False)
+    except NotStrictJson as exc:
+        raise Problem(400, "bad-field", f"metadata: {exc}") from exc
+    except ValueError as exc:
+        raise Problem(400, "bad-field", f"metadata: {exc}") from exc
+
+
+def _digest(
+    options: JobOptions,
+    metadata: str,
+    priority: int,
+    folder: str | None,
+    pattern: str | None,
+    cases: list[NewCase],
+) -> str:
+    """Return the hash of what was asked for: a folder by its name, not by what is in it now."""
+    inputs = [folder, pattern] if folder else [_identity(one) for one in cases]
+    asked = [options.to_json(), metadata, priority, inputs]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
+
+def _identity(case: NewCase) -> list[str | None]:
+    return [case.name, case.path, case.received.sha256 if case.received else None]
+
+
+def _owner(request: Request) -> str:
+    """Return whose the job is: the name of the caller's key."""
+    key = request.scope.get("key")
+    return key.name if key else ""
+
+
+def _viewer(request: Request) -> str | None:
+    """Return whose jobs the caller may see; ``None``: everybody's."""
+    key = request.scope.get("key")
+    return None if key is None or key.may("admin") else key.name

@@ -1,0 +1,5 @@
+"""Work that is taken now and done later: each case through the pipeline, once, behind live calls.
+
+Knows the store and the pipeline, and no HTTP. A server on which no job was ever sent opens no
+database and imports nothing for one.
+"""

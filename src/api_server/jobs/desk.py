@@ -1,0 +1,145 @@
+"""The way to the store for everything that runs on the event loop.
+
+The database is opened at its first use, in a thread; one that is gone, locked or on a file system
+that does not answer makes whoever asked wait for a bounded time, and nobody else.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from api_server.jobs.events import StoreAnswers, StoreFailing
+from api_server.pipeline.storage import Place
+from api_server.store.errors import StoreUnavailable
+from api_server.store.recordings import RecordingFolder
+from stt_engine.errors import StorageUnresponsive
+from stt_engine.events import Observer, emit
+
+if TYPE_CHECKING:
+    from api_server.store.store import Store
+
+T = TypeVar("T")
+
+DATABASE_SEC = 20.0
+"""How long a transaction may take, other processes' included."""
+
+
+class NoStoreYet(Exception):
+    """No job was ever sent here: there is no database."""
+
+
+class JobDesk:
+    """Runs work on the store in threads.
+
+    Args:
+        path: the database's file.
+        recordings: where recordings are kept.
+        observers: told when the store cannot be used, and when it can again.
+    """
+
+    def __init__(
+        self, path: Path, recordings: RecordingFolder, observers: Iterable[Observer] = ()
+    ) -> None:
+        self._path = path
+        self._observers = tuple(observers)
+        self._place = Place("database", str(path), DATABASE_SEC)
+        self._lock = threading.Lock()
+        self._store: Store | None = None
+        self._had = False
+        self.recordings = recordings
+        self.trouble: str | None = None
+        """Why the store cannot be used, as far as is known."""
+
+    @property
+    def is_open(self) -> bool:
+        """True once there is a database and it was opened."""
+        return self._store is not None
+
+    async def run(self, work: Callable[[Store], T], *, make: bool = False) -> T:
+        """Return what ``work`` returns; ``make``: a store is made where there is none.
+
+        Raises:
+            NoStoreYet: there is none.
+            StoreUnavailable: it cannot be used.
+        """
+        try:
+            found = await self._place.run(partial(self._do, work, make), _leave)
+        except StoreUnavailable as exc:
+            self._tell(str(exc))
+            raise
+        except StorageUnresponsive as exc:
+            self._tell(str(exc))
+            raise StoreUnavailable(str(exc)) from exc
+        except NoStoreYet:
+            self._tell(None)
+            raise
+        self._tell(None)
+        return found
+
+    async def recording(self, sha256: str) -> Path:
+        """Return the file of a recording.
+
+        Raises:
+            StoreUnavailable: it is not there.
+        """
+        path = self.recordings.path(sha256)
+        if not await self.run(lambda _store: path.is_file()):
+            raise StoreUnavailable(f"the recording {path} is gone from the store")
+        return path
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            store, self._store = self._store, None
+        if store is not None:
+            store.close()
+
+    def _do(self, work: Callable[[Store], T], make: bool) -> T:  # noqa: FBT001 - of partial()
+        store = self._opened(make=make)
+        try:
+            return work(store)
+        except StoreUnavailable:
+            if store.replaced:
+                self._forget(store)
+            raise
+
+    def _opened(self, *, make: bool) -> Store:
+        with self._lock:
+            if self._store is None:
+                if not self._path.exists():
+                    self._refuse(make=make)
+                from api_server.store.store import Store  # noqa: PLC0415 - takes 0.5 s
+
+                store = Store(self._path, self.recordings)
+                store.sweep()
+                self._store = store
+                self._had = True
+            return self._store
+
+    def _refuse(self, *, make: bool) -> None:
+        """Raise where no database may be made: beside one that was removed, or without need."""
+        if self._had:
+            raise StoreUnavailable(f"the database {self._path} was removed while it was in use")
+        if not make:
+            raise NoStoreYet
+
+    def _forget(self, store: Store) -> None:
+        with self._lock:
+            if self._store is store:
+                self._store = None
+        store.close()
+
+    def _tell(self, trouble: str | None) -> None:
+        before, self.trouble = self.trouble, trouble
+        if trouble is not None and before is None:
+            emit(self._observers, StoreFailing(reason=trouble))
+        elif trouble is None and before is not None:
+            emit(self._observers, StoreAnswers())
+
+
+def _leave(_result: object) -> None:
+    """Let go of what came too late: a transaction that was done is done."""

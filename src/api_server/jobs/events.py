@@ -1,0 +1,67 @@
+"""What jobs tell their observers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stt_engine.events import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobTaken(Event):
+    """A job was taken: it survives this process from now on."""
+
+    job: str
+    cases: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseEnded(Event):
+    """A case has ended as ``state``, so many seconds after it came."""
+
+    case: str
+    job: str
+    state: str
+    seconds: float
+    wait_sec: float
+    """Seconds until it was begun this time."""
+    error_type: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CasePutBack(Event):
+    """A case waits for its next try, because this machine could not."""
+
+    case: str
+    tries: int
+    after_sec: float
+    error_type: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CasesTakenUp(Event):
+    """Whoever worked on these cases has disappeared: they wait again, or are given up."""
+
+    queued: tuple[str, ...]
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseLost(Event):
+    """A result was not taken: the job was cancelled, or another server has the case."""
+
+    case: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFailing(Event):
+    """The store of jobs cannot be used; calls are answered all the same."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreAnswers(Event):
+    """The store of jobs can be used again."""

@@ -1,0 +1,37 @@
+"""What a job asks of each of its recordings: stored with it as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from pydantic import TypeAdapter
+
+from api_server.pipeline.analysis import AgentConfig
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """The fields of ``POST /transcribe`` but for the recording; ``agent``: it is to be checked."""
+
+    language: str = "ko"
+    word_timestamps: bool = False
+    agent: AgentConfig | None = None
+
+    def to_json(self) -> str:
+        """Return the value as JSON."""
+        return _adapter().dump_json(self).decode()
+
+    @classmethod
+    def from_json(cls, stored: str) -> JobOptions:
+        """Return the value that :meth:`to_json` wrote.
+
+        Raises:
+            pydantic.ValidationError: it is not one.
+        """
+        return _adapter().validate_json(stored)
+
+
+@cache
+def _adapter() -> TypeAdapter[JobOptions]:
+    return TypeAdapter(JobOptions)

@@ -1,0 +1,73 @@
+"""Where jobs and cases are kept, and how many there may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, field_validator
+
+from api_server.settings.base import EmptyIsNone, Section
+
+_SQLITE = "sqlite:///"
+
+
+class JobSettings(Section):
+    """Jobs, cases, and their recordings."""
+
+    heading: ClassVar[str] = "Jobs and cases"
+
+    database_url: EmptyIsNone[str] = None
+    """The database of jobs and cases, `sqlite:///PATH` (four slashes before an absolute path); it
+    is made with the first job. Unset: `cases.db` in STT_HOME, or in the user's folder for data."""
+
+    recordings_dir: EmptyIsNone[Path] = None
+    """Folder of the recordings that jobs have brought, by content hash. Unset: `recordings` beside
+    the database."""
+
+    recordings_max_bytes: int = Field(50 * 1024**3, gt=0)
+    """Quota of all recordings that are kept, in bytes; a job that would pass it is refused with
+    507."""
+
+    recordings_reserve_bytes: int = Field(1024**3, ge=0)
+    """Free space in bytes that recordings leave on their disk; a job that would touch it is refused
+    with 507."""
+
+    recordings_keep_days: float = Field(30.0, ge=0)
+    """Days that the recordings of failed and cancelled cases are kept for another try; all others
+    go as soon as their cases have ended."""
+
+    jobs_at_once: int = Field(4, ge=1, le=64)
+    """Cases of jobs that are worked on at once, while no other call wants the recogniser."""
+
+    jobs_max_bytes: int = Field(20 * 1024**3, gt=0)
+    """Largest body of POST /jobs in bytes, all recordings together."""
+
+    jobs_max_cases: int = Field(10_000, ge=1)
+    """Most recordings of one job."""
+
+    jobs_max_tries: int = Field(5, ge=1)
+    """Tries that a case has where this machine fails or a server disappears over it; then it ends
+    as `failed`."""
+
+    jobs_lease_sec: float = Field(30.0, ge=1)
+    """Time after which a case whose server has disappeared is taken up again."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_sqlite(cls, value: str | None) -> str | None:
+        if value is not None and not value.removeprefix(_SQLITE).strip("/"):
+            raise ValueError(f"{_SQLITE}PATH names no file")
+        if value is not None and not value.startswith(_SQLITE):
+            raise ValueError(f"give {_SQLITE}PATH; no other database can be used")
+        return value
+
+    def database_file(self, home: Path) -> Path:
+        """Return the database's file; ``home`` is the folder for data."""
+        if self.database_url is None:
+            return home / "cases.db"
+        return Path(self.database_url.removeprefix(_SQLITE)).expanduser()
+
+    def recordings_folder(self, home: Path) -> Path:
+        """Return the folder of recordings; ``home`` is the folder for data."""
+        return self.recordings_dir or self.database_file(home).parent / "recordings"

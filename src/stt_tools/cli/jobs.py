@@ -1,0 +1,162 @@
+"""``stt-engine jobs``: send recordings to be worked on by the server, and ask after them.
+
+Works on the store itself: a job is taken although no server runs, and one that runs finds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from api_server.jobs.options import JobOptions
+from api_server.models import JobResponse
+from api_server.pipeline.analysis import AgentConfig
+from api_server.pipeline.render import cases as render
+from api_server.settings import Settings
+from api_server.store.recordings import Received
+from api_server.store.records import JobRecord, NewCase, NewJob
+from api_server.text.strict_json import NotStrictJson, parse_strictly
+from stt_tools.cli.keeping import Cursor, Limit, made_store_of, recordings_of, store_of
+from stt_tools.cli.options import Json, load_settings, understood_language
+from stt_tools.cli.output import err, out, print_json
+from stt_tools.exits import refuse
+
+app = typer.Typer(
+    help="Send recordings to be worked on by the server, and ask after them.", no_args_is_help=True
+)
+
+Identity = Annotated[str, typer.Argument(help="A job's id.")]
+
+
+@app.command()
+def submit(
+    files: Annotated[list[Path], typer.Argument(help="Recordings, and folders of them.")],
+    language: Annotated[
+        str, typer.Option("--language", "-l", help="Code or name (ko, English), or 'auto'.")
+    ] = "ko",
+    pattern: Annotated[str, typer.Option(help="Which files of a folder.")] = "*",
+    words: Annotated[bool, typer.Option(help="Give times of words.")] = False,
+    check: Annotated[bool, typer.Option(help="Check for elements of an incomplete sale.")] = False,
+    priority: Annotated[int, typer.Option(help="Smaller ones come first.", min=0, max=9)] = 5,
+    metadata: Annotated[str, typer.Option(help="A JSON object, returned as it is.")] = "{}",
+    key: Annotated[
+        str | None, typer.Option("--idempotency-key", help="The same key is the same job.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Take recordings: copies are kept until each has ended."""
+    settings = load_settings()
+    agent = AgentConfig(settings.agent_url, timeout_sec=settings.agent_timeout_sec)
+    options = JobOptions(understood_language(language), words, agent if check else None)
+    described = _metadata(metadata)
+    paths = _files(files, pattern, settings.jobs_max_cases)
+    folder, received = recordings_of(settings), list[Received]()
+    try:
+        for path in paths:
+            with path.open("rb") as content:
+                received.append(folder.receive(content, path.stat().st_size))
+        cases = tuple(NewCase(str(path), one) for path, one in zip(paths, received, strict=True))
+        asked = _digest(options, cases, described)
+        new = NewJob("", options.to_json(), described, priority, cases, asked, key)
+        job = _submitted(settings, new)
+    finally:
+        for one in received:
+            one.drop()
+    _tell(job, as_json=as_json)
+
+
+def _submitted(settings: Settings, new: NewJob) -> JobRecord:
+    with made_store_of(settings) as store:
+        identity, _ = store.submit(new)
+        return store.get_job(identity, None)
+
+
+@app.command("list")
+def list_(limit: Limit = 20, cursor: Cursor = None, as_json: Json = False) -> None:
+    """List jobs, the newest first."""
+    with store_of(load_settings()) as store:
+        found = store.list_jobs(None, limit + 1, cursor) if store else []
+    page = render.job_list(found, limit)
+    if as_json:
+        print_json(page.model_dump(mode="json"))
+        return
+    for one in page.jobs:
+        out.print(_line(one))
+    if page.next_cursor:
+        err.print(f"more: --cursor {page.next_cursor}")
+
+
+@app.command()
+def show(job: Identity, as_json: Json = False) -> None:
+    """Show a job: how many of its cases are in which state."""
+    with store_of(load_settings()) as store:
+        found = store.get_job(job, None) if store else refuse(f"there is no job {job}")
+    _tell(found, as_json=as_json)
+
+
+@app.command()
+def cancel(job: Identity, as_json: Json = False) -> None:
+    """End every case that has not ended."""
+    with store_of(load_settings()) as store:
+        found = store.cancel_job(job, None) if store else refuse(f"there is no job {job}")
+    _tell(found, as_json=as_json)
+
+
+@app.command()
+def retry(job: Identity, as_json: Json = False) -> None:
+    """Queue the cases again that failed or were cancelled."""
+    with store_of(load_settings()) as store:
+        found = store.retry_job(job, None) if store else refuse(f"there is no job {job}")
+    _tell(found, as_json=as_json)
+
+
+def _files(given: list[Path], pattern: str, most: int) -> list[Path]:
+    """Return every recording that was meant."""
+    found: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            found += sorted(one for one in path.glob(pattern) if one.is_file())
+        elif path.is_file():
+            found.append(path)
+        else:
+            refuse(f"{path}: no such file or folder", "FileNotFoundError")
+    if not found:
+        refuse("no file matches")
+    if len(found) > most:
+        refuse(f"a job has at most {most} recordings (JOBS_MAX_CASES)")
+    return found
+
+
+def _metadata(given: str) -> str:
+    try:
+        parsed = parse_strictly(given)
+    except NotStrictJson as exc:
+        refuse(f"--metadata: {exc}")
+    if not isinstance(parsed, dict):
+        refuse("--metadata: give a JSON object")
+    return json.dumps(parsed, ensure_ascii=False)
+
+
+def _digest(options: JobOptions, cases: tuple[NewCase, ...], metadata: str) -> str:
+    asked: list[Any] = [options.to_json(), metadata]
+    asked += [[one.name, one.received.sha256] for one in cases if one.received]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
+
+def _tell(found: JobRecord, *, as_json: bool) -> None:
+    job = render.job_response(found)
+    if as_json:
+        print_json(job.model_dump(mode="json"))
+    else:
+        out.print(_line(job))
+
+
+def _line(job: JobResponse) -> str:
+    counts = ", ".join(f"{number} {state}" for state, number in job.counts.items() if number)
+    made = job.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return escape(f"{job.id}  {made}  {job.state}  {job.share_done:.0%}  {counts or 'no cases'}")

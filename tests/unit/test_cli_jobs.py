@@ -1,0 +1,119 @@
+"""``stt-engine jobs`` and ``cases``, on a store without a server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from api_server.pipeline.result import CallResult
+from api_server.store.recordings import RecordingFolder
+from api_server.store.records import Ending
+from api_server.store.store import Store
+from stt_engine.outcome import Outcome
+from stt_engine.speech import Segment, Transcript
+from stt_tools.cli.program import app
+from stt_tools.exits import CommandFailed
+
+SPOKEN = Transcript(
+    "안녕하세요", "ko", 3.0, "speech", segments=(Segment(0, 0.0, 1.0, "안녕하세요"),)
+)
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'kept' / 'cases.db'}")
+    monkeypatch.setenv("RECORDINGS_RESERVE_BYTES", "0")
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    for name in ("b.wav", "a.wav", "note.txt"):
+        (folder / name).write_bytes(name.encode())
+    return folder
+
+
+def store_of(calls: Path) -> Store:
+    kept = calls.parent / "kept"
+    return Store(kept / "cases.db", RecordingFolder(kept / "recordings", 10**9, 0))
+
+
+def run(*given: object, code: int = 0) -> Any:
+    found = CliRunner().invoke(app, [*map(str, given), "--json"])
+    assert found.exit_code == code, found.output
+    return json.loads(found.stdout)
+
+
+def submit(calls: Path, *given: object) -> dict[str, Any]:
+    job: dict[str, Any] = run("jobs", "submit", calls, "--pattern", "*.wav", *given)
+    return job
+
+
+def test_without_a_store_there_is_nothing_and_nothing_is_made(calls: Path) -> None:
+    assert run("jobs", "list")["jobs"] == run("cases", "list")["cases"] == []
+    assert not (calls.parent / "kept").exists()
+
+
+def test_a_folder_is_a_job_that_a_server_finds(calls: Path) -> None:
+    job = submit(calls, "--metadata", '{"a": 1}', "--priority", 2, "--language", "English")
+    assert (job["cases"], job["metadata"], job["priority"]) == (2, {"a": 1}, 2)
+    assert job["options"]["language"] == "en"
+    names = [one["name"] for one in run("cases", "list", "--job", job["id"])["cases"]]
+    assert names == [str(calls / "b.wav"), str(calls / "a.wav")]
+    (calls / "a.wav").unlink()
+    store = store_of(calls)
+    claimed = store.claim(60.0, 9)
+    contents = {store._recordings.path(one.recording or "").read_bytes() for one in claimed}
+    assert contents == {b"a.wav", b"b.wav"}
+    store.close()
+
+
+def test_the_same_key_is_the_same_job(calls: Path) -> None:
+    first = submit(calls, "--idempotency-key", "k")
+    assert submit(calls, "--idempotency-key", "k")["id"] == first["id"]
+    with pytest.raises(CommandFailed, match="another request"):
+        _invoke("jobs", "submit", calls / "note.txt", "--idempotency-key", "k")
+
+
+def test_cancelled_and_tried_again(calls: Path) -> None:
+    job = submit(calls)["id"]
+    assert run("jobs", "cancel", job)["state"] == "cancelled"
+    assert run("jobs", "retry", job)["counts"]["queued"] == 2
+    assert run("jobs", "show", job)["state"] == "queued"
+    assert [one["id"] for one in run("jobs", "list")["jobs"]] == [job]
+
+
+def test_a_case_shows_its_answer_and_one_without_is_1(calls: Path) -> None:
+    submit(calls)
+    store = store_of(calls)
+    first, second = store.claim(60.0, 9)
+    answer = CallResult(Outcome(SPOKEN, "faster-whisper")).to_json().decode()
+    store.finish(first, Ending("done", answer, 3.0))
+    store.close()
+    assert run("cases", "show", first.id)["answer"]["text"] == "안녕하세요"
+    assert run("cases", "show", second.id, code=1)["answer"] is None
+    (listed,) = run("cases", "list", "--state", "done")["cases"]
+    assert listed["id"] == first.id
+    shown = CliRunner().invoke(app, ["cases", "show", first.id])
+    assert "안녕하세요" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("jobs", "show", "job-0"), "no job job-0"),
+        (("cases", "show", "case-0"), "no case case-0"),
+        (("jobs", "submit", "/nowhere"), "no such file"),
+        (("jobs", "submit", "{calls}", "--pattern", "*.mp3"), "no file matches"),
+        (("jobs", "submit", "{calls}", "--metadata", "[]"), "JSON object"),
+        (("jobs", "submit", "{calls}", "--language", "klingon"), "klingon"),
+    ],
+)
+def test_what_cannot_be_done_is_told(calls: Path, given: tuple[str, ...], said: str) -> None:
+    with pytest.raises(CommandFailed, match=said):
+        _invoke(*(one.replace("{calls}", str(calls)) for one in given))
+
+
+def _invoke(*given: object) -> None:
+    CliRunner().invoke(app, [*map(str, given)], catch_exceptions=False, standalone_mode=False)
