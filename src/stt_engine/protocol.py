@@ -77,7 +77,10 @@ class ResumePosition(TypedDict):
 
 
 class TranscribeJob(TypedDict):
-    """Recognise decoded channels; ``single``: it may share no step with another job."""
+    """Recognise decoded channels; ``single``: it may share no step with another job.
+
+    ``background``: its steps are short, and it has no part in those of other jobs.
+    """
 
     operation: Literal["transcribe"]
     files: list[str]
@@ -86,6 +89,7 @@ class TranscribeJob(TypedDict):
     words: bool
     resume: ResumePosition | None
     single: bool
+    background: bool
 
 
 class TextJob(TypedDict):

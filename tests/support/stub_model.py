@@ -81,5 +81,6 @@ def job_of(*files: str, **changes: object) -> dict[str, Any]:
         "words": False,
         "resume": None,
         "single": False,
+        "background": False,
     }
     return {"files": list(files), **given, **changes}

@@ -6,6 +6,8 @@ each, the oldest call first, then the second one of each. A result for another c
 that call's own step asks for it, so no call waits for a batch to fill, and none gets another's
 words. Where a batch fails, the call whose step it is continues with its first chunk only: a failure
 belongs to its own call.
+
+Calls of the background share steps with each other alone, and short ones.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ SHARED_SEC = 90.0
 """The same where there are several jobs. Their results are of all lengths, and the memory that the
 model has freed stays in pieces: with 16 callers of Whisper base 1,045 to 1,135 MiB, and 929 to 969
 with this bound and those pieces given back (for some 4 % of the speed)."""
+
+BACKGROUND_SEC = 30.0
+"""The same for jobs of the background: whoever comes meanwhile waits for the end of such a step."""
 
 Found = TypeVar("Found")
 
@@ -70,11 +75,15 @@ class JobStream:
         work: its items in order.
         number: the job's.
         single: it may not share a step (one that it shared has ended a process).
+        background: its steps are short, and shared with others of the background alone.
     """
 
-    def __init__(self, work: Iterator[WorkItem], number: int, *, single: bool) -> None:
+    def __init__(
+        self, work: Iterator[WorkItem], number: int, *, single: bool, background: bool = False
+    ) -> None:
         self.number = number
         self.single = single
+        self.background = background
         self._work = work
         self._ahead: deque[WorkItem] = deque()
         self._detection_follows = True
@@ -190,6 +199,7 @@ class DynamicBatcher:
         jobs: dict[int, None] = {}
         items: list[WorkItem] = []
         left_sec = min(TOGETHER_SEC, SHARED_SEC) if len(self._streams) > 1 else TOGETHER_SEC
+        left_sec = min(left_sec, BACKGROUND_SEC) if leader.background else left_sec
         for stream, item in self._candidates(leader):
             left_sec -= item.chunk.seconds if item.chunk else 0.0
             if items and (left_sec < 0 or len(items) >= self._model.together):
@@ -199,7 +209,11 @@ class DynamicBatcher:
         return list(jobs), items
 
     def _candidates(self, leader: JobStream) -> Iterator[tuple[JobStream, WorkItem]]:
-        others = [one for one in self._streams if one is not leader and not one.single]
+        others = [
+            one
+            for one in self._streams
+            if one is not leader and not one.single and one.background == leader.background
+        ]
         active, rank = [leader, *([] if leader.single else others)], 0
         while active:
             still = []

@@ -127,7 +127,8 @@ def recognise(
     """
     _check_language(model, job["language"])
     batcher = batcher or DynamicBatcher(model, _ignore)
-    stream = JobStream(_Run(model, job).items(), number, single=job["single"])
+    single, background = job["single"], job["background"]
+    stream = JobStream(_Run(model, job).items(), number, single=single, background=background)
     with batcher.joined(stream):
         yield {"kind": "model", "provenance": facts}
         for item in batcher.items(stream):

@@ -120,7 +120,8 @@ class IsolatedBackend:
             with self._loading:
                 pid = self._ready().pid
             with suppress(JobLost):  # another call's step ended the process: continue in a new one
-                job, left_sec = so_far.job(single=entry.single), budget - entry.spent_sec
+                job = so_far.job(single=entry.single, background=context.background)
+                left_sec = budget - entry.spent_sec
                 running = self.worker.steps(job, entry, timeout=left_sec, pid=pid)
                 with closing(running) as steps:
                     for step in self._collected(steps, so_far, entry, on_work):

@@ -69,7 +69,7 @@ class TranscriptBuilder:
         behind = at["channel"] + len(self.audio.files) * (at["task"] != "transcribe")
         return float(behind * self.audio.duration + at["sample"] / SAMPLE_RATE)
 
-    def job(self, *, single: bool = False) -> TranscribeJob:
+    def job(self, *, single: bool = False, background: bool = False) -> TranscribeJob:
         """Return what the child needs to begin, or to continue where another child has stopped."""
         return {
             "operation": "transcribe",
@@ -79,6 +79,7 @@ class TranscriptBuilder:
             "words": self.request.word_timestamps,
             "resume": self._resume(),
             "single": single,
+            "background": background,
         }
 
     def _resume(self) -> ResumePosition | None:

@@ -133,6 +133,31 @@ def test_a_job_that_must_be_alone_shares_no_step(three: list[Job]) -> None:
     ]
 
 
+def test_the_background_shares_its_steps_with_the_background_alone(three: list[Job]) -> None:
+    model = Watched(together=8)
+    three[0]["background"] = three[2]["background"] = True
+    running = listening(model, three)
+    running[1].step()
+    running[0].step()
+    assert model.events == [
+        ("heard", [1, 1]),
+        ("told", [0, 2]),
+        ("heard", [0, 2, 0, 2]),
+    ]
+
+
+def test_a_step_of_the_background_is_short(
+    three: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "BACKGROUND_SEC", 1.5)
+    model = Watched(together=8)
+    for one in three:
+        one["background"] = True
+    for one in listening(model, three):
+        one.to_the_end()
+    assert [len(batch) for batch in model.batches] == [1] * 6
+
+
 def test_a_stretch_longer_than_the_bound_is_heard_by_itself(
     three: list[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
