@@ -8,7 +8,7 @@ TORCH  := .venv-torch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test test-first test-second check test-pythons test-torch test-e2e serve doctor drill soak overload attack bench eval cer docs lock clean \
+.PHONY: help setup models demo test test-first test-second check test-pythons test-torch test-e2e serve doctor drill soak overload attack bench eval train cer docs lock clean \
 	docker-build docker-up docker-down docker-drill docker-test docker-pin docker-base docker-bundle
 
 help: ## list the targets
@@ -86,6 +86,10 @@ eval: setup ## how well the check finds what is there, on labelled passages; mas
 	@$(BIN)/python evaluation/score.py $(EVAL)
 	@for lines in evaluation/masking*.toml; do $(BIN)/python evaluation/masking.py $$lines || exit 1; done
 
+train: setup ## fit the model that weighs what the rules find (scikit-learn beside the environment; ten minutes)
+	@$(BIN)/pip install -q --require-hashes --no-deps --target .cache/train -r requirements/train.lock
+	@PYTHONPATH=.cache/train $(BIN)/python evaluation/training.py
+
 bench: models ## speed beside other Whisper software (45 minutes; BENCH="--quick" 2; "--help")
 	@$(BIN)/python -m benchmarks.speed $(BENCH)
 
@@ -104,6 +108,7 @@ lock: ## pin the dependencies again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/cuda.in -o requirements/cuda.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/llm-llama.in -c requirements/dev.lock -o requirements/llm-llama.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --excludes requirements/llm-vllm.excludes requirements/llm-vllm.in -o requirements/llm-vllm.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/train.in -c requirements/dev.lock -o requirements/train.lock
 
 docker-build: ## the container images (VLLM_TARGET=official, wheel or llama)
 	@docker/compose build $(SERVICES)

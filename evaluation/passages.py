@@ -12,6 +12,7 @@ from stt_engine.speech import Segment
 
 FOLDER = Path(__file__).parent / "passages"
 PHRASES = Path(__file__).parent / "phrases"
+CONTRASTS = Path(__file__).parent / "contrasts"
 COMPLIANT = Path(__file__).parent / "compliant.txt"
 SPEAKERS = {
     "상담원": ("agent", 0),
@@ -20,6 +21,7 @@ SPEAKERS = {
     "C": ("customer", 1),
 }
 
+_HELD = 10  # of so many contrasting lines one is kept back
 _TURN_SEC = 3.0
 _SYLLABLES, _FIRST, _FINALS, _VOWELS = 11172, 0xAC00, 28, 21
 
@@ -53,6 +55,16 @@ def phrases() -> list[Passage]:
     ``+`` says it and ``-`` only seems to; ``A:`` is the agent, ``C:`` the customer, ``|`` between.
     """
     return [one for file in sorted(PHRASES.glob("*.txt")) for one in _phrases(file)]
+
+
+def contrasts(*, held: bool) -> list[Passage]:
+    """Load plain statements and their opposites: those that nothing is fitted to, or the others."""
+    return [
+        one
+        for file in sorted(CONTRASTS.glob("*.txt"))
+        for number, one in enumerate(_phrases(file))
+        if (number % _HELD == 0) is held
+    ]
 
 
 def compliant() -> list[Passage]:

@@ -1,12 +1,13 @@
 """How well the check finds what is there: precision, recall and false alarms, element by element.
 
-``python evaluation/score.py [SET ...] [--set FILE ...] [--held] [--llm URL [--limit N]]
+``python evaluation/score.py [SET ...] [--set FILE ...] [--all] [--llm URL [--limit N]]
 [--noise 5 10 20] [--misses] [--json]``
 
-Rules only, always; the LLM only, and both tiers, where a server is named (or VLLM_API_URL is set).
-A hard negative is a passage that resembles an element and does not say it. ``--set`` takes files of
-dialogues instead of those of ``dialogues/`` (:mod:`evaluation.dialogues`), ``--held`` only those
-that nothing was fitted to.
+The patterns alone and the check without an LLM, always; the LLM only, and everything together,
+where a server is named (or VLLM_API_URL is set). A hard negative is a passage that resembles an
+element and does not say it. Dialogues are those of ``dialogues/`` that nothing was fitted to;
+``--all`` takes the others too, ``--set`` files of one's own (:mod:`evaluation.dialogues`).
+"Stated" is what the check calls ``violated`` or ``satisfied``, "shown" what it suspects, too.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ import anyio
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from api_server.clients.agent.backend import AgentBackend
+from api_server.compliance.deterministic import DeterministicTier
 from api_server.compliance.rubric import Rubric, load_rubric
-from api_server.compliance.rules.engine import PatternRules
 from api_server.compliance.validator import get_incomplete_elements_validator
 from evaluation.dialogues import Dialogue, DialogueInvalid, accused, interval, load_dialogues
-from evaluation.passages import Passage, compliant, load, noisy, phrases
+from evaluation.passages import Passage, compliant, contrasts, load, noisy, phrases
+from evaluation.tiers import anonymous, by_rules, check, reliability
 
 ALL = "all"
 Found = Callable[[Passage], frozenset[str]]
@@ -117,15 +119,6 @@ def judge(
     return result
 
 
-def by_rules(passages: Sequence[Passage], rubric: Rubric) -> dict[str, frozenset[str]]:
-    """Return what the rule tier finds by itself."""
-    rules = PatternRules(rubric)
-    return {
-        one.id: frozenset(n for n, f in rules.examine(one.segments).items() if f.evidence)
-        for one in passages
-    }
-
-
 def alarms(passages: Sequence[Passage], rubric: Rubric) -> dict[str, list[str]]:
     """Return the compliant passages in which the rules find something prohibited, with what."""
     kinds = {one.id: one.kind for one in rubric.elements}
@@ -146,7 +139,7 @@ async def by_llm(
     alone: dict[str, frozenset[str]] = {}
     both: dict[str, frozenset[str]] = {}
     backend = AgentBackend(model=os.environ.get("AGENT_MODEL") or None)
-    validator = get_incomplete_elements_validator(backend, rubric, rules=PatternRules(rubric))
+    validator = get_incomplete_elements_validator(backend, rubric, rules=DeterministicTier(rubric))
     config = {"url": f"{url.rstrip('/')}/chat/completions"}
     try:
         for one in passages:
@@ -161,6 +154,26 @@ async def by_llm(
     return {"llm": alone, "both": both}
 
 
+def without_llm(
+    passages: Sequence[Passage], rubric: Rubric, percents: Sequence[int]
+) -> dict[str, Result]:
+    """Return what the check finds without an LLM: as it is, of nobody knows whom, misheard."""
+    found = check(passages, rubric)
+    results = {
+        "stated, dialogues": judge(passages, rubric, found.stated),
+        "shown, dialogues": judge(passages, rubric, found.shown),
+    }
+    lines = contrasts(held=True)
+    results["stated, contrasts"] = judge(lines, rubric, check(lines, rubric).stated)
+    unknown = anonymous(passages)
+    results["stated, speakers unknown"] = judge(unknown, rubric, check(unknown, rubric).stated)
+    for percent in percents:
+        heard = noisy(passages, percent / 100)
+        stated = check(heard, rubric).stated
+        results[f"stated, {percent} % noise"] = judge(heard, rubric, stated)
+    return results
+
+
 def evaluate(options: argparse.Namespace) -> dict[str, Result]:
     """Run every requested evaluation; keys name the tier and the noise."""
     rubric = load_rubric()
@@ -173,6 +186,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Result]:
     results["rules, phrases"] = judge(many, rubric, by_rules(many, rubric))
     talks = [one.passage for one in _dialogues(options)]
     results["rules, dialogues"] = judge(talks, rubric, by_rules(talks, rubric))
+    results |= without_llm(talks, rubric, options.noise)
     if options.llm:
         asked = passages[: options.limit]
         told = anyio.run(by_llm, asked, rubric, options.llm, options.timeout)
@@ -181,17 +195,34 @@ def evaluate(options: argparse.Namespace) -> dict[str, Result]:
 
 
 def _dialogues(options: argparse.Namespace) -> list[Dialogue]:
-    return [one for one in load_dialogues(options.set) if one.held or not options.held]
+    every = options.all or options.set
+    return [one for one in load_dialogues(options.set) if one.held or every]
 
 
 def accusations(talks: Sequence[Dialogue], rubric: Rubric) -> dict[str, dict[str, Any]]:
-    """Return of the dialogues without a violation, by kind, how many the rules accuse of one."""
-    prohibited = frozenset(one.id for one in rubric.asked if one.kind == "prohibited")
-    found = by_rules([one.passage for one in talks], rubric)
+    """Return of the dialogues without a violation, by kind, how many are accused of one."""
+    prohibited = _of_kind(rubric, "prohibited")
+    found = check([one.passage for one in talks], rubric).stated
     return {
         name: {"accused": part, "of": whole, "interval": interval(part, whole)}
         for name, part, whole in accused(talks, found, prohibited)
     }
+
+
+def certainties(
+    talks: Sequence[Dialogue], rubric: Rubric
+) -> dict[str, list[tuple[float, float, int]]]:
+    """Return how often findings of a confidence are right, for each kind of element."""
+    passages = [one.passage for one in talks]
+    found = check(passages, rubric)
+    return {
+        kind: reliability(passages, found, _of_kind(rubric, kind))
+        for kind in ("prohibited", "required")
+    }
+
+
+def _of_kind(rubric: Rubric, kind: str) -> frozenset[str]:
+    return frozenset(one.id for one in rubric.asked if one.kind == kind)
 
 
 def _table(results: Mapping[str, Result], rubric: Rubric, write: Callable[[str], Any]) -> None:
@@ -216,7 +247,7 @@ def main() -> int:
     )
     parser.add_argument("sets", nargs="*", help="names of sets; default: all")
     parser.add_argument("--set", type=Path, nargs="+", default=[], metavar="FILE")
-    parser.add_argument("--held", action="store_true", help="dialogues that were kept back")
+    parser.add_argument("--all", action="store_true", help="dialogues that were fitted to, too")
     parser.add_argument("--llm", default=os.environ.get("VLLM_API_URL"), help="base URL, .../v1")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one passage")
     parser.add_argument("--limit", type=int, help="ask the LLM about the first so many passages")
@@ -226,7 +257,8 @@ def main() -> int:
     options = parser.parse_args()
     try:
         rubric, results = load_rubric(), evaluate(options)
-        innocent = accusations(_dialogues(options), rubric)
+        talks = _dialogues(options)
+        innocent, sure = accusations(talks, rubric), certainties(talks, rubric)
     except (DialogueInvalid, OSError) as exc:
         parser.error(str(exc))
     should = compliant()
@@ -239,6 +271,7 @@ def main() -> int:
             for name, one in results.items()
         }
         figures["accused"] = innocent
+        figures["reliability"] = sure
         figures["compliant"] = {"said": len(should), "alarms": taken}
         write(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
         return 0
@@ -248,10 +281,14 @@ def main() -> int:
     for name, one in innocent.items():
         low, high = one["interval"]
         write(f"{name:<30}{one['accused']:>6} of {one['of']:<6}{low:.3f} to {high:.3f}\n")
+    for kind, rows in sure.items():
+        write(f"\nconfidence and share right, {kind}\n")
+        for mean, share, many in rows:
+            write(f"{mean:>6.2f} {share:>6.2f} {many:>7}  {'#' * round(share * 40)}\n")
     if not options.llm:
         write("\nLLM alone and both: not run (no server: --llm URL, or VLLM_API_URL)\n")
     if options.misses:
-        named = ("rules", "rules, phrases", "rules, dialogues")
+        named = ("rules", "rules, phrases", "stated, dialogues")
         for miss in (miss for name in named for miss in results[name].misses):
             write(json.dumps(miss, indent=1, ensure_ascii=False) + "\n")
         for words, names in taken.items():

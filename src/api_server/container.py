@@ -14,7 +14,7 @@ from api_server.compliance.live_validator import LiveValidator
 from api_server.compliance.llm_review import ReviewLimits
 from api_server.compliance.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
 from api_server.compliance.text_worker import TextInChild, TextOptions
-from api_server.compliance.validator import IncompleteElementsValidator
+from api_server.compliance.validator import IncompleteElementsValidator, weighing_of
 from api_server.jobs.desk import JobDesk
 from api_server.jobs.runner import JobRunner, JobTerms
 from api_server.observability.agent_probe import AgentProbe
@@ -125,7 +125,12 @@ class Service:
             rubric,
             source,
             lambda rubric: IncompleteElementsValidator(
-                agent, rubric, observers, text.with_rubric(rubric), limits=limits
+                agent,
+                rubric,
+                observers,
+                text.with_rubric(rubric),
+                limits=limits,
+                weighing=weighing_of(rubric, settings.check_min_precision),
             ),
             observers,
         )
@@ -297,6 +302,7 @@ def _text(settings: Settings, observers: tuple[Observer, ...], rubric: Rubric) -
         mask=settings.redaction != "off",
         mask_evidence=settings.redaction == "everywhere",
         chunk_chars=settings.agent_chunk_chars,
+        min_precision=settings.check_min_precision,
         max_chars=settings.analyze_max_chars,
         max_segments=settings.analyze_max_segments,
     )

@@ -86,6 +86,11 @@ def _application(make: Make, folder: Path, keys: list[str]) -> FastAPI:
     return app
 
 
+def _of_the_interpreter(event: NonFatalError | FatalError) -> bool:
+    """Return whether Python 3.11 failed, where two threads cannot parse code at once."""
+    return "AST constructor recursion depth mismatch" in repr(event)
+
+
 def _failures(app: FastAPI, keys: list[str], examples: int) -> Counter[str]:
     """Run every phase of schemathesis; give what failed, and how many answers were checked."""
     headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
@@ -103,10 +108,14 @@ def _failures(app: FastAPI, keys: list[str], examples: int) -> Counter[str]:
                     "include-path-regex": "^/v1/",
                     "checks": {"positive_data_acceptance": {"enabled": False}},
                 },
-                # A form holds text alone: 0 is a way to say false, and a job of it is taken.
+                # A form holds text alone: 0 is a way to say false, and a job of it is taken; no
+                # schema can say which text is JSON.
                 {
                     "include-path-regex": "^/jobs$",
-                    "checks": {"negative_data_rejection": {"enabled": False}},
+                    "checks": {
+                        "negative_data_rejection": {"enabled": False},
+                        "positive_data_acceptance": {"expected-statuses": [*ACCEPTED, "400"]},
+                    },
                 },
             ],
             "headers": headers,
@@ -118,7 +127,7 @@ def _failures(app: FastAPI, keys: list[str], examples: int) -> Counter[str]:
         if isinstance(event, ScenarioFinished):
             found["answers"] += len(event.recorder.checks)
             found.update(_told(event.recorder))
-        elif isinstance(event, NonFatalError | FatalError):
+        elif isinstance(event, NonFatalError | FatalError) and not _of_the_interpreter(event):
             found[repr(event)] += 1
     return found
 

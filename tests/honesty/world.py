@@ -2,19 +2,22 @@
 
 Real: the form, uploads and paths, admission, the chain, the orchestrator, the HTTP client to the
 LLM with its deadline and its circuit, prompt, parsing, validator, evidence, findings, rendering,
-metrics. Faked: what decodes and recognises (a child process with a model), the LLM's server, and
-time: waiting for a deadline moves the event loop's clock on instead. Not run: the lifespan, with
-the built-in clip that proves readiness.
+metrics. The rubric has no model: judging it takes an oracle. Faked: what decodes and recognises (a
+child process with a model), the LLM's server, and time: waiting for a deadline moves the event
+loop's clock on instead. Not run: the lifespan, with the built-in clip that proves readiness.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import selectors
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
+from importlib import resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
@@ -24,6 +27,7 @@ import stamina
 from api_server import container as wiring
 from api_server.app import create_app
 from api_server.clients.agent.backend import AgentBackend
+from api_server.compliance.rubric import DEFAULT_RUBRIC
 from api_server.container import Service
 from api_server.settings import Settings
 from stt_engine import engine
@@ -57,6 +61,14 @@ def _engine_with(first: FakeRecogniser | None) -> Callable[..., engine.WhisperST
     return made
 
 
+def _plain_rubric(folder: Path) -> Path:
+    """Return the default rubric without its model: what a model finds no one knows beforehand."""
+    for name in (f"{DEFAULT_RUBRIC}.toml", f"{DEFAULT_RUBRIC}.rules.toml"):
+        text = (resources.files("api_server") / "rubrics" / name).read_text("utf-8")
+        (folder / name).write_text(re.sub(r"^model = .*\n", "", text, flags=re.MULTILINE), "utf-8")
+    return folder / f"{DEFAULT_RUBRIC}.toml"
+
+
 class World:
     """One server, its edges, and the calls that were made."""
 
@@ -73,6 +85,7 @@ class World:
         self.edges = Edges(lambda number: self.calls[number])
         self.llm = FakeLlm(self._call_of, self._other, self._time_out)
         self._stack = ExitStack()
+        self._rubric = _plain_rubric(Path(self._stack.enter_context(TemporaryDirectory())))
         self._stack.enter_context(stamina.set_testing(True, attempts=3, cap=True))
         self.app = self._made(remote=remote)
         transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
@@ -86,6 +99,7 @@ class World:
         settings = Settings(
             _env_file=None,  # type: ignore[call-arg]
             audio_roots=[self.folder],
+            rubric_path=self._rubric,
             agent_allowed_hosts=["llm.test:*", "agent.test:*"],
             agent_timeout_sec=PATIENCE_SEC,
             circuit_failure_threshold=THRESHOLD,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from api_server.compliance.findings import MIN_PRECISION
+from api_server.compliance.model_card import SUSPECTED, load_card
 from api_server.compliance.rubric import load_rubric
 from api_server.compliance.rules.engine import PatternRules
 from stt_engine.speech import Segment
@@ -18,11 +20,26 @@ KINDS = {"required": "필수", "prohibited": "금지"}
 @pytest.mark.parametrize("page", ["rubric.md", "rubric.ko.md"])
 def test_every_element_is_told(page: str) -> None:
     text, rubric = (DOCS / page).read_text("utf-8"), load_rubric()
-    rows = re.findall(r"^\| `([\w.]+)` \| ([^|]+) \| [^|]+ \| (\S+) \|", text, re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([\w.]+)` \| (제[^|]+|통화[^|]+) \| [^|]+ \| (\S+) \|", text, re.MULTILINE
+    )
     kinds = KINDS if page.endswith("ko.md") else {kind: kind for kind in KINDS}
     assert rows == [(e.id, e.article, kinds[e.kind]) for e in rubric.elements]
     assert f"`{rubric.version}`" in text
     assert str(rubric.effective_from) in text
+
+
+@pytest.mark.parametrize("page", ["rubric.md", "rubric.ko.md"])
+def test_the_operating_points_are_told(page: str) -> None:
+    text, rubric = (DOCS / page).read_text("utf-8"), load_rubric()
+    assert rubric.model
+    for name, one in load_card(rubric.model).elements.items():
+        needed = one.needed(MIN_PRECISION)
+        (point,) = (point for point in one.points if point.confidence == needed)
+        suspected = next(point for point in one.points if point.confidence >= SUSPECTED)
+        figures = (needed, point.precision, point.recall, suspected.recall)
+        row = " | ".join(f"{figure:.2f}" for figure in figures)
+        assert f"| `{name}` | {row} |" in text
 
 
 @pytest.mark.parametrize("page", ["rubric.md", "rubric.ko.md"])

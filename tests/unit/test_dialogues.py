@@ -19,7 +19,7 @@ PROHIBITED = frozenset(name for name, kind in KINDS.items() if kind == "prohibit
 
 def test_every_dialogue_is_new_and_labelled_with_known_elements() -> None:
     words = {"".join(s.text.replace(" ", "") for s in one.passage.segments) for one in TALKS}
-    assert len(words) == len({one.passage.id for one in TALKS}) == len(TALKS) >= 2_500
+    assert len(words) == len({one.passage.id for one in TALKS}) == len(TALKS) >= 5_000
     assert all(one.passage.said | one.passage.near <= KINDS.keys() for one in TALKS)
     assert all(not one.passage.said & one.passage.near for one in TALKS)
     assert all(2 <= len(one.passage.segments) <= 12 for one in TALKS)
@@ -40,7 +40,7 @@ def test_every_element_kind_and_register_has_its_share() -> None:
 def test_a_tenth_is_kept_back_of_every_writer() -> None:
     held = Counter(one.passage.id[0] for one in TALKS if one.held)
     assert 0.09 < held.total() / len(TALKS) < 0.12
-    assert set(held) == set("abcdef")
+    assert set(held) == set("abcdefghijkl")
 
 
 def test_a_file_of_anyones_dialogues_is_read(tmp_path: Path) -> None:

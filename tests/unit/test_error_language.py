@@ -28,6 +28,7 @@ ALSO_KOREAN = {
     # Compliance officers edit the rubric file, and read what is wrong with it.
     ("RubricInvalid", "compliance"),
     ("PatternInvalid", "compliance"),
+    ("RubricModelInvalid", "compliance"),
     # Shown to reviewers as agent_dummy_reason where it ends a call to an agent.
     ("ServerStopping", "agent"),
 }

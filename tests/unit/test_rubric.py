@@ -174,12 +174,17 @@ def test_rules_may_be_in_a_file_of_their_own(
     assert load_rubric(Path("..") / file.name) == expected
 
 
-def test_the_two_files_of_the_default_may_be_copied(tmp_path: Path) -> None:
+def test_the_three_files_of_the_default_may_be_copied(tmp_path: Path) -> None:
     for file in (resources.files("api_server") / "rubrics").iterdir():
         if file.name.startswith("financial_consumer_protection."):
             shutil.copy(str(file), tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
-    assert load_rubric(tmp_path / "financial_consumer_protection.toml") == load_rubric()
+    assert len(list(tmp_path.iterdir())) == 3
+    copied, default = load_rubric(tmp_path / "financial_consumer_protection.toml"), load_rubric()
+    assert copied.model
+    assert default.model
+    assert copied.model.sha256 == default.model.sha256
+    same = copied.model_copy(update={"model": default.model})
+    assert same == default
 
 
 def test_the_default_can_be_read_in_one_sitting() -> None:

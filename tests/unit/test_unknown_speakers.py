@@ -44,6 +44,10 @@ async def test_nobody_is_accused(text: str, quote: str | None) -> None:
 async def test_a_customers_wish_without_a_label() -> None:
     found = of(await checked(WISH, WISH), ELEMENT)
     assert (found["status"], found["reason"]) == ("undetermined", "speaker_unknown")
+    found = of(await checked(WISH), ELEMENT)  # the rules' words are doubted, the LLM found nothing
+    assert (found["status"], found["tiers"]["rules"]) == ("not_found", "undetermined")
+    found = of(await checked(WISH, ""), ELEMENT)
+    assert (found["reason"], [one["quote"] for one in found["evidence"]]) == ("doubted", [WISH])
     found = of(await checked(f"고객: {WISH}", WISH), ELEMENT)
     assert (found["status"], found["evidence"]) == ("undetermined", [])
 

@@ -19,6 +19,12 @@ Source = Literal["rules", "llm", "both"]
 Reading = Literal["proved", "not_proved", "not_asked"]
 """Whether the LLM read the whole call; ``not_asked``: there was no call to send."""
 
+MIN_PRECISION = 0.9
+"""Precision that is asked of what is called ``violated`` or ``satisfied`` without an LLM."""
+
+Certainty = Literal["certain", "suspected", "doubted"]
+"""Enough for a status; enough to be looked at; a rule's words that are probably something else."""
+
 PRESENT: Mapping[ElementKind, Status] = MappingProxyType(
     {"prohibited": "violated", "required": "satisfied"}
 )
@@ -29,6 +35,8 @@ class Reason(StrEnum):
     """Why an element has its status; :data:`REASON_TEXT` has the text shown to reviewers."""
 
     EVIDENCE_FOUND = "evidence_found"
+    SUSPECTED = "suspected"
+    DOUBTED = "doubted"
     NOT_SAID = "not_said"
     CONDITION_NOT_MET = "condition_not_met"
     OUTSIDE_CALL = "outside_call"
@@ -58,6 +66,8 @@ class Reason(StrEnum):
 REASON_TEXT: Mapping[Reason, str] = MappingProxyType(
     {
         Reason.EVIDENCE_FOUND: "통화 기록에서 근거를 확인함",
+        Reason.SUSPECTED: "해당하는 말로 의심되나 단정할 만큼 확실하지 않음(검토 필요)",
+        Reason.DOUBTED: "규칙에 맞는 말이 있으나 앞뒤 말로 보아 해당하지 않을 가능성이 높음",
         Reason.NOT_SAID: "통화 전체에서 해당하는 말이 발견되지 않음(분석기의 판단)",
         Reason.CONDITION_NOT_MET: "적용 조건에 해당하지 않음(분석기의 판단)",
         Reason.OUTSIDE_CALL: "점검표에서 일대일 통화에 적용하지 않는 항목으로 정함",
@@ -110,13 +120,17 @@ class RuleFinding:
     """The rule tier's evidence that an element was said.
 
     Patterns prove presence only. An element that is covered and not found has no evidence.
+    ``confidence`` is the share of what looks like this that is one, ``None`` where the rubric has
+    no model; ``certainty`` says what that is enough for.
     """
 
     evidence: tuple[Evidence, ...] = ()
+    confidence: float | None = None
+    certainty: Certainty = "certain"
 
 
 class RuleTier(Protocol):
-    """Deterministic patterns that need no LLM."""
+    """What needs no LLM: patterns, and a model where the rubric has one."""
 
     @property
     def covers(self) -> Sequence[str]:
@@ -142,8 +156,9 @@ class QuoteTier(Protocol):
 class Finding:
     """The result for one element. ``source`` is ``None`` where neither tier established a status.
 
-    ``evidence`` of what is undetermined is what was said by nobody knows whom, or what the tiers
-    see in two ways. ``contested`` is what the LLM quoted as not saying it.
+    ``evidence`` of what is undetermined is what was said by nobody knows whom, what is suspected,
+    or what the tiers see in two ways. ``confidence`` is how sure rules and model are of it.
+    ``contested`` is what the LLM quoted as not saying it.
     ``explanation`` is the LLM's own sentence: untrusted, for the reviewer, never evidence.
     ``by_rules`` and ``by_llm`` are each tier's status; ``None`` if that tier did not run or does
     not cover the element. ``llm_reason`` is the reason of ``by_llm``.
@@ -160,6 +175,7 @@ class Finding:
     by_llm: Status | None = None
     llm_reason: Reason | None = None
     contested: tuple[Evidence, ...] = ()
+    confidence: float | None = None
 
     @property
     def established(self) -> bool:

@@ -10,6 +10,7 @@ from api_server.clients.agent.types import AgentAnswer
 from api_server.compliance.coverage import FULL_COVERAGE, Coverage
 from api_server.compliance.evidence import Evidence
 from api_server.compliance.findings import Finding, Reading, Source, Status
+from api_server.compliance.model_card import Weighing
 from api_server.compliance.rubric import ElementKind
 from stt_engine.outcome import DUMMY, Outcome
 from stt_engine.warnings import AnswerWarning
@@ -36,6 +37,7 @@ class ComplianceReport:
     reading: Reading
     timed: bool = True
     covered: tuple[str, ...] = ()
+    weighing: Weighing | None = None
     coverage: Coverage = FULL_COVERAGE
     chunks: int = 1
     chunks_failed: int = 0
@@ -91,6 +93,15 @@ class TiersDict(TypedDict):
     llm_reason: str | None
 
 
+class CertaintyDict(TypedDict):
+    """What findings without an LLM were weighed by, and the confidence that each element takes."""
+
+    model_version: str
+    model_sha256: str
+    min_precision: float
+    needed: dict[str, float | None]
+
+
 class ElementDict(TypedDict):
     """The result for one element."""
 
@@ -100,6 +111,7 @@ class ElementDict(TypedDict):
     kind: ElementKind
     status: Status
     evidence: list[EvidenceDict]
+    confidence: float | None
     reason: str
     explanation: str | None
     source: Source | None
@@ -117,6 +129,7 @@ class ValidationResult(TypedDict):
     reading: Reading
     coverage: CoverageDict
     rules_cover: list[str]
+    certainty: CertaintyDict | None
     chunks: int
     chunks_failed: int
     masked: dict[str, int] | None
@@ -150,6 +163,7 @@ def build_validation_result(outcome: Outcome[ComplianceReport]) -> ValidationRes
             "customer": round(report.coverage.customer, 3),
         },
         "rules_cover": list(report.covered),
+        "certainty": _build_certainty(report.weighing),
         "chunks": report.chunks,
         "chunks_failed": report.chunks_failed,
         "masked": None if report.masked is None else dict(report.masked),
@@ -165,6 +179,10 @@ def build_validation_result(outcome: Outcome[ComplianceReport]) -> ValidationRes
         "error_type": cause.error_type if cause else "NoTranscript" if empty else None,
         "processing_time_sec": outcome.elapsed_sec,
     }
+
+
+def _build_certainty(weighing: Weighing | None) -> CertaintyDict | None:
+    return cast("CertaintyDict", asdict(weighing)) if weighing else None
 
 
 def _dummy_reason(report: ComplianceReport, cause: str) -> str | None:
@@ -194,6 +212,7 @@ def _build_element(finding: Finding, *, timed: bool) -> ElementDict:
         "kind": element.kind,
         "status": finding.status,
         "evidence": [_build_evidence(one, timed=timed) for one in finding.evidence],
+        "confidence": None if finding.confidence is None else round(finding.confidence, 3),
         "reason": str(finding.reason),
         "explanation": _truncate(finding.explanation) if finding.explanation else None,
         "source": finding.source,

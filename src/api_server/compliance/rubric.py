@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from api_server.compliance.model_card import ModelRef, RubricModelInvalid, find_model
 from api_server.compliance.patterns.pattern_language import PatternInvalid, compile_pattern
 from stt_engine.errors import EngineError
 
@@ -112,6 +113,10 @@ class Element(BaseModel):
     """What looks alike and does not count."""
     said_by: Literal["agent", "any"] = "agent"
     """Whose words can prove it. ``agent``: words known to be the customer's prove nothing."""
+    cancelled_by: tuple[str, ...] = ()
+    """Patterns of an answer that undoes it: another speaker's, up to two sentences behind."""
+    not_with: tuple[str, ...] = ()
+    """Ids of elements: words that are certain to be one of them are not this one."""
     denials: tuple[str, ...] = ()
     """Words that, in the sentence of a quote, turn it into a denial of the statement."""
     about: tuple[str, ...] = ()
@@ -156,6 +161,8 @@ class Rubric(BaseModel):
     """Shown with every result."""
     words: Mapping[str, tuple[str, ...]] = {}
     """Named lists of patterns; a rule says ``<name>`` for any of a list."""
+    model: ModelRef | None = None
+    """The model that weighs what the rules find."""
     elements: tuple[Element, ...] = Field(min_length=1)
     """What to look for, in the order of the results."""
 
@@ -164,6 +171,9 @@ class Rubric(BaseModel):
     def _checkable(cls, value: tuple[Element, ...]) -> tuple[Element, ...]:
         ids = [element.id for element in value]
         twice = sorted({name for name in ids if ids.count(name) > 1})
+        unknown = sorted({name for one in value for name in one.not_with} - set(ids))
+        if unknown:
+            raise ValueError(f"not_with: 없는 항목입니다: {', '.join(unknown)}. id를 확인하십시오")
         if twice:
             raise ValueError(f"id가 두 번 나옵니다: {', '.join(twice)}. 하나의 이름을 바꾸십시오")
         if not any(element.applicable for element in value):
@@ -174,7 +184,11 @@ class Rubric(BaseModel):
     def _patterns_compile(self) -> Rubric:
         for element in self.elements:
             ruled = [pattern for rule in element.rules for pattern in rule.patterns]
-            for name, patterns in (("rules", ruled), ("about", element.about)):
+            for name, patterns in (
+                ("rules", ruled),
+                ("about", element.about),
+                ("cancelled_by", element.cancelled_by),
+            ):
                 try:
                     for pattern in patterns:
                         compile_pattern(pattern, self.words)
@@ -193,17 +207,30 @@ class Rubric(BaseModel):
         return tuple(element.id for element in self.asked if element.rules)
 
 
-def load_rubric(source: str | Path = DEFAULT_RUBRIC) -> Rubric:
+def load_rubric(source: str | Path = DEFAULT_RUBRIC, *, with_model: bool = True) -> Rubric:
     """Load a rubric by built-in name or from a user's file, with the rules file that it names.
+
+    ``with_model``: and with its model, if it names one.
 
     Raises:
         RubricInvalid: a file is absent, not TOML, or not a rubric or its rules.
     """
     folder, name = _locate(source)
     data = _parse(_read(folder / name, source), f"점검표 {source}")
+    if model := data.pop("model", None):
+        data["model"] = _find_model(model, folder, source) if with_model else None
     if "rules" in data:
         return _load_with_rules(data, folder, source)
     return _validate(Rubric, data, f"점검표 {source}")
+
+
+def _find_model(name: object, folder: Traversable, source: str | Path) -> ModelRef:
+    if not isinstance(name, str) or not name.strip():
+        raise RubricInvalid(f"점검표 {source}: model: 모델 파일의 이름을 따옴표 안에 적으십시오")
+    try:
+        return find_model(Path(str(folder / name)))
+    except RubricModelInvalid as exc:
+        raise RubricInvalid(f"점검표 {source}의 모델: {exc}") from exc
 
 
 def _load_with_rules(data: dict[str, object], folder: Traversable, source: str | Path) -> Rubric:

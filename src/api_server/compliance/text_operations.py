@@ -6,9 +6,9 @@ import time
 from collections.abc import Generator
 from functools import lru_cache
 
+from api_server.compliance.deterministic import DeterministicTier
 from api_server.compliance.findings import RuleFinding
 from api_server.compliance.request_body import read_body
-from api_server.compliance.rules.engine import PatternRules
 from api_server.compliance.text_tasks import CallSegments, PreparedCall, TextTasks, opened
 from api_server.compliance.text_worker import EXAMINE, OPTIONS, READ, READS, TASKS, TextOptions
 from api_server.pii.redaction import redact
@@ -44,7 +44,7 @@ def _read(job: TextJob) -> bytes:
 
 
 def _examined(
-    rules: PatternRules, segments: CallSegments
+    rules: DeterministicTier, segments: CallSegments
 ) -> Generator[TextStep, None, dict[str, RuleFinding]]:
     """Examine a call element by element, so that a short one need not wait for all of it."""
     found: dict[str, RuleFinding] = {}
@@ -67,9 +67,9 @@ def _options(options: bytes) -> TextOptions:
 
 
 @lru_cache(maxsize=4)
-def _tasks(options: bytes) -> tuple[TextTasks, PatternRules]:
+def _tasks(options: bytes) -> tuple[TextTasks, DeterministicTier]:
     known = _options(options)
-    rules = PatternRules(known.rubric)
+    rules = DeterministicTier(known.rubric, known.min_precision)
     tasks = TextTasks(
         known.rubric,
         rules,

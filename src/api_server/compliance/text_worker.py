@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import anyio
 from anyio import to_thread
 
-from api_server.compliance.findings import RuleFinding
+from api_server.compliance.findings import MIN_PRECISION, RuleFinding
 from api_server.compliance.request_body import ReadRequest
 from api_server.compliance.rubric import Rubric
 from api_server.compliance.text_tasks import (
@@ -90,6 +90,7 @@ class TextOptions:
     mask: bool
     mask_evidence: bool
     chunk_chars: int
+    min_precision: float = MIN_PRECISION
     max_chars: int = 500_000
     max_segments: int = 20_000
 

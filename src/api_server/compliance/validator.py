@@ -18,7 +18,14 @@ from api_server.compliance.events import (
     ReadingUnproved,
     TiersDisagreed,
 )
-from api_server.compliance.findings import Finding, Reading, Reason, RuleFinding, RuleTier
+from api_server.compliance.findings import (
+    MIN_PRECISION,
+    Finding,
+    Reading,
+    Reason,
+    RuleFinding,
+    RuleTier,
+)
 from api_server.compliance.llm_review import (
     Agent,
     LlmReview,
@@ -27,6 +34,7 @@ from api_server.compliance.llm_review import (
     build_withheld_review,
     review_call,
 )
+from api_server.compliance.model_card import Weighing, describe_weighing
 from api_server.compliance.prompt import Prompt
 from api_server.compliance.result import (
     ComplianceReport,
@@ -34,7 +42,6 @@ from api_server.compliance.result import (
     build_validation_result,
 )
 from api_server.compliance.rubric import Rubric, load_rubric
-from api_server.compliance.rules.engine import PatternRules
 from api_server.compliance.text_tasks import (
     GivenCall,
     Judgement,
@@ -82,20 +89,34 @@ def get_incomplete_elements_validator(
     """Return a validator for ``rubric`` (default: the built-in one) that calls ``agent_backend``.
 
     It works on the text of a call in a thread of this process. ``rules`` are by default the
-    rubric's own patterns; ``mask`` masks what is sent, and with ``mask_evidence`` what is shown.
+    rubric's own patterns and model; ``mask`` masks what is sent, and with ``mask_evidence`` what
+    is shown.
     """
+    # numpy takes 0.1 s, and of a server only a child process needs it
+    from api_server.compliance.deterministic import DeterministicTier  # noqa: PLC0415
+
     rubric, limits = rubric or load_rubric(), limits or ReviewLimits()
     tasks = TextTasks(
         rubric,
-        rules or PatternRules(rubric),
+        rules or DeterministicTier(rubric),
         mask,
         mask_evidence=mask_evidence,
         chunk_chars=limits.chunk_chars,
     )
-    covers = tasks.rules_cover
     return IncompleteElementsValidator(
-        agent_backend, rubric, observers, TextInThread(tasks), limits=limits, covers=covers
+        agent_backend,
+        rubric,
+        observers,
+        TextInThread(tasks),
+        limits=limits,
+        covers=tasks.rules_cover,
+        weighing=None if rules else weighing_of(rubric),
     )
+
+
+def weighing_of(rubric: Rubric, min_precision: float = MIN_PRECISION) -> Weighing | None:
+    """Return how the findings of a rubric's rules are weighed; ``None`` where they are not."""
+    return describe_weighing(rubric.model, min_precision) if rubric.model else None
 
 
 class IncompleteElementsValidator:
@@ -108,6 +129,7 @@ class IncompleteElementsValidator:
         text: does what is done with the text of a call; if it fails to mask one, nothing is sent.
         limits: limits of the requests to the LLM.
         covers: the elements that it has rules for; by default those of the rubric's rules.
+        weighing: how rules' findings are weighed; ``None`` where the rubric has no model.
     """
 
     def __init__(
@@ -119,6 +141,7 @@ class IncompleteElementsValidator:
         *,
         limits: ReviewLimits,
         covers: Sequence[str] | None = None,
+        weighing: Weighing | None = None,
     ) -> None:
         self.rubric = rubric
         self.prompt = Prompt(rubric)
@@ -127,6 +150,7 @@ class IncompleteElementsValidator:
         self._text = text
         self._limits = limits
         self._covers = rubric.ruled if covers is None else covers
+        self._weighing = weighing
 
     async def validate(
         self,
@@ -186,6 +210,7 @@ class IncompleteElementsValidator:
             reading=judged.reading,
             timed=given.timed,
             covered=tuple(self._covers),
+            weighing=self._weighing,
             coverage=coverage,
             chunks=len(llm.reviews),
             chunks_failed=llm.failed,

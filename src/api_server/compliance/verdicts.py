@@ -150,13 +150,17 @@ def _rejected(quote: str) -> tuple[str, ...]:
 def combine_tiers(llm: Finding, rules: Finding) -> Finding:
     """Combine both tiers: evidence outweighs an absence, and a known speaker an unknown one.
 
-    Where both look at one sentence and differ, nothing is determined.
+    Where both look at one sentence and differ, nothing is determined. What the rules doubt
+    themselves is the LLM's to judge.
     """
     if rules.established and _same_words(rules.evidence, llm.contested):
         shown = tuple(dict.fromkeys(rules.evidence + llm.contested))
         differ = replace(llm, status="undetermined", reason=Reason.TIERS_DIFFER, source=None)
         return replace(differ, evidence=shown)
-    if not rules.evidence or (llm.evidence and llm.established and not rules.established):
+    doubted = rules.reason is Reason.DOUBTED and llm.reason is not Reason.AGENT_FAILED
+    if not rules.evidence or doubted:
+        return llm
+    if llm.evidence and llm.established and not rules.established:
         return llm
     both = bool(llm.evidence) and llm.status == rules.status
     return replace(
@@ -256,7 +260,8 @@ def _combine(
     if found is None:
         return llm
     by_rules = _rules_finding(element, found, said)
-    return replace(combine_tiers(llm, by_rules), by_rules=by_rules.status)
+    combined = combine_tiers(llm, by_rules)
+    return replace(combined, by_rules=by_rules.status, confidence=found.confidence)
 
 
 def _rules_finding(element: Element, found: RuleFinding, said: Mapping[int, Segment]) -> Finding:
@@ -268,4 +273,7 @@ def _rules_finding(element: Element, found: RuleFinding, said: Mapping[int, Segm
     )
     if not evidence:
         return Finding(element.ref, "undetermined", Reason.NO_RULE_MATCHED)
+    if found.certainty != "certain":
+        reason = Reason(found.certainty)
+        return Finding(element.ref, "undetermined", reason, evidence=evidence)
     return _said(element, evidence, "rules", said)

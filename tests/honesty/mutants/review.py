@@ -111,7 +111,7 @@ FINDINGS = (
     ),
     Mutant(
         _QUOTES,
-        "        if not told:\n            return Reason.NOTHING_SAID\n",
+        "    if not told:\n        return Reason.NOTHING_SAID\n",
         "",
         "words that say nothing carry a verdict",
     ),
@@ -206,8 +206,8 @@ TIERS = (
     ),
     Mutant(
         _VERDICTS,
-        "    if not rules.evidence or (",
-        "    if not rules.evidence or llm.established or (",
+        "    if not rules.evidence or doubted:",
+        "    if not rules.evidence or doubted or llm.established:",
         "an opinion hides what the rules proved",
     ),
     Mutant(

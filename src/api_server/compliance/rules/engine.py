@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 
 from api_server.compliance.evidence import Evidence
 from api_server.compliance.findings import Reason, RuleFinding
@@ -21,6 +19,7 @@ from api_server.compliance.rubric import Element, Rubric, Rule
 from api_server.compliance.rules.call_text import CallText, Span
 from api_server.compliance.rules.grammar import load_grammar
 from api_server.compliance.rules.sentences import Sentence
+from api_server.compliance.rules.shown import quote_sentence
 from api_server.compliance.rules.statements import LONGEST, find_objection, is_put_off
 from stt_engine.speech import Segment
 
@@ -30,10 +29,10 @@ CONTEXT = 6
 """Sentences before a statement in which what it answers (``after``) may stand."""
 NEAR = 2
 """Sentences before and behind a statement in which ``unless_near`` is searched."""
+Places = Mapping[int, Span]
+"""Sentences of a call by number, and what of each is the statement."""
 WITHIN = 24
 """Letters that may stand between two parts of a statement."""
-
-_SHOWN_AROUND = 60  # letters of a very long sentence that are shown before and behind the statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +151,13 @@ class PatternRules:
     def examine_each(self, segments: Sequence[Segment]) -> Iterator[tuple[str, RuleFinding]]:
         """Yield the finding for every covered element, one after the other."""
         call = CallText(segments)
+        for name, places in self.find_each(call):
+            yield name, RuleFinding(quote_places(call, places))
+
+    def find_each(self, call: CallText) -> Iterator[tuple[str, Places]]:
+        """Yield where every covered element is said, one after the other."""
         for name, rules in self._rules.items():
-            yield name, RuleFinding(_evidence(call, rules))
+            yield name, {number: span for rule in rules for number, span in rule.find(call)}
 
 
 def compile_rules(element: Element, rubric: Rubric) -> tuple[CompiledRule, ...]:
@@ -181,34 +185,13 @@ def _compile(rule: Rule, element: Element, rubric: Rubric) -> CompiledRule:
     )
 
 
-def _evidence(call: CallText, rules: Sequence[CompiledRule]) -> tuple[Evidence, ...]:
-    found = {number: span for rule in rules for number, span in rule.find(call)}
-    known_first = sorted(found, key=lambda number: (call.sentences[number].speaker is None, number))
+def quote_places(call: CallText, places: Places) -> tuple[Evidence, ...]:
+    """Return the words of the first :data:`MAX_EVIDENCE` sentences, of known speakers first."""
+    known_first = sorted(
+        places, key=lambda number: (call.sentences[number].speaker is None, number)
+    )
     return tuple(
         part
         for number in sorted(known_first[:MAX_EVIDENCE])
-        for part in _parts(call, number, found[number])
+        for part in quote_sentence(call, number, places[number])
     )
-
-
-def _parts(call: CallText, number: int, span: Span) -> Iterator[Evidence]:
-    """Yield the words of a sentence, or of a very long one those around the statement."""
-    start = call.starts[number]
-    first = max(0, span.start - start - _SHOWN_AROUND)
-    last = span.end - start + _SHOWN_AROUND
-    positions = call.sentences[number].positions[first:last]
-    for index, run in groupby(positions, key=itemgetter(0)):
-        offsets = [offset for _, offset in run]
-        segment = call.segments[index]
-        words = _whole_words(segment.text, offsets[0], offsets[-1] + 1)
-        yield Evidence(segment.id, segment.start, segment.end, segment.channel, words, "exact")
-
-
-def _whole_words(text: str, start: int, end: int) -> str:
-    """Return ``text[start:end]`` with the rest of its first and last word and its full stop."""
-    first, last = max(0, start - _SHOWN_AROUND), min(len(text), end + _SHOWN_AROUND)
-    while start > first and not text[start - 1].isspace():
-        start -= 1
-    while end < last and not text[end].isspace():
-        end += 1
-    return text[start:end]

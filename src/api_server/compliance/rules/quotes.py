@@ -72,6 +72,12 @@ class QuoteRules:
         """Return a judge of the quotes from a call."""
         return QuoteJudge(self._fields, segments)
 
+    def find_objection(
+        self, element: Element, call: CallText, parts: Sequence[tuple[int, Span]]
+    ) -> Reason | None:
+        """Return why parts of sentences are no evidence of ``element``, or ``None``."""
+        return _judge(self._fields[element.id], call, parts)
+
 
 class QuoteJudge:
     """Judges quotes from one call, which is cut into sentences where there is one."""
@@ -86,17 +92,19 @@ class QuoteJudge:
 
     def find_objection(self, element: Element, places: Sequence[Place]) -> Reason | None:
         """Return why the words at ``places`` are no evidence of ``element``, or ``None``."""
-        field, call = self._fields[element.id], self._call
-        parts = call.spans_at(places)
-        known = list(_statements(field, call, parts))
-        if any(one is None for one in known):
-            return None
-        told = list(_tells(field, call, parts))
-        if not told:
-            return Reason.NOTHING_SAID
-        objections = (_objection(field, call, number, span) for number, span in told)
-        objection = next(filter(None, (*objections, *known)), None)
-        return objection or _warns(field, call, told) or _looks_alike(field, call, parts)
+        return _judge(self._fields[element.id], self._call, self._call.spans_at(places))
+
+
+def _judge(field: _Field, call: CallText, parts: Sequence[tuple[int, Span]]) -> Reason | None:
+    known = list(_statements(field, call, parts))
+    if any(one is None for one in known):
+        return None
+    told = list(_tells(field, call, parts))
+    if not told:
+        return Reason.NOTHING_SAID
+    objections = (_objection(field, call, number, span) for number, span in told)
+    objection = next(filter(None, (*objections, *known)), None)
+    return objection or _warns(field, call, told) or _looks_alike(field, call, parts)
 
 
 def _statements(
