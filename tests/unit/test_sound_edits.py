@@ -19,7 +19,7 @@ Edit = tuple[float, float | None]
 
 
 def _edited(path: Path, *edits: Edit) -> Path:
-    """Give the only track of a file this edit list instead of its own."""
+    """Write this edit list into the only track of a file instead of its own."""
     data = path.read_bytes()
     moov, movie = _place(data, b"moov"), _place(data, b"mvhd")
     scale = struct.unpack_from(">I", data, _place(data, b"mdhd") + 20)[0]

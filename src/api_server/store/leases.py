@@ -20,7 +20,7 @@ LOST = "WorkerLost"
 
 
 def claim(connection: Connection, now: float, lease_sec: float, limit: int) -> list[Claimed]:
-    """Give up to ``limit`` cases to a worker, for ``lease_sec`` seconds.
+    """Lease up to ``limit`` cases to a worker, for ``lease_sec`` seconds.
 
     Smaller priorities come first, then what was tried least, then what came first.
     """

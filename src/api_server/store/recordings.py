@@ -113,7 +113,7 @@ class RecordingFolder:
             )
 
     def keep(self, received: Received) -> None:
-        """Give a recording its name; the same content again changes nothing.
+        """Move a recording to its name; the same content again changes nothing.
 
         Raises:
             StoreUnavailable: it is gone, or cannot be renamed.

@@ -123,7 +123,7 @@ class Store:
             return jobs.get_job(connection, identity, owner)
 
     def claim(self, lease_sec: float, limit: int) -> list[Claimed]:
-        """Give up to ``limit`` cases to a worker; see :func:`leases.claim`."""
+        """Lease up to ``limit`` cases to a worker; see :func:`leases.claim`."""
         with self._database.write() as connection:
             return leases.claim(connection, self._clock(), lease_sec, limit)
 

@@ -150,7 +150,7 @@ class _Stream:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def fail(self, problem: Problem) -> None:
-        """Say that there is no more, and leave the stream unfinished: the server cuts it."""
+        """Send that there is no more, and leave the stream unfinished: the server cuts it."""
         body = error_body(problem.status, problem.detail, problem.slug, None)
         await self._event(body)
 
