@@ -220,6 +220,11 @@ async def test_pages_hold_each_job_once(app: Running, canary: bytes) -> None:
         ({"file_path": "{root}/a.wav", "language": "klingon"}, (400, "bad-field")),
         ({"file_path": "{root}/a.wav", "metadata": "[1]"}, (400, "bad-field")),
         ({"file_path": "{root}/a.wav", "metadata": '{"a": NaN}'}, (400, "bad-field")),
+        ({"file_path": "{root}/a.wav", "metadata": '{"a": "\\ud800"}'}, (400, "bad-field")),
+        (
+            {"file_path": "{root}/a.wav", "metadata": '{"a": "' + "가" * 6_000 + '"}'},
+            (400, "bad-field"),
+        ),
         ({"file_path": "{root}/a.wav", "priority": "10"}, (400, "bad-field")),
         ({"file_path": "{root}/a.wav", "timeout": "100000"}, (400, "bad-field")),
         ({"file_path": "{root}/a.wav", "strict": "true"}, (400, "bad-field")),

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
 
 import anyio
 import psutil
 import pytest
 from anyio import to_thread
 
+from api_server.clients.agent.errors import AgentTimeout
 from api_server.compliance import text_worker
+from api_server.compliance.findings import Reason
 from api_server.compliance.llm_review import ReviewLimits
 from api_server.compliance.request_body import BodyRejected, BodyTooLong
-from api_server.compliance.rubric import load_rubric
+from api_server.compliance.rubric import DEFAULT_RUBRIC, load_rubric
 from api_server.compliance.text_tasks import Closed, GivenCall, ReadCall
 from api_server.compliance.text_worker import PREPARE, TextInChild, TextOptions
 from api_server.compliance.validator import IncompleteElementsValidator, ValidationResult
@@ -27,7 +33,7 @@ from stt_engine.errors import (
 from stt_engine.speech import Segment
 from stt_engine.workers.process import WorkerLimits
 from tests.support.server import awaited
-from tests.unit.validation_fakes import CALL, CONFIG, FakeAgent, answer
+from tests.unit.validation_fakes import CALL, CONFIG, FakeAgent, answer, of
 
 RUBRIC = load_rubric("sales_process")
 OPTIONS = TextOptions(RUBRIC, mask=True, mask_evidence=False, chunk_chars=6000)
@@ -183,3 +189,29 @@ async def test_a_body_that_is_refused_names_its_limit(
     with pytest.raises(error, match=words) as found:
         await text.read(body if isinstance(body, bytes) else body.encode())
     assert len(str(found.value)) < 1000
+
+
+async def test_a_model_that_changed_on_disk_takes_no_more_than_the_rules(tmp_path: Path) -> None:
+    """An upgrade in place, and then the child's end: calls are masked and sent as before."""
+    for file in (resources.files("api_server") / "rubrics").iterdir():
+        if file.name.startswith(DEFAULT_RUBRIC):
+            shutil.copy(str(file), tmp_path)
+    rubric = load_rubric(tmp_path / f"{DEFAULT_RUBRIC}.toml")
+    model = tmp_path / f"{DEFAULT_RUBRIC}.model"
+    whole = model.read_bytes()
+    text = TextInChild(replace(OPTIONS, rubric=rubric), limits=WorkerLimits(memory_mb=1024))
+    try:
+        for spoilt in (whole + b"\n", whole[: len(whole) // 2], None):
+            model.unlink() if spoilt is None else model.write_bytes(spoilt)
+            agent = FakeAgent(AgentTimeout(5))
+            validator = IncompleteElementsValidator(agent, rubric, (), text, limits=ReviewLimits())
+            outcome = await validator.check("상담원: 원금은 보장됩니다", CONFIG)
+            assert agent.requests, "it is sent to the LLM all the same"
+            reasons = {one.reason for one in outcome.value.elements}
+            assert reasons == {Reason.TEXT_FAILED}
+            assert "RubricModelInvalid" in {one.error_type for one in outcome.failures}
+        model.write_bytes(whole)
+        result = await validator.validate("상담원: 원금은 보장됩니다", CONFIG)
+        assert of(result, "solicitation.certainty")["status"] == "violated"
+    finally:
+        text.stop()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from api_server.compliance.findings import MIN_PRECISION, Certainty, Reason, RuleFinding
 from api_server.compliance.model.linear import Heard, LinearModel, Window
@@ -38,43 +39,55 @@ class DeterministicTier:
 
     Raises:
         PatternInvalid: a pattern cannot be read.
-        RubricModelInvalid: the model cannot.
     """
 
     def __init__(self, rubric: Rubric, min_precision: float = MIN_PRECISION) -> None:
+        self._rubric = rubric
+        self._min_precision = min_precision
         self._rules = PatternRules(rubric)
-        self._model = LinearModel(rubric.model) if rubric.model else None
-        known = self._model.card.elements if self._model else {}
         self._elements = {one.id: one for one in rubric.asked}
-        quotes = QuoteRules(rubric)
-        self._judges = {
-            name: _Judge(self._elements[name], column, how, how.needed(min_precision), quotes)
-            for column, (name, how) in enumerate(known.items())
-            if name in self._elements
-        }
         self._undone = {
             name: tuple(compile_pattern(one, rubric.words) for one in element.cancelled_by)
             for name, element in self._elements.items()
         }
-        covers = {*self._rules.covers, *self._judges}
-        self._covers = tuple(one.id for one in rubric.asked if one.id in covers)
 
-    @property
+    @cached_property
     def covers(self) -> tuple[str, ...]:
         """The elements that have rules, or that the model knows."""
-        return self._covers
+        covers = {*self._rules.covers, *self._judges}
+        return tuple(one.id for one in self._rubric.asked if one.id in covers)
+
+    @cached_property
+    def _model(self) -> LinearModel | None:
+        """Read at its first use: where it cannot be, calls are masked and sent all the same."""
+        return LinearModel(self._rubric.model) if self._rubric.model else None
+
+    @cached_property
+    def _judges(self) -> Mapping[str, _Judge]:
+        known = self._model.card.elements if self._model else {}
+        quotes = QuoteRules(self._rubric)
+        return {
+            name: _Judge(self._elements[name], column, how, how.needed(self._min_precision), quotes)
+            for column, (name, how) in enumerate(known.items())
+            if name in self._elements
+        }
 
     def examine(self, segments: Sequence[Segment]) -> Mapping[str, RuleFinding]:
-        """Return a finding for every covered element; one without evidence proves no absence."""
+        """Return a finding for every covered element; one without evidence proves no absence.
+
+        Raises:
+            RubricModelInvalid: the model cannot be read, or is not the one of the rubric.
+        """
         return dict(self.examine_each(segments))
 
     def examine_each(self, segments: Sequence[Segment]) -> Iterator[tuple[str, RuleFinding]]:
         """Yield the finding for every covered element, and before it that nothing is known yet.
 
-        So a long call can be put aside between two elements; the last word on each counts.
+        So a long call can be put aside between two elements; the last word on each counts. Raises
+        as :meth:`examine` does.
         """
         call = CallText(segments)
-        found = dict.fromkeys(self._covers, _Weighed({}))
+        found = dict.fromkeys(self.covers, _Weighed({}))
         for name, places in self._rules.find_each(call):
             yield name, RuleFinding()
             found[name] = _Weighed(self._standing(call, name, places))

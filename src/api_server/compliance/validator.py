@@ -34,7 +34,7 @@ from api_server.compliance.llm_review import (
     build_withheld_review,
     review_call,
 )
-from api_server.compliance.model_card import Weighing, describe_weighing
+from api_server.compliance.model_card import RubricModelInvalid, Weighing, describe_weighing
 from api_server.compliance.prompt import Prompt
 from api_server.compliance.result import (
     ComplianceReport,
@@ -281,7 +281,7 @@ def _reason_of(attempts: Attempts, otherwise: Reason = Reason.WITHHELD) -> Reaso
     error = attempts.errors[-1] if attempts.errors else None
     if isinstance(error, DeadlineExceeded | CallExpired):
         return Reason.TEXT_TIMEOUT
-    if isinstance(error, WorkerError | OutOfMemory):
+    if isinstance(error, WorkerError | OutOfMemory | RubricModelInvalid):
         return Reason.TEXT_FAILED
     return Reason.WITHHELD if error else otherwise
 

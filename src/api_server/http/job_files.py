@@ -84,7 +84,7 @@ async def cases_of_folder(service: Service, folder: str, pattern: str) -> list[N
     most = service.settings.jobs_max_cases
     listing = partial(_listed, folder, pattern, roots, most)
     try:
-        found = await place.run(listing, _leave)
+        found = await place.run(listing)
     except CANNOT_TELL as exc:
         raise build_machine_problem(exc) from exc
     if not found:
@@ -118,10 +118,6 @@ def _listed(folder: str, pattern: str, roots: Iterable[Path], most: int) -> list
         if len(found) > most:
             break
     return found
-
-
-def _leave(_found: object) -> None:
-    """Let go of a list that came too late."""
 
 
 async def receive_uploads(

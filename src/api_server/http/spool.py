@@ -72,15 +72,11 @@ class SpooledUpload(UploadFile):
     async def _on_disk(self, work: Callable[[], T]) -> T:
         try:
             async with self._place.turns:
-                return await self._place.run(work, _drop)
+                return await self._place.run(work)
         except CANNOT_TELL as exc:
             raise build_machine_problem(exc) from exc
         except MemoryError as exc:
             raise build_machine_problem(OutOfMemory(str(exc))) from exc
-
-
-def _drop(_result: object) -> None:
-    pass
 
 
 class _Closing:

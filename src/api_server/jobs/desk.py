@@ -67,7 +67,7 @@ class JobDesk:
             StoreUnavailable: it cannot be used.
         """
         try:
-            found = await self._place.run(partial(self._do, work, make), _leave)
+            found = await self._place.run(partial(self._do, work, make))
         except StoreUnavailable as exc:
             self._tell(str(exc))
             raise
@@ -139,7 +139,3 @@ class JobDesk:
             emit(self._observers, StoreFailing(reason=trouble))
         elif trouble is None and before is not None:
             emit(self._observers, StoreAnswers())
-
-
-def _leave(_result: object) -> None:
-    """Let go of what came too late: a transaction that was done is done."""

@@ -29,6 +29,10 @@ UPLOAD_SEC = 60.0
 """Seconds for writing a piece of an upload, or all of it where it has to be copied."""
 
 
+def _leave(_found: object) -> None:
+    """Let go of what needs no care."""
+
+
 class Place:
     """One place for files.
 
@@ -70,7 +74,7 @@ class Place:
             return "ok"
         return "hanging" if self._threads.hangs else "slow"
 
-    async def run(self, work: Callable[[], T], drop: Callable[[T], object]) -> T:
+    async def run(self, work: Callable[[], T], drop: Callable[[T], object] = _leave) -> T:
         """Return what ``work`` returns; ``drop`` gets what comes when nobody waits any more.
 
         Raises:

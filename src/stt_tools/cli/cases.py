@@ -9,11 +9,12 @@ from rich.markup import escape
 
 from api_server.models import CaseResponse, CaseSummary
 from api_server.pipeline.render import cases as render
+from api_server.store.errors import NoSuchCase
 from api_server.store.records import CaseState
-from stt_tools.cli.keeping import Cursor, Limit, store_of
+from stt_tools.cli.keeping import Cursor, Limit, print_page, store_of
 from stt_tools.cli.options import Json, load_settings
 from stt_tools.cli.output import err, out, print_json
-from stt_tools.exits import DEGRADED, DONE, refuse
+from stt_tools.exits import DEGRADED, DONE
 
 app = typer.Typer(help="Show what became of each recording of a job.", no_args_is_help=True)
 
@@ -30,24 +31,16 @@ def list_(
     with store_of(load_settings()) as store:
         found = store.list_cases(None, limit + 1, cursor, job, state) if store else []
     page = render.case_list(found, limit)
-    if as_json:
-        print_json(page.model_dump(mode="json"))
-        return
-    for one in page.cases:
-        out.print(_line(one))
-    if page.next_cursor:
-        err.print(f"more: --cursor {page.next_cursor}")
+    print_page(page, map(_line, page.cases), as_json=as_json)
 
 
 @app.command()
 def show(case: Annotated[str, typer.Argument(help="A case's id.")], as_json: Json = False) -> None:
     """Show a case and its transcript; exit code 1 where it has none."""
     with store_of(load_settings()) as store:
-        found = (
-            render.case_response(*store.get_case(case, None))
-            if store
-            else refuse(f"there is no case {case}")
-        )
+        if store is None:
+            raise NoSuchCase(f"there is no case {case}")
+        found = render.case_response(*store.get_case(case, None))
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:

@@ -5,25 +5,34 @@ Works on the store itself: a job is taken although no server runs, and one that 
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from api_server.jobs.options import JobOptions
+from api_server.jobs.request import digest, read_metadata
 from api_server.models import JobResponse
 from api_server.pipeline.analysis import AgentConfig
 from api_server.pipeline.render import cases as render
 from api_server.settings import Settings
+from api_server.store.errors import NoSuchJob
 from api_server.store.recordings import Received
 from api_server.store.records import JobRecord, NewCase, NewJob
-from api_server.text.strict_json import NotStrictJson, parse_strictly
-from stt_tools.cli.keeping import Cursor, Limit, made_store_of, recordings_of, store_of
+from api_server.store.store import Store
+from stt_engine.errors import InvalidRequest
+from stt_tools.cli.keeping import (
+    Cursor,
+    Limit,
+    made_store_of,
+    print_page,
+    recordings_of,
+    store_of,
+)
 from stt_tools.cli.options import Json, load_settings, understood_language
-from stt_tools.cli.output import err, out, print_json
+from stt_tools.cli.output import out, print_json
 from stt_tools.exits import refuse
 
 app = typer.Typer(
@@ -61,7 +70,7 @@ def submit(
             with path.open("rb") as content:
                 received.append(folder.receive(content, path.stat().st_size))
         cases = tuple(NewCase(str(path), one) for path, one in zip(paths, received, strict=True))
-        asked = _digest(options, cases, described)
+        asked = digest(options, described, priority, cases)
         new = NewJob("", options.to_json(), described, priority, cases, asked, key)
         job = _submitted(settings, new)
     finally:
@@ -82,37 +91,32 @@ def list_(limit: Limit = 20, cursor: Cursor = None, as_json: Json = False) -> No
     with store_of(load_settings()) as store:
         found = store.list_jobs(None, limit + 1, cursor) if store else []
     page = render.job_list(found, limit)
-    if as_json:
-        print_json(page.model_dump(mode="json"))
-        return
-    for one in page.jobs:
-        out.print(_line(one))
-    if page.next_cursor:
-        err.print(f"more: --cursor {page.next_cursor}")
+    print_page(page, map(_line, page.jobs), as_json=as_json)
 
 
 @app.command()
 def show(job: Identity, as_json: Json = False) -> None:
     """Show a job: how many of its cases are in which state."""
-    with store_of(load_settings()) as store:
-        found = store.get_job(job, None) if store else refuse(f"there is no job {job}")
-    _tell(found, as_json=as_json)
+    _tell(_of_job(job, lambda store: store.get_job(job, None)), as_json=as_json)
 
 
 @app.command()
 def cancel(job: Identity, as_json: Json = False) -> None:
     """End every case that has not ended."""
-    with store_of(load_settings()) as store:
-        found = store.cancel_job(job, None) if store else refuse(f"there is no job {job}")
-    _tell(found, as_json=as_json)
+    _tell(_of_job(job, lambda store: store.cancel_job(job, None)), as_json=as_json)
 
 
 @app.command()
 def retry(job: Identity, as_json: Json = False) -> None:
     """Queue the cases again that failed or were cancelled."""
+    _tell(_of_job(job, lambda store: store.retry_job(job, None)), as_json=as_json)
+
+
+def _of_job(job: str, work: Callable[[Store], JobRecord]) -> JobRecord:
     with store_of(load_settings()) as store:
-        found = store.retry_job(job, None) if store else refuse(f"there is no job {job}")
-    _tell(found, as_json=as_json)
+        if store is None:
+            raise NoSuchJob(f"there is no job {job}")
+        return work(store)
 
 
 def _files(given: list[Path], pattern: str, most: int) -> list[Path]:
@@ -134,18 +138,9 @@ def _files(given: list[Path], pattern: str, most: int) -> list[Path]:
 
 def _metadata(given: str) -> str:
     try:
-        parsed = parse_strictly(given)
-    except NotStrictJson as exc:
-        refuse(f"--metadata: {exc}")
-    if not isinstance(parsed, dict):
-        refuse("--metadata: give a JSON object")
-    return json.dumps(parsed, ensure_ascii=False)
-
-
-def _digest(options: JobOptions, cases: tuple[NewCase, ...], metadata: str) -> str:
-    asked: list[Any] = [options.to_json(), metadata]
-    asked += [[one.name, one.received.sha256] for one in cases if one.received]
-    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+        return read_metadata(given)
+    except InvalidRequest as exc:
+        refuse(f"--{exc}")
 
 
 def _tell(found: JobRecord, *, as_json: bool) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
+from api_server.models import CaseList, JobList
 from api_server.settings import Settings
 from api_server.store.errors import KeyReused, NoSuchCase, NoSuchJob
 from api_server.store.recordings import DAY_SEC, RecordingFolder
 from api_server.store.store import Store
 from stt_engine.model_store.places import data_home
+from stt_tools.cli.output import err, out, print_json
 from stt_tools.exits import refuse
 
 Limit = Annotated[int, typer.Option(help="Entries of a page.", min=1, max=500)]
@@ -39,7 +41,8 @@ def store_of(settings: Settings) -> Iterator[Store | None]:
         with made_store_of(settings) as store:
             yield store
     else:
-        yield None
+        with _refusing():
+            yield None
 
 
 @contextmanager
@@ -52,8 +55,26 @@ def made_store_of(settings: Settings) -> Iterator[Store]:
     """
     store = Store(settings.database_file(data_home(settings.stt_home)), recordings_of(settings))
     try:
-        yield store
-    except (NoSuchJob, NoSuchCase, KeyReused) as exc:
-        refuse(str(exc), exc.error_type)
+        with _refusing():
+            yield store
     finally:
         store.close()
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except (NoSuchJob, NoSuchCase, KeyReused) as exc:
+        refuse(str(exc), exc.error_type)
+
+
+def print_page(page: JobList | CaseList, lines: Iterable[str], *, as_json: bool) -> None:
+    """Print a page of a list, and where the next one begins."""
+    if as_json:
+        print_json(page.model_dump(mode="json"))
+        return
+    for line in lines:
+        out.print(line)
+    if page.next_cursor:
+        err.print(f"more: --cursor {page.next_cursor}")

@@ -102,7 +102,10 @@ class LinearModel:
     """
 
     def __init__(self, ref: ModelRef) -> None:
-        data = Path(ref.path).read_bytes()
+        try:
+            data = Path(ref.path).read_bytes()
+        except OSError as exc:
+            raise RubricModelInvalid(f"{ref.path}을(를) 읽을 수 없습니다 ({exc})") from exc
         if hashlib.sha256(data).hexdigest() != ref.sha256:
             raise RubricModelInvalid(f"{ref.path}: 읽은 뒤에 바뀌었습니다")
         self.card: ModelCard = load_card(ref)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -27,12 +25,12 @@ from api_server.http.upload import FilePath, Language
 from api_server.jobs.desk import NoStoreYet
 from api_server.jobs.events import JobTaken
 from api_server.jobs.options import JobOptions
+from api_server.jobs.request import digest, read_metadata
 from api_server.models import CaseList, CaseResponse, JobList, JobResponse, Text
 from api_server.pipeline.render import cases as render
 from api_server.store.errors import NoSuchCase, NoSuchJob
 from api_server.store.recordings import Received
 from api_server.store.records import CaseState, NewCase, NewJob
-from api_server.text.strict_json import NotStrictJson, parse_strictly
 from stt_engine.engine import check
 from stt_engine.errors import EngineError, InvalidRequest
 from stt_engine.events import emit
@@ -43,7 +41,6 @@ T = TypeVar("T")
 router = strict_router()
 
 _NOWHERE = Path()
-_LONGEST_METADATA = 16 * 1024
 _UNAVAILABLE: dict[int | str, dict[str, Any]] = {
     503: {"description": TITLES[503], "content": PROBLEM}
 }
@@ -99,17 +96,19 @@ async def submit(
         check_timeout(service.settings, timeout)
     options = JobOptions(language, word_timestamps, agent)
     _check_options(service, options)
-    described = _metadata(metadata)
+    described = _metadata("{}" if metadata is None else metadata)
     received: list[Received] = []
     try:
         cases = await _cases(service, file or [], file_path, folder, pattern, received)
+        # A folder is asked for by its name, not by what is in it now.
+        inputs = (folder, pattern) if folder else cases
         new = NewJob(
             owner=_owner(request),
             options=options.to_json(),
             metadata=described,
             priority=priority,
             cases=tuple(cases),
-            request_sha256=_digest(options, described, priority, folder, pattern, cases),
+            request_sha256=digest(options, described, priority, inputs),
             idempotency_key=idempotency_key,
         )
         job, fresh = await _ask(service, lambda store: store.submit(new), make=True)
@@ -249,43 +248,11 @@ async def _cases(
     return await receive_uploads(service, files, received)
 
 
-def _metadata(given: str | None) -> str:
-    """Return a job's metadata as JSON.
-
-    Raises:
-        Problem: it is no JSON object, or too long.
-    """
-    if given is None:
-        return "{}"
-    if len(given.encode()) > _LONGEST_METADATA:
-        raise Problem(400, "bad-field", f"metadata: at most {_LONGEST_METADATA} bytes")
+def _metadata(given: str) -> str:
     try:
-        parsed = parse_strictly(given)
-        if not isinstance(parsed, dict):
-            raise Problem(400, "bad-field", "metadata: give a JSON object")
-        return json.dumps(parsed, ensure_ascii=False, allow_nan=False)
-    except NotStrictJson as exc:
-        raise Problem(400, "bad-field", f"metadata: {exc}") from exc
-    except ValueError as exc:
-        raise Problem(400, "bad-field", f"metadata: {exc}") from exc
-
-
-def _digest(
-    options: JobOptions,
-    metadata: str,
-    priority: int,
-    folder: str | None,
-    pattern: str | None,
-    cases: list[NewCase],
-) -> str:
-    """Return the hash of what was asked for: a folder by its name, not by what is in it now."""
-    inputs = [folder, pattern] if folder else [_identity(one) for one in cases]
-    asked = [options.to_json(), metadata, priority, inputs]
-    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-
-
-def _identity(case: NewCase) -> list[str | None]:
-    return [case.name, case.path, case.received.sha256 if case.received else None]
+        return read_metadata(given)
+    except InvalidRequest as exc:
+        raise Problem(400, "bad-field", str(exc)) from exc
 
 
 def _owner(request: Request) -> str:
