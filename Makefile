@@ -8,7 +8,7 @@ TORCH  := .venv-torch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test test-first test-second check test-pythons test-torch test-e2e serve doctor drill soak overload attack bench eval train cer docs lock clean \
+.PHONY: help setup models demo test test-first test-second test-programs test-mutants check test-pythons test-torch test-e2e serve doctor drill soak overload attack bench eval train cer docs lock clean \
 	docker-build docker-up docker-down docker-drill docker-test docker-pin docker-base docker-bundle
 
 help: ## list the targets
@@ -34,7 +34,8 @@ demo: models ## a tour of the promises: healthy, LLM killed, model gone, both
 	@$(BIN)/python examples/demo.py
 
 # Two halves beside each other, for two cores; the shorter one is shown when both are done.
-HALF := .cache/second-half.log
+HALF    := .cache/second-half.log
+MUTANTS := .cache/mutants.log
 
 test: models ## the tests (.venv/bin/pytest runs all of them one by one)
 	@mkdir -p $(dir $(HALF))
@@ -47,8 +48,15 @@ test-second:
 	@$(BIN)/pytest tests/unit tests/honesty tests/spec >$(HALF) 2>&1
 
 test-e2e: models ## the slower tests: whole programs, calls in a row, a real LLM, kept defects
+	@mkdir -p $(dir $(MUTANTS))
+	@$(MAKE) --no-print-directory -k -j2 test-programs test-mutants; failed=$$?; cat $(MUTANTS); exit $$failed
+
+test-programs:
 	@$(BIN)/pytest -m "slow or not slow" tests/e2e
-	@$(BIN)/pytest -m slow tests/api tests/failure tests/honesty
+	@$(BIN)/pytest -m slow tests/api tests/failure
+
+test-mutants:
+	@$(BIN)/pytest -m slow tests/honesty >$(MUTANTS) 2>&1
 
 test-torch: models ## the tests of the torch backends, where a CPU build of torch can be had
 	@$(PYTHON) requirements/torch_build.py $(BIN) $(TORCH)

@@ -12,6 +12,7 @@ from api_server.clients.circuit_policy import CircuitPolicy
 from api_server.clients.remote_stt import RemoteStt
 from api_server.compliance.live_validator import LiveValidator
 from api_server.compliance.llm_review import ReviewLimits
+from api_server.compliance.questions import elements_that_fit
 from api_server.compliance.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
 from api_server.compliance.text_worker import TextInChild, TextOptions
 from api_server.compliance.validator import IncompleteElementsValidator, weighing_of
@@ -302,6 +303,7 @@ def _text(settings: Settings, observers: tuple[Observer, ...], rubric: Rubric) -
         mask=settings.redaction != "off",
         mask_evidence=settings.redaction == "everywhere",
         chunk_chars=settings.agent_chunk_chars,
+        max_elements=elements_that_fit(settings.agent_max_tokens),
         min_precision=settings.check_min_precision,
         max_chars=settings.analyze_max_chars,
         max_segments=settings.analyze_max_segments,

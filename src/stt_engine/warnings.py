@@ -33,6 +33,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "language_mismatch": "요청한 언어가 아닌 말로 들립니다. 인식한 글을 믿을 수 없습니다",
         "language_changes": "통화 중간에 요청한 언어가 아닌 말로 들리는 구간이 있습니다",
         "no_speech": "녹음에서 말소리를 찾지 못했습니다",
+        "not_asked": "시간이나 답의 길이가 모자라 분석기에 묻지 않은 항목이나 구간이 있습니다",
         "speaker_unknown": "말한 사람을 알 수 없는 발화가 있습니다",
     }
 )

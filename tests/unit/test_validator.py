@@ -127,12 +127,12 @@ async def test_the_advertising_element_is_not_asked() -> None:
 
 async def test_the_agent_is_asked_with_schema_and_rubric() -> None:
     agent = FakeAgent(answer())
-    validator = get_incomplete_elements_validator(agent, limits=ReviewLimits(max_tokens=700))
+    validator = get_incomplete_elements_validator(agent, limits=ReviewLimits(max_tokens=1000))
     config = {"url": "http://x/", "format": "text_only", "chat_thread_id": "t1"}
     result = await validator.validate(CALL, config, 7)
     (request,) = agent.requests
     assert (request.url, request.request_format) == ("http://x/", "text_only")
-    assert (request.timeout_sec, request.chat_thread_id, request.max_tokens) == (7, "t1", 700)
+    assert (request.timeout_sec, request.chat_thread_id, request.max_tokens) == (7, "t1", 1000)
     assert request.schema == validator.prompt.schema
     assert request.system == validator.prompt.system
     assert result["prompt_sha256"] == validator.prompt.sha256

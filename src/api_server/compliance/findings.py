@@ -55,6 +55,7 @@ class Reason(StrEnum):
     NO_RULE_MATCHED = "no_rule_matched"
     AGENT_UNDETERMINED = "agent_undetermined"
     AGENT_FAILED = "agent_failed"
+    NOT_ASKED = "not_asked"
     TRANSCRIPT_DEGRADED = "transcript_degraded"
     READING_NOT_PROVED = "reading_not_proved"
     NO_TRANSCRIPT = "no_transcript"
@@ -86,6 +87,7 @@ REASON_TEXT: Mapping[Reason, str] = MappingProxyType(
         Reason.NO_RULE_MATCHED: "규칙에 맞는 말이 없음(없었다는 뜻이 아님)",
         Reason.AGENT_UNDETERMINED: "분석기가 판단하지 못함",
         Reason.AGENT_FAILED: "분석에 실패함",
+        Reason.NOT_ASKED: "시간이나 답의 길이가 모자라 분석기에 묻지 않음",
         Reason.TRANSCRIPT_DEGRADED: "통화 기록이 전체를 담지 않아 없다고 말할 수 없음",
         Reason.READING_NOT_PROVED: "분석기가 통화를 끝까지 읽었음이 확인되지 않아 "
         "없다고 말할 수 없음",
@@ -96,6 +98,9 @@ REASON_TEXT: Mapping[Reason, str] = MappingProxyType(
     }
 )
 """The Korean text of every reason."""
+
+UNJUDGED = frozenset({Reason.AGENT_FAILED, Reason.NOT_ASKED})
+"""Reasons for which the LLM has no status of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,3 +214,5 @@ class ReviewedChunk:
 
     chunk: TranscriptChunk
     review: Review | None
+    sent: bool = True
+    """False where the time was over before its turn."""

@@ -13,7 +13,8 @@ from api_server.clients.deadline import Deadline
 from api_server.clients.task_groups import unwrap_exception_group
 from api_server.compliance.findings import Review
 from api_server.compliance.prompt import NO_CALL_SCHEMA, SCHEMA_NAME, Prompt
-from stt_engine.errors import InvalidRequest
+from stt_engine.errors import DeadlineExceeded, InvalidRequest
+from stt_engine.events import Stage
 from stt_engine.outcome import DUMMY, Failure, Outcome
 
 MAX_TOKENS = 1536
@@ -26,10 +27,12 @@ context, so a very small context needs a smaller value.
 CHUNK_CHARS = 6000
 """Characters of a call in one request: about 15 minutes, 4,000 to 6,000 tokens."""
 
+_NOBODY = (Stage.AGENT, "queue", 0.0)
+
 CHUNKS_AT_ONCE = 4
 """Concurrent requests about one call."""
 
-_MIN_TIMEOUT_SEC = 0.001  # a chunk that starts after the deadline fails as a timeout
+NOT_SENT = "시간이 다 되어 통화의 이 구간은 분석기에 묻지 않음"
 
 
 class Agent(Protocol):
@@ -51,10 +54,14 @@ class ReviewLimits:
 
 @dataclass(frozen=True, slots=True)
 class LlmReview:
-    """The merged answer, and a review of each chunk: none where there was no call to send."""
+    """The merged answer, and a review of each chunk: none where there was no call to send.
+
+    ``unsent``: the numbers of the chunks whose turn came too late.
+    """
 
     answer: Outcome[AgentAnswer]
     reviews: tuple[Review | None, ...] = ()
+    unsent: tuple[int, ...] = ()
 
     @property
     def failed(self) -> int:
@@ -94,8 +101,9 @@ async def review_call(
     request: AgentRequest,
     limits: ReviewLimits,
     texts: Sequence[str],
+    order: Sequence[int] = (),
 ) -> LlmReview:
-    """Review every chunk of a call.
+    """Review every chunk of a call, as far as the time lasts.
 
     Args:
         agent: the client of the LLM.
@@ -103,6 +111,7 @@ async def review_call(
         request: from :func:`build_base_request`.
         limits: limits of the requests.
         texts: what is asked about each chunk.
+        order: the numbers of the chunks in the order of their turns; by default as they are.
     """
     if not texts:
         return LlmReview(await agent.ask(request))
@@ -110,26 +119,36 @@ async def review_call(
     at_once = 1 if request.chat_thread_id else limits.chunks_at_once
     limiter, deadline = anyio.CapacityLimiter(at_once), Deadline.after(request.timeout_sec)
     answers: dict[int, Outcome[AgentAnswer]] = {}
+    unsent: list[int] = []
 
-    async def review_chunk(number: int, text: str) -> None:
+    async def review_chunk(turn: int, number: int) -> None:
         """Send the request about one chunk, within the concurrency limit."""
         async with limiter:
-            left = max(_MIN_TIMEOUT_SEC, deadline.remaining)
-            timeout_sec = request.timeout_sec if number < at_once else left  # it has waited
-            answers[number] = await agent.ask(_build_request(prompt, request, text, timeout_sec))
+            timeout_sec = deadline.remaining if turn >= at_once else request.timeout_sec
+            if timeout_sec <= 0:  # it has waited for too long
+                unsent.append(number)
+                answers[number] = _failed(Failure.of(DeadlineExceeded(NOT_SENT), *_NOBODY), request)
+                return
+            chunk = _build_request(prompt, request, texts[number], timeout_sec)
+            answers[number] = await agent.ask(chunk)
 
     with unwrap_exception_group():
         async with anyio.create_task_group() as tasks:
-            for number, text in enumerate(texts):
-                tasks.start_soon(review_chunk, number, text)
+            for turn, number in enumerate(order or range(len(texts))):
+                tasks.start_soon(review_chunk, turn, number)
     outcomes = [answers[number] for number in range(len(texts))]
-    return LlmReview(merge_answers(outcomes), tuple(map(_parsed_review, outcomes)))
+    reviews = tuple(map(_parsed_review, outcomes))
+    return LlmReview(merge_answers(outcomes), reviews, tuple(sorted(unsent)))
 
 
 def build_withheld_review(failure: Failure, request: AgentRequest) -> LlmReview:
     """Return the failed review of a call that must not be sent to the LLM."""
+    return LlmReview(_failed(failure, request), (None,))
+
+
+def _failed(failure: Failure, request: AgentRequest) -> Outcome[AgentAnswer]:
     dummy = AgentAnswer(DUMMY_TEXT, "dummy", chat_thread_id=request.chat_thread_id)
-    return LlmReview(Outcome(dummy, DUMMY, (failure,)), (None,))
+    return Outcome(dummy, DUMMY, (failure,))
 
 
 def merge_answers(outcomes: Sequence[Outcome[AgentAnswer]]) -> Outcome[AgentAnswer]:

@@ -168,13 +168,26 @@ NO_CALL_SCHEMA: Mapping[str, object] = _object_schema({"status": _enum_schema("u
 
 @dataclass(frozen=True)
 class Prompt:
-    """The prompt of a rubric: renders requests and parses answers."""
+    """The prompt of a rubric: renders requests and parses answers.
+
+    ``only``: the ids of the elements that it asks about, if not all of them.
+    """
 
     rubric: Rubric
+    only: tuple[str, ...] | None = None
 
     @property
     def _templates(self) -> _Templates:
         return _TEMPLATES[self.rubric.language]
+
+    def about(self, ids: tuple[str, ...]) -> Prompt:
+        """Return the prompt about these elements only."""
+        return self if len(ids) == len(self.rubric.asked) else Prompt(self.rubric, ids)
+
+    @property
+    def _elements(self) -> tuple[Element, ...]:
+        asked = self.rubric.asked
+        return asked if self.only is None else tuple(e for e in asked if e.id in self.only)
 
     @property
     def no_call_text(self) -> str:
@@ -188,14 +201,12 @@ class Prompt:
         rules = templates.instructions.format(
             read=NEAR_CHARS, quote=_REQUESTED_QUOTE_CHARS, reason=MAX_REASON_CHARS
         )
-        return rules + "\n".join(
-            _render_element(element, templates) for element in self.rubric.asked
-        )
+        return rules + "\n".join(_render_element(element, templates) for element in self._elements)
 
     @cached_property
     def schema(self) -> dict[str, object]:
         """JSON schema of the answer: the reading and every element id."""
-        elements = self.rubric.asked
+        elements = self._elements
         read = _text_schema(MAX_READ_CHARS)
         refs = {e.id: {"$ref": f"#/$defs/{_schema_name(e)}"} for e in elements}
         return {
@@ -210,16 +221,19 @@ class Prompt:
         parts = [PROMPT_VERSION, self.system, templates.call, templates.repair, self.schema]
         return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 
-    def render_call(self, segments: Sequence[Segment], nonce: str) -> str:
+    def render_call(
+        self, segments: Sequence[Segment], nonce: str, elements: int | None = None
+    ) -> str:
         """Return the transcript between its delimiters, followed by the request.
 
-        ``nonce`` decides about the marks that prove the reading.
+        ``nonce`` decides about the marks that prove the reading; ``elements``: how many are asked
+        about, if not all of them.
         """
         speakers = self._templates.speakers
         marked = MarkedText.of([one.text for one in segments], nonce)
         lines = zip(segments, marked.render(), strict=True)
         call = "\n".join(f"{speakers.get(one.speaker, '')}{line}" for one, line in lines)
-        marks, count = len(marked.marks), len(self.rubric.asked)
+        marks, count = len(marked.marks), elements or len(self._elements)
         return self._templates.call.format(call=call, marks=marks, count=count)
 
     def render_repair(self, call_text: str, refused: str) -> str:
@@ -240,7 +254,7 @@ class Prompt:
         except ValidationError as exc:
             raise InvalidAnswer(self._describe(exc)) from None
         entries = answer.__pydantic_extra__
-        expected = {element.id for element in self.rubric.asked}
+        expected = {element.id for element in self._elements}
         missing = sorted(expected - entries.keys())
         unknown = len(entries.keys() - expected)
         if missing or unknown:
@@ -264,7 +278,7 @@ class Prompt:
 
     def _describe(self, exc: ValidationError) -> str:
         fields = {READ_KEY, *_Entry.model_fields}
-        known = {element.id for element in self.rubric.asked} | fields
+        known = {element.id for element in self._elements} | fields
         first = exc.errors(include_input=False, include_url=False)[0]
         location = ".".join(p if p in known else "?" for p in map(str, first["loc"])) or "전체"
         return f"약속한 형식이 아님: {exc.error_count()}곳, 처음은 {location} ({first['type']})"

@@ -24,9 +24,10 @@ class ComplianceReport:
     """The findings on one call, and the LLM's answer.
 
     ``timed``: segments have real times. ``covered``: the elements that the rule tier has patterns
-    for. The analysis failed if the LLM's review of any of the ``chunks`` failed. ``masked``: how
-    many entities of each type were masked before sending; ``None`` if masking is off, or if
-    nothing was sent.
+    for; ``not_asked``: those that the LLM was not asked about. The analysis failed if the LLM's
+    review of any of the ``chunks`` failed; ``chunks_unsent`` of them had no turn in time.
+    ``masked``: how many entities of each type were masked before sending; ``None`` if masking is
+    off, or if nothing was sent.
     """
 
     elements: tuple[Finding, ...]
@@ -41,6 +42,8 @@ class ComplianceReport:
     coverage: Coverage = FULL_COVERAGE
     chunks: int = 1
     chunks_failed: int = 0
+    chunks_unsent: int = 0
+    not_asked: tuple[str, ...] = ()
     masked: Mapping[str, int] | None = None
     warnings: tuple[AnswerWarning, ...] = ()
 
@@ -132,6 +135,8 @@ class ValidationResult(TypedDict):
     certainty: CertaintyDict | None
     chunks: int
     chunks_failed: int
+    chunks_unsent: int
+    not_asked: list[str]
     masked: dict[str, int] | None
     elements: list[ElementDict]
     rubric_version: str
@@ -166,6 +171,8 @@ def build_validation_result(outcome: Outcome[ComplianceReport]) -> ValidationRes
         "certainty": _build_certainty(report.weighing),
         "chunks": report.chunks,
         "chunks_failed": report.chunks_failed,
+        "chunks_unsent": report.chunks_unsent,
+        "not_asked": list(report.not_asked),
         "masked": None if report.masked is None else dict(report.masked),
         "elements": [_build_element(finding, timed=report.timed) for finding in report.elements],
         "rubric_version": report.rubric_version,

@@ -76,5 +76,6 @@ def _tasks(options: bytes) -> tuple[TextTasks, DeterministicTier]:
         redact if known.mask else None,
         mask_evidence=known.mask_evidence,
         chunk_chars=known.chunk_chars,
+        max_elements=known.max_elements,
     )
     return tasks, rules

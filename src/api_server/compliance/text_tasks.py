@@ -35,6 +35,9 @@ Mask = Callable[[Sequence[Segment]], RedactionResult]
 
 CallSegments = tuple[Segment, ...]
 
+MAX_ELEMENTS = 100
+"""Elements of a request, where nothing limits the answer: more than a rubric has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Closed:
@@ -109,6 +112,7 @@ class PreparedCall:
     Args:
         text: its words.
         texts: the requests' words.
+        spans: the first and the last segment id of each request.
         masked: how many entities of each type were masked; ``None`` where masking is off.
         utterances: how many segments are shown.
         nobodys: how many of them are said by nobody knows whom.
@@ -117,6 +121,7 @@ class PreparedCall:
 
     text: CallText | Closed = CallText()
     texts: tuple[str, ...] = ()
+    spans: tuple[tuple[int, int], ...] = ()
     masked: Mapping[str, int] | None = None
     utterances: int = 0
     nobodys: int = 0
@@ -131,8 +136,9 @@ class PreparedCall:
     ) -> PreparedCall:
         """Return a call with its size."""
         shown = text.shown
+        spans = tuple((shown[p[0].position].id, shown[p[-1].position].id) for p in text.chunks)
         nobodys = sum(one.speaker is None for one in shown)
-        return cls(text, texts, masked, len(shown), nobodys, _chars(shown))
+        return cls(text, texts, spans, masked, len(shown), nobodys, _chars(shown))
 
     def closed(self) -> PreparedCall:
         """Return the same with its words closed."""
@@ -154,12 +160,16 @@ def _chars(segments: CallSegments) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ReviewedCall:
-    """A call, what the LLM said of each chunk (``None``: nothing usable), and what rules found."""
+    """A call, what the LLM said of each chunk (``None``: nothing usable), and what rules found.
+
+    ``unsent``: the numbers of the chunks whose turn came too late.
+    """
 
     text: CallText | Closed
     reviews: tuple[Review | None, ...]
     coverage: Coverage
     rules: Mapping[str, RuleFinding]
+    unsent: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +189,7 @@ class TextTasks:
         mask: masks what is sent.
         mask_evidence: evidence shows the masked text, too.
         chunk_chars: characters of a call in one request.
+        max_elements: elements that one request is about at most.
     """
 
     def __init__(
@@ -189,6 +200,7 @@ class TextTasks:
         *,
         mask_evidence: bool,
         chunk_chars: int,
+        max_elements: int = MAX_ELEMENTS,
     ) -> None:
         self._rubric = rubric
         self._rules = rules
@@ -196,6 +208,7 @@ class TextTasks:
         self._mask_evidence = mask_evidence
         self._chunk_chars = chunk_chars
         self._prompt = Prompt(rubric)
+        self._elements = min(len(rubric.asked), max_elements)
         self._quotes = QuoteRules(rubric)
 
     @property
@@ -225,7 +238,9 @@ class TextTasks:
         shown = sent if self._mask_evidence else segments
         call = CallText(sent, shown, chunks, given.nonce)
         texts = tuple(
-            self._prompt.render_call(slice_segments(sent, one), call.nonce_of(number))
+            self._prompt.render_call(
+                slice_segments(sent, one), call.nonce_of(number), self._elements
+            )
             for number, one in enumerate(chunks)
         )
         return PreparedCall.of(call, texts, masked.counts if self._mask else None)
@@ -244,7 +259,9 @@ class TextTasks:
         """Return what the LLM's reviews and the rules' findings establish."""
         call = opened(reviewed.text)
         chunks = [
-            ReviewedChunk(self._chunk(call, number, reviewed.coverage), review)
+            ReviewedChunk(
+                self._chunk(call, number, reviewed.coverage), review, number not in reviewed.unsent
+            )
             for number, review in enumerate(reviewed.reviews)
         ]
         readings = check_chunks(chunks)

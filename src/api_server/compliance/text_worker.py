@@ -19,6 +19,7 @@ from api_server.compliance.findings import MIN_PRECISION, RuleFinding
 from api_server.compliance.request_body import ReadRequest
 from api_server.compliance.rubric import Rubric
 from api_server.compliance.text_tasks import (
+    MAX_ELEMENTS,
     CallSegments,
     CallText,
     Closed,
@@ -90,6 +91,7 @@ class TextOptions:
     mask: bool
     mask_evidence: bool
     chunk_chars: int
+    max_elements: int = MAX_ELEMENTS
     min_precision: float = MIN_PRECISION
     max_chars: int = 500_000
     max_segments: int = 20_000

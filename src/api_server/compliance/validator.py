@@ -20,6 +20,7 @@ from api_server.compliance.events import (
 )
 from api_server.compliance.findings import (
     MIN_PRECISION,
+    UNJUDGED,
     Finding,
     Reading,
     Reason,
@@ -36,6 +37,7 @@ from api_server.compliance.llm_review import (
 )
 from api_server.compliance.model_card import RubricModelInvalid, Weighing, describe_weighing
 from api_server.compliance.prompt import Prompt
+from api_server.compliance.questions import Questions, elements_that_fit, plan_questions
 from api_server.compliance.result import (
     ComplianceReport,
     ValidationResult,
@@ -102,6 +104,7 @@ def get_incomplete_elements_validator(
         mask,
         mask_evidence=mask_evidence,
         chunk_chars=limits.chunk_chars,
+        max_elements=elements_that_fit(limits.max_tokens),
     )
     return IncompleteElementsValidator(
         agent_backend,
@@ -195,16 +198,23 @@ class IncompleteElementsValidator:
         given = _read(call_transcript)
         attempts = self._begin(given)
         call = await self._prepare(given, masked, attempts)
-        if attempts.failures:
-            llm = build_withheld_review(attempts.failures[0], request)
+        withheld = tuple(attempts.failures)
+        rules, unruled = await self._examine(call, attempts)
+        questions = self._plan(call, rules)
+        prompt = self.prompt.about(questions.asked)
+        if withheld:
+            llm = build_withheld_review(withheld[0], request)
         else:
-            llm = await review_call(self._agent, self.prompt, request, self._limits, call.texts)
+            llm = await review_call(
+                self._agent, prompt, request, self._limits, call.texts, questions.chunks
+            )
             attempts.failures.extend(llm.answer.failures)  # already emitted by the agent's stage
-        judged = await self._judge(call, llm, coverage, attempts)
+        reviewed = ReviewedCall(call.text, llm.reviews, coverage, rules, llm.unsent)
+        judged = await self._judge(call, reviewed, unruled, attempts)
         report = ComplianceReport(
             judged.findings,
             self.rubric.version,
-            self.prompt.sha256,
+            prompt.sha256,
             llm.answer,
             has_transcript=bool(call.utterances),
             reading=judged.reading,
@@ -215,7 +225,9 @@ class IncompleteElementsValidator:
             chunks=len(llm.reviews),
             chunks_failed=llm.failed,
             masked=call.masked,
-            warnings=tuple(_warnings(call)),
+            not_asked=questions.left_out if call.texts else (),
+            chunks_unsent=len(llm.unsent),
+            warnings=tuple(_warnings(call, questions, llm)),
         )
         return self._settle(attempts, report)
 
@@ -241,17 +253,30 @@ class IncompleteElementsValidator:
                 return await self._text.run(WITHHOLD, call, call.chars)
         return PreparedCall()
 
+    async def _examine(
+        self, call: PreparedCall, attempts: Attempts
+    ) -> tuple[Mapping[str, RuleFinding], Reason | None]:
+        """Return what the rules find; nothing, and why, if they failed."""
+        rules: Mapping[str, RuleFinding] = {}
+        if call.utterances:
+            with attempts.of("rules"):
+                rules = await self._text.run(EXAMINE, call.text, call.chars)
+        return rules, _reason_of(attempts) if attempts.errors else None
+
+    def _plan(self, call: PreparedCall, rules: Mapping[str, RuleFinding]) -> Questions:
+        most = elements_that_fit(self._limits.max_tokens)
+        return plan_questions(self.rubric.asked, rules, call.spans, most)
+
     async def _judge(
-        self, call: PreparedCall, llm: LlmReview, coverage: Coverage, attempts: Attempts
+        self,
+        call: PreparedCall,
+        reviewed: ReviewedCall,
+        unruled: Reason | None,
+        attempts: Attempts,
     ) -> Judgement:
         if not call.utterances:  # an answer on an empty call is not a finding
             return self._nothing(_reason_of(attempts, Reason.NO_TRANSCRIPT), "not_asked")
-        rules: Mapping[str, RuleFinding] = {}
-        with attempts.of("rules"):
-            rules = await self._text.run(EXAMINE, call.text, call.chars)
-        unruled = _reason_of(attempts) if attempts.errors else None
         with attempts.of("judgement"):
-            reviewed = ReviewedCall(call.text, llm.reviews, coverage, rules)
             judged = await self._text.run(JUDGE, reviewed, call.chars)
             return _with_cause(judged, unruled) if unruled else judged
         return self._nothing(_reason_of(attempts), "not_proved")
@@ -289,13 +314,16 @@ def _reason_of(attempts: Attempts, otherwise: Reason = Reason.WITHHELD) -> Reaso
 def _with_cause(judged: Judgement, why: Reason) -> Judgement:
     """Return the findings where the rules failed: what the LLM did not judge, nobody did."""
     findings = tuple(
-        replace(one, reason=why) if one.reason is Reason.AGENT_FAILED else one
-        for one in judged.findings
+        replace(one, reason=why) if one.reason in UNJUDGED else one for one in judged.findings
     )
     return replace(judged, findings=findings)
 
 
-def _warnings(call: PreparedCall) -> Iterator[AnswerWarning]:
+def _warnings(call: PreparedCall, questions: Questions, llm: LlmReview) -> Iterator[AnswerWarning]:
+    elements = len(questions.left_out) if call.texts else 0
+    if elements or llm.unsent:
+        chunks = f"{len(llm.unsent)} of {len(llm.reviews)} parts of the call"
+        yield warning("not_asked", f"{elements} elements, {chunks}")
     if call.nobodys:
         yield warning("speaker_unknown", f"{call.nobodys} of {call.utterances} utterances")
 

@@ -14,6 +14,7 @@ from api_server.compliance.absence import bar_to_absence
 from api_server.compliance.evidence import Evidence, QuoteMatch, normalise
 from api_server.compliance.findings import (
     PRESENT,
+    UNJUDGED,
     Finding,
     Reading,
     Reason,
@@ -157,7 +158,7 @@ def combine_tiers(llm: Finding, rules: Finding) -> Finding:
         shown = tuple(dict.fromkeys(rules.evidence + llm.contested))
         differ = replace(llm, status="undetermined", reason=Reason.TIERS_DIFFER, source=None)
         return replace(differ, evidence=shown)
-    doubted = rules.reason is Reason.DOUBTED and llm.reason is not Reason.AGENT_FAILED
+    doubted = rules.reason is Reason.DOUBTED and llm.reason not in UNJUDGED
     if not rules.evidence or doubted:
         return llm
     if llm.evidence and llm.established and not rules.established:
@@ -220,7 +221,9 @@ def _llm_finding(
 def _chunk_finding(element: Element, reviewed: ReviewedChunk, read: Reading) -> Finding:
     verdict = reviewed.review.verdicts.get(element.id) if reviewed.review else None
     if verdict is None:
-        return Finding(element.ref, "undetermined", Reason.AGENT_FAILED)
+        asked = reviewed.review is None and reviewed.sent
+        reason = Reason.AGENT_FAILED if asked else Reason.NOT_ASKED
+        return Finding(element.ref, "undetermined", reason)
     finding = _check_verdict(element, verdict, reviewed.chunk, read)
     contested = _contested(element, verdict, reviewed.chunk)
     return replace(finding, explanation=verdict.reason.strip() or None, contested=contested)
@@ -252,7 +255,7 @@ def merge_chunks(found: Sequence[Finding]) -> Finding:
 def _combine(
     element: Element, llm: Finding, said: Mapping[int, Segment], rules: Mapping[str, RuleFinding]
 ) -> Finding:
-    by_llm = None if llm.reason is Reason.AGENT_FAILED else llm.status
+    by_llm = None if llm.reason in UNJUDGED else llm.status
     if llm.reason is Reason.TIERS_DIFFER:
         by_llm = PRESENT[element.kind]
     llm = replace(llm, by_llm=by_llm, llm_reason=llm.reason)

@@ -42,7 +42,8 @@ class LlmServerSettings(Section):
     """Longest `timeout` that a caller may ask for."""
 
     agent_max_tokens: int = Field(1536, ge=64)
-    """Longest answer of the LLM in tokens; the default rubric's takes 500 to 1,000."""
+    """Longest answer of the LLM in tokens; the default rubric's takes 500 to 1,000. With less
+    than that the LLM is asked about fewer elements, first those that the rules leave open."""
 
     agent_chunk_chars: int = Field(6000, ge=500)
     """Characters of a transcript that one request to the LLM holds (some 15 minutes); a longer
