@@ -32,6 +32,11 @@ PRESENT = {"required": "satisfied", "prohibited": "violated"}
 ALL_CLEAR = ("위반 없음", "no violation", "No violation")
 
 
+def _without_marks(words: str) -> str:
+    """Return words without the numbers that chance puts there, which may be a secret's digits."""
+    return re.sub(r"\[\d{4}\] ?", "", words)
+
+
 @dataclass(frozen=True)
 class Judge:
     """Judges one answer to one call."""
@@ -126,14 +131,14 @@ class Judge:
         assert not strangers, f"the answer tells of other calls: {strangers}"
 
     def _no_secrets(self, told: dict[str, Any]) -> None:
-        whole = " ".join(strings(told))
+        whole = _without_marks(" ".join(strings(told)))
         leaked = [secret for secret in SECRETS if secret in whole]
         assert self.call.redaction != "everywhere" or not leaked, f"the answer tells {leaked}"
 
     def _asked_about_this_call(self) -> None:
         """The agent was shown this call, the whole of it, and no other."""
         for body in self.call.asked:
-            shown = re.sub(r"\[\d{4}\] ?", "", str(json.loads(body))) if body else ""
+            shown = _without_marks(str(json.loads(body))) if body else ""
             assert markers(shown) <= {self.call.marker}, "the agent was shown another call"
             words = words_of(shown)
             missing = [line for line in self.call.readable if words_of(line.text) not in words]

@@ -220,10 +220,10 @@ def _llm_finding(
 
 def _chunk_finding(element: Element, reviewed: ReviewedChunk, read: Reading) -> Finding:
     verdict = reviewed.review.verdicts.get(element.id) if reviewed.review else None
+    if reviewed.review is None and reviewed.sent:
+        return Finding(element.ref, "undetermined", Reason.AGENT_FAILED)
     if verdict is None:
-        asked = reviewed.review is None and reviewed.sent
-        reason = Reason.AGENT_FAILED if asked else Reason.NOT_ASKED
-        return Finding(element.ref, "undetermined", reason)
+        return Finding(element.ref, "undetermined", Reason.NOT_ASKED)
     finding = _check_verdict(element, verdict, reviewed.chunk, read)
     contested = _contested(element, verdict, reviewed.chunk)
     return replace(finding, explanation=verdict.reason.strip() or None, contested=contested)
