@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from api_server.clients.agent.errors import AgentTimeout
+from api_server.compliance.coverage import FULL_COVERAGE
+from api_server.compliance.deterministic import DeterministicTier
+from api_server.compliance.findings import PRESENT, Review, Verdict
 from api_server.compliance.rubric import Element, Rubric, load_rubric
 from api_server.compliance.rules.quotes import QuoteRules
+from api_server.compliance.text_tasks import (
+    GivenCall,
+    PreparedCall,
+    ReadCall,
+    ReviewedCall,
+    TextTasks,
+)
 from api_server.compliance.validator import get_incomplete_elements_validator
 from evaluation.dialogues import load_dialogues
 from evaluation.passages import load, phrases
@@ -135,35 +146,51 @@ def test_true_quotes_are_believed_and_many_that_resemble_them_are_not() -> None:
     assert sum(near) / len(near) < 0.45
 
 
-def test_of_whole_dialogues_most_true_sentences_are_believed_and_fewer_that_resemble() -> None:
-    """The widest net: whichever sentence of the agent's an LLM may quote."""
+def test_of_what_resembles_little_is_believed_and_of_what_is_true_most() -> None:
+    """The widest net: whichever sentence an LLM may quote from dialogues that were kept back."""
+    tier = DeterministicTier(RUBRIC)
+    tasks = TextTasks(RUBRIC, tier, None, mask_evidence=False, chunk_chars=6000)
 
-    def believed(name: str, call: tuple[Segment, ...]) -> bool:
-        judge, element = QUOTES.of_call(call), ELEMENTS[name]
-        return any(
-            judge.find_objection(element, [(at, 0, len(one.text))]) is None
-            for at, one in enumerate(call)
+    def believed(name: str, call: PreparedCall, segments: Sequence[Segment]) -> bool:
+        status, rules = PRESENT[ELEMENTS[name].kind], tasks.examine(call.text)
+        reviews = (
+            Review("", {name: Verdict(status, one.text)})
+            for one in segments
             if one.speaker == "agent"
         )
+        found = (
+            tasks.judge(ReviewedCall(call.text, (review,), FULL_COVERAGE, rules))
+            for review in reviews
+        )
+        return any(
+            one.by_llm == status and not one.disagreement
+            for judged in found
+            for one in judged.findings
+            if one.element.id == name
+        )
 
-    dialogues = [one for one in load_dialogues() if not one.held][::5]
-    near = [
-        believed(name, one.passage.segments)
-        for one in dialogues
-        if one.kind == "lookalike"
-        for name in one.passage.near - one.passage.said
-        if name in ELEMENTS
-    ]
-    said = [
-        believed(name, one.passage.segments)
-        for one in dialogues
-        for name in one.passage.said
-        if name in ELEMENTS
-    ]
-    assert len(near) > 250
-    assert len(said) > 700
-    assert sum(near) / len(near) < 0.42
-    assert sum(said) / len(said) > 0.76
+    def share(kind: str, *, said: bool) -> float:
+        found = [
+            believed(name, tasks.prepare(GivenCall(ReadCall.of(segments), "")), segments)
+            for one in load_dialogues()
+            if one.held
+            for segments in [one.passage.segments]
+            for name in (one.passage.said if said else one.passage.near - one.passage.said)
+            if name in ELEMENTS and ELEMENTS[name].kind == kind
+        ]
+        assert len(found) > 100
+        return sum(found) / len(found)
+
+    assert share("prohibited", said=False) < 0.08
+    assert share("prohibited", said=True) > 0.79
+    assert share("required", said=False) < 0.15
+    assert share("required", said=True) > 0.85
+
+
+async def test_no_model_judges_what_it_cannot_read() -> None:
+    words = "ELS 100% guaranteed"
+    found = await told("solicitation.certainty", words, f"A: {words}.")
+    assert found["reason"] == "evidence_found"
 
 
 # --- an element without words of its own ---------------------------------------------------

@@ -25,9 +25,13 @@ from api_server.compliance.findings import (
     TranscriptChunk,
     Verdict,
 )
+from api_server.compliance.model_card import SUSPECTED
 from api_server.compliance.reading import MarkedText
 from api_server.compliance.rubric import Element, Rubric
 from stt_engine.speech import Segment
+
+_CONFIRMED = 0.4
+"""Confidence of the model that makes up for a quote without a word that the rules know."""
 
 
 def build_undetermined_findings(rubric: Rubric, reason: Reason) -> tuple[Finding, ...]:
@@ -61,7 +65,11 @@ def _check_chunk(reviewed: ReviewedChunk) -> Reading:
 
 
 def _check_verdict(
-    element: Element, verdict: Verdict, chunk: TranscriptChunk, read: Reading
+    element: Element,
+    verdict: Verdict,
+    chunk: TranscriptChunk,
+    read: Reading,
+    weighed: RuleFinding | None,
 ) -> Finding:
     if verdict.status == "undetermined":
         return Finding(element.ref, "undetermined", Reason.AGENT_UNDETERMINED)
@@ -76,7 +84,7 @@ def _check_verdict(
         # refusal to do what is required is an element of its own: do not guess.
         rejected = _rejected(verdict.quote)
         return Finding(element.ref, "undetermined", Reason.KIND_MISMATCH, rejected_quotes=rejected)
-    return _check_presence(element, verdict.quote, chunk)
+    return _check_presence(element, verdict.quote, chunk, weighed)
 
 
 def _check_absence(
@@ -89,14 +97,47 @@ def _check_absence(
     return Finding(element.ref, status, reason, "llm")
 
 
-def _check_presence(element: Element, quote: str, chunk: TranscriptChunk) -> Finding:
-    """Return ``element`` as said if the quote is evidence of it, else as undetermined."""
+def _check_presence(
+    element: Element, quote: str, chunk: TranscriptChunk, weighed: RuleFinding | None
+) -> Finding:
+    """Return ``element`` as said if the quote is evidence of it, else as undetermined.
+
+    Rules know few words, and not how they are meant: where the rubric's model weighed the call, a
+    quote needs its consent, and that makes up for words that the rules do not know.
+    """
     evidence, objection = _find_evidence(element, quote, chunk)
+    if objection is Reason.NOTHING_SAID and _confirms(weighed, evidence):
+        objection = None
     if objection is Reason.TIERS_DIFFER:
         return Finding(element.ref, "undetermined", objection, evidence=evidence)
     if objection is not None:
         return Finding(element.ref, "undetermined", objection, rejected_quotes=_rejected(quote))
-    return _said(element, evidence, "llm", {one.id: one for one in chunk.segments})
+    found = _said(element, evidence, "llm", {one.id: one for one in chunk.segments})
+    if found.established and _doubts(weighed, quote):
+        return Finding(element.ref, "undetermined", Reason.TIERS_DIFFER, evidence=evidence)
+    return found
+
+
+def _confirms(weighed: RuleFinding | None, quoted: Sequence[Evidence]) -> bool:
+    """Return whether the model finds the element in the words that are quoted."""
+    if weighed is None or weighed.confidence is None or weighed.confidence < _CONFIRMED:
+        return False
+    return any(
+        quote.segment_id == found.segment_id
+        and (found.quote in quote.quote or _is_most_of(quote.quote, found.quote))
+        for quote in quoted
+        for found in weighed.evidence
+    )
+
+
+def _is_most_of(part: str, whole: str) -> bool:
+    return part in whole and len(part) * 2 >= len(whole)
+
+
+def _doubts(weighed: RuleFinding | None, quote: str) -> bool:
+    """Return whether the model, which read Korean only, hardly thinks that the element is said."""
+    sure = None if weighed is None else weighed.confidence
+    return sure is not None and sure < SUSPECTED and any("가" <= char <= "힣" for char in quote)
 
 
 def _said(
@@ -201,7 +242,7 @@ def combine_findings(
     return tuple(
         _outside_call(element)
         if not element.applicable and answered
-        else _combine(element, _llm_finding(element, chunks, readings), said, rules)
+        else _combine(element, _llm_finding(element, chunks, readings, rules), said, rules)
         for element in rubric.elements
     )
 
@@ -211,20 +252,25 @@ def _outside_call(element: Element) -> Finding:
 
 
 def _llm_finding(
-    element: Element, chunks: Sequence[ReviewedChunk], readings: Sequence[Reading]
+    element: Element,
+    chunks: Sequence[ReviewedChunk],
+    readings: Sequence[Reading],
+    rules: Mapping[str, RuleFinding],
 ) -> Finding:
     """Return the LLM's finding on the whole call."""
-    parts = zip(chunks, readings, strict=True)
-    return merge_chunks([_chunk_finding(element, chunk, read) for chunk, read in parts])
+    parts, weighed = zip(chunks, readings, strict=True), rules.get(element.id)
+    return merge_chunks([_chunk_finding(element, chunk, read, weighed) for chunk, read in parts])
 
 
-def _chunk_finding(element: Element, reviewed: ReviewedChunk, read: Reading) -> Finding:
+def _chunk_finding(
+    element: Element, reviewed: ReviewedChunk, read: Reading, weighed: RuleFinding | None
+) -> Finding:
     verdict = reviewed.review.verdicts.get(element.id) if reviewed.review else None
     if reviewed.review is None and reviewed.sent:
         return Finding(element.ref, "undetermined", Reason.AGENT_FAILED)
     if verdict is None:
         return Finding(element.ref, "undetermined", Reason.NOT_ASKED)
-    finding = _check_verdict(element, verdict, reviewed.chunk, read)
+    finding = _check_verdict(element, verdict, reviewed.chunk, read, weighed)
     contested = _contested(element, verdict, reviewed.chunk)
     return replace(finding, explanation=verdict.reason.strip() or None, contested=contested)
 
