@@ -15,8 +15,8 @@ from stt_engine.errors import DeadlineExceeded
 from stt_engine.limits import Limits
 from stt_engine.recognition.decoder import AudioDecoder
 from stt_engine.system import below, tempdirs
+from stt_tools.drill.dead_mount import DeadMount, dead_mount, supported
 from tests.support.bad_input import assert_problem
-from tests.support.dead_mount import DeadMount, dead_mount, supported
 from tests.support.in_process import Running, running
 from tests.support.server import ROOT
 

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from stt_tools.drill import recordings
+from stt_tools.drill import dead_mount, recordings
 from stt_tools.drill.expectations import RECOGNISED, Expectation, refused
 from stt_tools.drill.experiment import Experiment
 from stt_tools.drill.fault_server import answer
@@ -62,6 +62,21 @@ def _deleted(experiment: Experiment) -> None:
     experiment.verify("", RECOGNISED, found)
 
 
+def _dead_mount(experiment: Experiment) -> None:
+    """Let the file system of an audio folder stop answering, as a share whose server is gone."""
+    root, silent = experiment.own_sandbox.audio / "share", experiment.ground_truth(speech=False)
+    with dead_mount.dead_mount(root, experiment.clip()) as share:
+        path = str(share.file)
+        experiment.verify("before", RECOGNISED, experiment.call(file_path=path))
+        share.die()
+        found = experiment.call(file_path=path)
+        experiment.verify("", refused(503, "storage-unresponsive"), found, REFUSED_SEC, silent)
+        experiment.verify("another call", RECOGNISED, experiment.call())
+        share.revive()
+        experiment.verify("alive again", RECOGNISED, experiment.call(file_path=path))
+    root.rmdir()
+
+
 def _cut(path: Path) -> Path:
     whole = recordings.clip()
     return recordings.raw(path, whole[: len(whole) // 2])
@@ -111,6 +126,10 @@ def _language(experiment: Experiment) -> None:
 
 def _afterwards(experiment: Experiment) -> None:
     experiment.verify("", RECOGNISED, experiment.call())
+
+
+def _can_mount() -> str | None:
+    return None if dead_mount.supported() else "a file system is mounted by root on Linux only"
 
 
 def _held_open() -> str | None:
@@ -165,6 +184,14 @@ SCENARIOS = (
         _deleted,
         PLAIN,
         precondition=_held_open,
+    ),
+    Scenario(
+        "audio folder on a dead share",
+        "HTTP 503 there, no other call waits",
+        _dead_mount,
+        PLAIN,
+        ("StorageUnresponsive",),
+        precondition=_can_mount,
     ),
     _scenario("is a folder", 400, "folder", _found(Path.mkdir)),
     _scenario(

@@ -1,4 +1,4 @@
-"""A real file system (FUSE) that stops answering, for as long as a test wants; needs root on Linux.
+"""A real file system (FUSE) that stops answering, for as long as one wants; needs root on Linux.
 
 The kernel talks to a process of our own over ``/dev/fuse``. The process is stopped (SIGSTOP), and
 whoever asks for a file then waits in the kernel, as on a network share whose server is gone.
@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stt_tools.drill.client import DrillError
+
 NAME = "call.wav"
 _HEADER, _OUT = "<IIQQIIII", "<IiQ"
 _LOOKUP, _FORGET, _GETATTR, _OPEN, _READ, _FLUSH, _RELEASE = 1, 2, 3, 14, 15, 25, 18
@@ -26,20 +28,27 @@ _ROOT, _FILE = 1, 2
 
 
 def supported() -> bool:
+    """Return whether this user may mount one here."""
     return sys.platform == "linux" and os.geteuid() == 0 and Path("/dev/fuse").exists()
 
 
 class DeadMount:
-    """A mounted folder with one file in it; it answers until :meth:`die`."""
+    """A mounted folder with one file in it; it answers until :meth:`die`.
+
+    Raises:
+        DrillError: it cannot be mounted.
+    """
 
     def __init__(self, folder: Path, content: Path) -> None:
         self.folder, self.file = folder, folder / NAME
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, str(folder), str(content)], stdout=subprocess.PIPE
+        self._process = subprocess.Popen(  # noqa: S603 - this file
+            [sys.executable, "-m", __name__, str(folder), str(content)],
+            stdout=subprocess.PIPE,
+            encoding="ascii",
         )
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == b"mounted\n", "FUSE cannot be used here"
-        assert self.file.is_file()
+        if self._next_word() != "mounted" or not self.file.is_file():
+            self.close()
+            raise DrillError("FUSE cannot be used here")
 
     def die(self) -> None:
         """Answer nothing more."""
@@ -49,12 +58,16 @@ class DeadMount:
     def die_holding(self) -> None:
         """Answer nothing more, and take the next question: who asks it cannot even be killed."""
         self._process.send_signal(signal.SIGUSR1)
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == b"holding\n"
+        if self._next_word() != "holding":
+            raise DrillError("the file system ended")
 
     def revive(self) -> None:
         """Answer again, what was asked meanwhile too."""
         self._process.send_signal(signal.SIGCONT)
+
+    def _next_word(self) -> str:
+        """Return the next line that the process writes; empty where it has ended."""
+        return self._process.stdout.readline().strip() if self._process.stdout else ""
 
     def close(self) -> None:
         """End it: whoever still waits gets an error."""
