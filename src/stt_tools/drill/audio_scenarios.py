@@ -190,7 +190,6 @@ SCENARIOS = (
         "HTTP 503 there, no other call waits",
         _dead_mount,
         PLAIN,
-        ("StorageUnresponsive",),
         precondition=_can_mount,
     ),
     _scenario("is a folder", 400, "folder", _found(Path.mkdir)),
