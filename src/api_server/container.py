@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import anyio.to_thread
@@ -16,7 +17,7 @@ from api_server.compliance.questions import elements_that_fit
 from api_server.compliance.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
 from api_server.compliance.text_worker import TextInChild, TextOptions
 from api_server.compliance.validator import IncompleteElementsValidator, weighing_of
-from api_server.jobs.desk import JobDesk
+from api_server.jobs.desk import InForce, JobDesk, Records
 from api_server.jobs.runner import JobRunner, JobTerms
 from api_server.observability.agent_probe import AgentProbe
 from api_server.observability.health import (
@@ -39,6 +40,7 @@ from api_server.pipeline.admission import Admission
 from api_server.pipeline.analysis import CallAnalysis
 from api_server.pipeline.check_admission import CheckAdmission
 from api_server.pipeline.recordings import Recordings, TemporaryRecordings
+from api_server.pipeline.records import keys_of, proof_of, retention_of
 from api_server.pipeline.storage import Storage
 from api_server.settings import Settings
 from api_server.store.recordings import DAY_SEC, RecordingFolder
@@ -139,7 +141,7 @@ class Service:
         mask = text.mask if settings.redaction == "everywhere" else None
         places = CheckAdmission(settings.analyze_max_at_once)
         analysis = CallAnalysis(stt, validator, admission, observers, mask)
-        desk = _desk(settings, observers)
+        desk = _desk(settings, observers, validator)
         jobs = _runner(settings, observers, desk, analysis, readiness)
         checking = (
             [agent_health(probe), text_health(text, places), jobs_health(desk, jobs)]
@@ -213,15 +215,34 @@ def _remote(settings: Settings, observers: tuple[Observer, ...]) -> RemoteStt | 
     )
 
 
-def _desk(settings: Settings, observers: tuple[Observer, ...]) -> JobDesk:
+def _desk(settings: Settings, observers: tuple[Observer, ...], validator: LiveValidator) -> JobDesk:
     home = data_home(settings.stt_home)
     recordings = RecordingFolder(
         settings.recordings_folder(home),
         settings.recordings_max_bytes,
         settings.recordings_reserve_bytes,
         settings.recordings_keep_days * DAY_SEC,
+        keys_of(settings),
     )
-    return JobDesk(settings.database_file(home), recordings, observers)
+    records = Records(
+        retention_of(settings), proof_of(settings), _in_force(settings.as_text(), validator)
+    )
+    return JobDesk(settings.database_file(home), recordings, observers, records)
+
+
+def _in_force(settings: dict[str, str], validator: LiveValidator) -> Callable[[], InForce]:
+    """Return a function to what answers are made by; the same object while that is the same."""
+    known: tuple[Rubric, InForce] | None = None
+
+    def in_force() -> InForce:
+        nonlocal known
+        rubric = validator.rubric
+        if known is None or known[0] is not rubric:
+            said = {"version": rubric.version, "content": rubric.model_dump_json()}
+            known = rubric, (settings, said)
+        return known[1]
+
+    return in_force
 
 
 def _runner(
@@ -237,6 +258,7 @@ def _runner(
         settings.jobs_max_tries,
         settings.stt_agent_channel,
         settings.allows_agent,
+        settings.audit_checkpoint_sec,
     )
     return JobRunner(desk, analysis, terms, lambda: readiness.reason is None, observers)
 

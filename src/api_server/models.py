@@ -303,6 +303,8 @@ class CaseSummary(BaseModel):
     error_type: str | None = None
     """Why it ended as it did, or why it was put back."""
     error: str | None = None
+    erased_at: datetime | None = None
+    """When what was said in it was removed: on request, or because its days were over."""
 
 
 class CaseList(BaseModel):

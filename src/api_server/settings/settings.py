@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import SecretStr
+
 from api_server.settings.access import LOOPBACK, AccessSettings
 from api_server.settings.addresses import PORTS, Address
 from api_server.settings.agents import CircuitSettings, LlmServerSettings
@@ -12,6 +14,7 @@ from api_server.settings.limits import CallLimitSettings
 from api_server.settings.observability import LogSettings, ReadinessSettings
 from api_server.settings.pii import PersonalDataSettings
 from api_server.settings.recognition import RecognitionSettings
+from api_server.settings.retention import RetentionSettings
 from stt_engine.limits import Limits
 from stt_engine.speech import AudioLimits
 
@@ -24,6 +27,7 @@ class Settings(
     ComplianceSettings,
     CircuitSettings,
     LlmServerSettings,
+    RetentionSettings,
     JobSettings,
     CallLimitSettings,
     RecognitionSettings,
@@ -36,6 +40,10 @@ class Settings(
     def reveals_text(self) -> bool:
         """Whether transcript text may stand in the log."""
         return self.log_transcripts and self.redaction != "everywhere"
+
+    def as_text(self) -> dict[str, str]:
+        """Return every setting by its variable's name, secrets in the open: for digests alone."""
+        return {name.upper(): _text(getattr(self, name)) for name in type(self).model_fields}
 
     def limits(self) -> Limits:
         """Return the engine's limits."""
@@ -77,3 +85,11 @@ class Settings(
         if self.api_tls_key_file and not self.api_tls_cert_file:
             found.append("API_TLS_KEY_FILE is set without API_TLS_CERT_FILE: nothing is encrypted")
         return found
+
+
+def _text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, list | tuple):
+        return ",".join(map(_text, value))
+    return str(value)

@@ -213,7 +213,7 @@ def get_case(
         raise NoSuchCase(f"there is no case {identity}")
     latest = connection.execute(
         select(REVISIONS)
-        .where(REVISIONS.c.case_seq == row.seq)
+        .where(REVISIONS.c.case_seq == row.seq, REVISIONS.c.answer != "")
         .order_by(REVISIONS.c.number.desc())
         .limit(1)
     ).first()
@@ -242,6 +242,7 @@ def _case(row: Row[Any]) -> CaseRecord:
         audio_sec=row.audio_sec,
         error_type=row.error_type,
         error=row.error,
+        erased_at=row.erased_at,
     )
 
 
@@ -279,6 +280,7 @@ def retry_job(connection: Connection, identity: str, owner: str | None) -> int:
             CASES.c.job_seq == row.seq,
             CASES.c.state.in_(RETRIED),
             or_(CASES.c.recording.is_not(None), CASES.c.path.is_not(None)),
+            CASES.c.erased_at.is_(None),
         )
         .values(
             state="queued",

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import uuid4
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, or_, select, update
 
 from api_server.store.records import OPEN, RETRIED, Backlog, Claimed, Ending
-from api_server.store.schema import CASES, JOBS, RECORDINGS, REVISIONS
+from api_server.store.revisions import add_revision
+from api_server.store.schema import CASES, HOLDS, JOBS, RECORDINGS
 
 LOST = "WorkerLost"
 """The ``error_type`` of a case whose workers have all disappeared."""
@@ -87,11 +88,7 @@ def finish(connection: Connection, claimed: Claimed, ending: Ending, now: float)
         )
     ).rowcount
     if ended and ending.answer is not None:
-        connection.execute(
-            insert(REVISIONS).values(
-                case_seq=claimed.seq, number=1, made_at=now, answer=ending.answer
-            )
-        )
+        add_revision(connection, claimed.seq, ending.answer, now)
     return bool(ended)
 
 
@@ -176,17 +173,23 @@ def backlog(connection: Connection) -> Backlog:
 
 
 def forget_unneeded(
-    connection: Connection, retried_since: float, sha256s: Iterable[str] | None = None
+    connection: Connection,
+    retried_since: float,
+    kept_since: float,
+    sha256s: Iterable[str] | None = None,
 ) -> list[str]:
     """Delete the records of recordings (of ``sha256s``, or all) that no case needs; return them.
 
-    What failed or was cancelled needs its recording where it ended after ``retried_since``.
+    What failed or was cancelled needs its recording where it ended after ``retried_since``, what
+    ended otherwise where it did after ``kept_since``, and what is held always.
     """
     needed = select(CASES.c.recording).where(
         CASES.c.recording == RECORDINGS.c.sha256,
         or_(
             CASES.c.state.in_(OPEN),
             and_(CASES.c.state.in_(RETRIED), CASES.c.ended_at > retried_since),
+            and_(CASES.c.state.not_in(RETRIED), CASES.c.ended_at > kept_since),
+            CASES.c.seq.in_(select(HOLDS.c.case_seq)),
         ),
     )
     query = select(RECORDINGS.c.sha256).where(~needed.exists())
