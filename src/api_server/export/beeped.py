@@ -24,7 +24,7 @@ def write_beeped(audio: DecodedAudio, stretches: Sequence[Stretch], target: Path
     """
     channels = [np.memmap(file, "<i2", "r") for file in audio.files if file.stat().st_size]
     length = max((len(one) for one in channels), default=0)
-    with target.open("xb") as file, wave.open(file) as out:
+    with target.open("xb") as file, wave.open(file, "wb") as out:
         out.setnchannels(max(1, len(channels)))
         out.setsampwidth(2)
         out.setframerate(SAMPLE_RATE)

@@ -364,3 +364,16 @@ def test_a_crash_leaves_the_answer_with_its_entry_or_neither(
     assert (len(entries), answers) == ((0, 0) if patch else (1, 1))
     store.checkpoint()
     assert store.verify().faults == ()
+
+
+# Many ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_twenty_thousand_entries_are_verified(tmp_path: Path, store: Store) -> None:
+    with store._database.write() as connection:
+        for number in range(20_000):
+            audit_log.record(connection, 1.0, "look", f"case-{number}", actor="me", content=b"seen")
+    store.checkpoint()
+    report = store.verify()
+    assert (report.entries, report.signed, report.faults) == (20_000, 20_000, ())
