@@ -103,6 +103,7 @@ class Service:
         Raises:
             RubricInvalid: the rubric file is wrong.
             KeysInvalid: the keys cannot be used.
+        KeyMissing: the keys of recordings cannot be used.
         """
         metrics, last_failures = FailureMetrics(settings.targets()), LastFailures()
         observers: tuple[Observer, ...] = (

@@ -30,6 +30,9 @@ EXEMPT: Mapping[str, str] = MappingProxyType(
         "StoreFull": "it is a refusal of jobs alone; tests fill the quota and the reserve",
         "NoSuchJob": "it is told as a problem document, and in no answer; tests ask for none",
         "NoSuchCase": "it is told as a problem document, and in no answer; tests ask for none",
+        "CaseHeld": "commands alone say it; tests erase what is held",
+        "KeyMissing": "it is said of records, and in no answer; tests take the keys away",
+        "LogBroken": "no checkpoint is made, and calls know nothing of it; tests cut the log",
         "KeyReused": "it is told as a problem document, and in no answer; tests send a key twice",
         "ResourcesExhausted": "a server without descriptors answers nobody; tests take them away",
     }
