@@ -6,7 +6,8 @@ There is one writer at a time (the database's own lock), so entries are numbered
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select
@@ -17,6 +18,8 @@ from api_server.store.schema import AUDIT_ENTRIES, AUDIT_SALTS, CASES, REVISIONS
 
 SERVER = "server"
 """The actor of what nobody asked for."""
+
+_ROWS_AT_ONCE = 500
 
 
 def record(
@@ -41,6 +44,19 @@ def record(
         content: what is committed to, under a salt of its own.
     """
     seq = size(connection)
+    _insert(connection, [_new(seq, now, kind, subject, actor, facts or {}, content)])
+    return seq
+
+
+def _new(
+    seq: int,
+    now: float,
+    kind: Kind,
+    subject: str,
+    actor: str,
+    facts: Mapping[str, Any],
+    content: bytes | None,
+) -> KeptEntry:
     salt = new_salt() if content is not None else None
     entry = Entry(
         seq,
@@ -48,24 +64,18 @@ def record(
         kind,
         subject,
         actor,
-        json.dumps(dict(facts or {}), ensure_ascii=False, sort_keys=True),
+        json.dumps(dict(facts), ensure_ascii=False, sort_keys=True),
         commit(salt, content) if salt is not None and content is not None else None,
     )
-    connection.execute(
-        insert(AUDIT_ENTRIES).values(
-            seq=seq,
-            at=entry.at,
-            kind=entry.kind,
-            subject=entry.subject,
-            actor=entry.actor,
-            facts=entry.facts,
-            commitment=entry.commitment,
-            leaf=entry.leaf().hex(),
-        )
-    )
-    if salt is not None:
-        connection.execute(insert(AUDIT_SALTS).values(seq=seq, salt=salt))
-    return seq
+    return KeptEntry(entry, entry.leaf().hex(), salt)
+
+
+def _insert(connection: Connection, found: Sequence[KeptEntry]) -> None:
+    rows = [{**asdict(one.entry), "leaf": one.leaf} for one in found]
+    salts = [{"seq": one.entry.seq, "salt": one.salt} for one in found if one.salt is not None]
+    connection.execute(insert(AUDIT_ENTRIES), rows)
+    if salts:
+        connection.execute(insert(AUDIT_SALTS), salts)
 
 
 def size(connection: Connection) -> int:
@@ -106,15 +116,23 @@ def adopt(connection: Connection, now: float) -> None:
     query = select(REVISIONS, CASES.c.id.label("case")).join(
         CASES, CASES.c.seq == REVISIONS.c.case_seq
     )
-    for row in connection.execute(query.order_by(REVISIONS.c.case_seq, REVISIONS.c.number)).all():
-        record(
-            connection,
-            now,
-            "adopted",
-            row.case,
-            facts={"revision": row.number},
-            content=_content(row),
-        )
+    rows = connection.execute(query.order_by(REVISIONS.c.case_seq, REVISIONS.c.number))
+    begin = size(connection)
+    for page in rows.partitions(_ROWS_AT_ONCE):
+        found = [
+            _new(
+                begin + number,
+                now,
+                "adopted",
+                row.case,
+                SERVER,
+                {"revision": row.number},
+                _content(row),
+            )
+            for number, row in enumerate(page)
+        ]
+        _insert(connection, found)
+        begin += len(found)
 
 
 def contents(connection: Connection) -> Callable[[Entry], bytes | None]:

@@ -35,7 +35,7 @@ def erase(connection: Connection, identity: str, actor: str, now: float) -> str 
     if case.erased_at is not None and not case.name:
         return None
     _remove_words(connection, case, now)
-    _remove_rest(connection, case)
+    _remove_rest(connection, case, now)
     audit_log.record(connection, now, "erasure", identity, actor=actor, facts={"what": "all"})
     return str(case.recording) if case.recording is not None else None
 
@@ -61,7 +61,7 @@ def expire(connection: Connection, retention: Retention, now: float) -> int:
             _keep_findings(connection, case.seq, retention.wordless)
         _remove_words(connection, case, now)
         if what == "result":
-            _remove_rest(connection, case)
+            _remove_rest(connection, case, now)
         audit_log.record(connection, now, "expiry", case.id, facts={"what": what})
     return len(words) + len(rest)
 
@@ -77,6 +77,7 @@ def _over(connection: Connection, before: float, still: ColumnElement[bool]) -> 
 def _keep_findings(connection: Connection, case_seq: int, wordless: Callable[[str], str]) -> None:
     latest = select(REVISIONS.c.answer).where(REVISIONS.c.case_seq == case_seq)
     answer = connection.execute(latest.order_by(REVISIONS.c.number.desc()).limit(1)).scalar_one()
+    connection.execute(delete(FINDINGS).where(FINDINGS.c.case_seq == case_seq))
     connection.execute(insert(FINDINGS).values(case_seq=case_seq, findings=wordless(answer)))
 
 
@@ -88,14 +89,14 @@ def _remove_words(connection: Connection, case: Row[Any], now: float) -> None:
     audit_log.drop_salts(connection, case.id)
 
 
-def _remove_rest(connection: Connection, case: Row[Any]) -> None:
+def _remove_rest(connection: Connection, case: Row[Any], now: float) -> None:
     """Remove names, paths and findings; and the job's metadata with the last of its cases."""
     connection.execute(delete(FINDINGS).where(FINDINGS.c.case_seq == case.seq))
     is_open = and_(CASES.c.seq == case.seq, CASES.c.ended_at.is_(None))
     connection.execute(
         update(CASES)
         .where(is_open)
-        .values(state="cancelled", token=None, lease_until=None, ended_at=case.received_at)
+        .values(state="cancelled", token=None, lease_until=None, ended_at=now)
     )
     connection.execute(
         update(CASES)

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from api_server.audit.entry import answer_content
 from api_server.store import audit_log
+from api_server.store.errors import NoSuchCase
 from api_server.store.records import Revision
 from api_server.store.schema import CASES, REVISIONS
 
@@ -13,10 +14,16 @@ from api_server.store.schema import CASES, REVISIONS
 def add_revision(
     connection: Connection, case_seq: int, answer: str, now: float, actor: str = audit_log.SERVER
 ) -> int:
-    """Add the next revision of a case, with its entry in the log; return its number."""
+    """Add the next revision of a case, with its entry in the log; return its number.
+
+    Raises:
+        NoSuchCase: it was erased meanwhile.
+    """
     case = connection.execute(
-        select(CASES.c.id, CASES.c.recording).where(CASES.c.seq == case_seq)
+        select(CASES.c.id, CASES.c.recording, CASES.c.erased_at).where(CASES.c.seq == case_seq)
     ).one()
+    if case.erased_at is not None:
+        raise NoSuchCase(f"{case.id} was erased")
     last = select(func.max(REVISIONS.c.number)).where(REVISIONS.c.case_seq == case_seq)
     number = int(connection.execute(last).scalar() or 0) + 1
     connection.execute(

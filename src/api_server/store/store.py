@@ -264,6 +264,23 @@ class Store:
             _note(connection, self._clock(), "setting", settings)
             _note(connection, self._clock(), "rubric", rubric)
 
+    def record(
+        self,
+        kind: Literal["decision", "look"],
+        case: str,
+        actor: str,
+        facts: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+    ) -> None:
+        """Record what somebody decided about a case, or that they saw what is not masked.
+
+        What is stored with it belongs into the same transaction: see :func:`audit_log.record`.
+        """
+        with self._database.write() as connection:
+            audit_log.record(
+                connection, self._clock(), kind, case, actor=actor, facts=facts, content=content
+            )
+
     def checkpoint(self) -> str:
         """Sign the log as it is and return the note; see :meth:`CheckpointFile.append`."""
         return self._checkpoints.append(self._leaves, self._clock())[0]

@@ -88,6 +88,18 @@ def test_settings_and_rubric_are_recorded_where_they_change(store: Store) -> Non
     assert "geheim" not in str(entries)
 
 
+def test_decisions_and_looks_are_recorded_by_later_rooms(tmp_path: Path, store: Store) -> None:
+    (case,) = answered(store, tmp_path, 1)
+    store.record("look", case, "kim", {"what": "transcript"})
+    store.record("decision", case, "kim", content=b"violated")
+    store.checkpoint()
+    report = store.verify()
+    assert (report.entries, report.faults) == (3, ())
+    with store._database.read() as connection:
+        found = [(one.entry.kind, one.entry.actor) for one in audit_log.entries(connection, case)]
+    assert found[1:] == [("look", "kim"), ("decision", "kim")]
+
+
 def test_answers_of_before_the_log_are_adopted(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "cases.db"
     with sqlite3.connect(path):
@@ -105,13 +117,14 @@ def test_answers_of_before_the_log_are_adopted(tmp_path: Path, clock: Clock) -> 
             "INSERT INTO cases (seq, id, job_seq, name, bytes, state, priority, tries, not_before,"
             " received_at) VALUES (1, 'case-1', 1, 'a.wav', 1, 'done', 5, 1, 0, 1.0)"
         )
-        connection.exec_driver_sql("INSERT INTO revisions VALUES (1, 1, 1.0, '{}')")
+        for number in range(1, 502):  # more than are adopted at once
+            connection.exec_driver_sql(f"INSERT INTO revisions VALUES (1, {number}, 1.0, '{{}}')")
     engine.dispose()
     for _ in range(2):
         store = store_at(tmp_path, clock)
         with store._database.read() as connection:
             kinds = [one.entry.kind for one in audit_log.entries(connection)]
-        assert kinds == ["adopted"]
+        assert kinds == ["adopted"] * 501
         store.checkpoint()
         assert store.verify().faults == ()
         store.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api_server.store import audit_log
+from api_server.store import audit_log, revisions
 from api_server.store.errors import CaseHeld, NoSuchCase
 from api_server.store.records import Ending, NewCase, NewJob, Retention
 from api_server.store.store import Store
@@ -166,6 +166,17 @@ def test_more_cases_than_go_at_once_all_expire(tmp_path: Path, clock: Clock) -> 
     clock.now += 2 * DAY
     store.sweep()
     assert {one.name for one in store.list_cases(None, 500, None)} == {""}
+
+
+def test_nothing_is_added_to_a_case_that_was_erased(tmp_path: Path, clock: Clock) -> None:
+    store = store_at(tmp_path, clock)
+    case = take(store, tmp_path)
+    answer(store)
+    store.erase(case, "me")
+    seq = store.get_case(case, None)[0].seq
+    with pytest.raises(NoSuchCase, match="erased"), store._database.write() as connection:
+        revisions.add_revision(connection, seq, "{}", clock.now)
+    proved(store)
 
 
 def test_what_is_not_there_cannot_be_held_or_erased(tmp_path: Path, clock: Clock) -> None:
