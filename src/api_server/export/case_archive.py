@@ -74,7 +74,7 @@ class CaseArchive:
             AudioRejected, WorkerError, RedactionFailed: what is to be masked cannot be.
             KeyMissing, LogBroken, StoreUnavailable: there would be no proof.
         """
-        case = self._store.case_file(identity)
+        case = self._store.ledger.case_file(identity)
         unfinished = target.with_name(f".{target.name}.{os.getpid()}")
         if target.exists():
             raise FileExistsError(f"{target} is there already")
@@ -86,7 +86,7 @@ class CaseArchive:
                 unfinished.chmod(0o600)
                 builder = _Builder(archive, case, masked=masked)
                 exported = builder.add_all(self._recordings, self._decoder)
-                proof = self._store.prove_export(case, builder.files, actor, masked=masked)
+                proof = self._store.ledger.prove_export(case, builder.files, actor, masked=masked)
                 archive.writestr(PROOF, _json(proof))
             with unfinished.open("rb") as written:
                 os.fsync(written.fileno())

@@ -165,7 +165,7 @@ class JobDesk:
         """Have the log say by which settings and rubric answers are made from now on."""
         now = self._records.in_force() if self._records.in_force else None
         if now is not None and now is not self._noted:
-            store.note_in_force(*now)
+            store.ledger.note_in_force(*now)
             self._noted = now
 
     def _refuse(self, *, make: bool) -> None:

@@ -194,7 +194,9 @@ class JobRunner:
         await anyio.sleep(min(_FIRST_CHECKPOINT_SEC, self._terms.checkpoint_sec))
         while True:
             if self._desk.is_open:
-                await self._guarded(partial(self._desk.run, lambda store: store.checkpoint()))
+                await self._guarded(
+                    partial(self._desk.run, lambda store: store.ledger.checkpoint())
+                )
             await anyio.sleep(self._terms.checkpoint_sec)
 
     async def _guarded(self, work: Callable[[], Awaitable[object]]) -> None:

@@ -69,7 +69,7 @@ def _verify_log(trusted: VerifierKey | None, *, as_json: bool) -> None:
     with store_of(load_settings()) as store:
         if store is None:
             refuse("there is no store here")
-        report = store.verify(trusted)
+        report = store.ledger.verify(trusted)
     if as_json:
         print_json(asdict(report))
     else:
@@ -88,5 +88,5 @@ def checkpoint() -> None:
     with store_of(load_settings()) as store:
         if store is None:
             refuse("there is no store here")
-        note = store.checkpoint()
+        note = store.ledger.checkpoint()
     typer.echo(note, nl=False)

@@ -108,7 +108,7 @@ def hold(
 ) -> None:
     """Keep a case whole, whatever its days are, until it is released."""
     with _open_store(case) as store:
-        changed = store.hold(case, reason, actor())
+        changed = store.ledger.hold(case, reason, actor())
     out.print(escape(f"{case}  {'held' if changed else 'is held already'}"))
 
 
@@ -116,7 +116,7 @@ def hold(
 def release(case: Case) -> None:
     """End a hold."""
     with _open_store(case) as store:
-        changed = store.release(case, actor())
+        changed = store.ledger.release(case, actor())
     out.print(escape(f"{case}  {'released' if changed else 'was not held'}"))
 
 

@@ -65,8 +65,8 @@ def test_an_answer_is_recorded_without_its_content(tmp_path: Path, store: Store)
         rows = connection.execute("SELECT * FROM audit_entries").fetchall()
     assert [(row[2], row[3]) for row in rows] == [("answer", case)]
     assert SECRET not in str(rows)
-    store.checkpoint()
-    assert store.verify().faults == ()
+    store.ledger.checkpoint()
+    assert store.ledger.verify().faults == ()
 
 
 def test_the_program_itself_cannot_change_an_entry(tmp_path: Path, store: Store) -> None:
@@ -78,9 +78,9 @@ def test_the_program_itself_cannot_change_an_entry(tmp_path: Path, store: Store)
 
 
 def test_settings_and_rubric_are_recorded_where_they_change(store: Store) -> None:
-    store.note_in_force({"A": "1", "KEY": "geheim"}, {"version": "1"})
-    store.note_in_force({"A": "1", "KEY": "geheim"}, {"version": "1"})
-    store.note_in_force({"A": "2", "KEY": "geheim"}, {"version": "1"})
+    store.ledger.note_in_force({"A": "1", "KEY": "geheim"}, {"version": "1"})
+    store.ledger.note_in_force({"A": "1", "KEY": "geheim"}, {"version": "1"})
+    store.ledger.note_in_force({"A": "2", "KEY": "geheim"}, {"version": "1"})
     with store._database.read() as connection:
         entries = [one.entry for one in audit_log.entries(connection)]
     assert [one.kind for one in entries] == ["setting", "rubric", "setting"]
@@ -90,10 +90,10 @@ def test_settings_and_rubric_are_recorded_where_they_change(store: Store) -> Non
 
 def test_decisions_and_looks_are_recorded_by_later_rooms(tmp_path: Path, store: Store) -> None:
     (case,) = answered(store, tmp_path, 1)
-    store.record("look", case, "kim", {"what": "transcript"})
-    store.record("decision", case, "kim", content=b"violated")
-    store.checkpoint()
-    report = store.verify()
+    store.ledger.record("look", case, "kim", {"what": "transcript"})
+    store.ledger.record("decision", case, "kim", content=b"violated")
+    store.ledger.checkpoint()
+    report = store.ledger.verify()
     assert (report.entries, report.faults) == (3, ())
     with store._database.read() as connection:
         found = [(one.entry.kind, one.entry.actor) for one in audit_log.entries(connection, case)]
@@ -125,8 +125,8 @@ def test_answers_of_before_the_log_are_adopted(tmp_path: Path, clock: Clock) -> 
         with store._database.read() as connection:
             kinds = [one.entry.kind for one in audit_log.entries(connection)]
         assert kinds == ["adopted"] * 501
-        store.checkpoint()
-        assert store.verify().faults == ()
+        store.ledger.checkpoint()
+        assert store.ledger.verify().faults == ()
         store.close()
 
 
@@ -268,8 +268,8 @@ def test_two_hundred_manipulations_are_all_found(tmp_path: Path, clock: Clock) -
     store = store_at(tmp_path, clock)
     for _ in range(4):
         answered(store, tmp_path, 10)
-        store.checkpoint()
-    assert store.verify().faults == ()
+        store.ledger.checkpoint()
+    assert store.ledger.verify().faults == ()
     with (
         sqlite3.connect(tmp_path / "cases.db") as now,
         sqlite3.connect(tmp_path / "kept.db") as kept,
@@ -282,12 +282,12 @@ def test_two_hundred_manipulations_are_all_found(tmp_path: Path, clock: Clock) -
         intruder.execute("BEGIN")
         where = manipulate(intruder, chance)
         intruder.execute("COMMIT")
-        faults = store.verify().faults
+        faults = store.ledger.verify().faults
         assert any(one.where.startswith(where) for one in faults), (manipulate, where, faults)
         with sqlite3.connect(tmp_path / "kept.db") as kept:
             kept.backup(intruder)
         intruder.close()
-    assert store.verify().faults == ()
+    assert store.ledger.verify().faults == ()
 
 
 def test_a_cut_before_the_first_checkpoint_is_a_new_log_that_says_so(
@@ -295,37 +295,37 @@ def test_a_cut_before_the_first_checkpoint_is_a_new_log_that_says_so(
 ) -> None:
     answered(store, tmp_path, 2)
     with pytest.raises(KeyMissing):
-        store.verify()
-    store.checkpoint()
+        store.ledger.verify()
+    store.ledger.checkpoint()
     answered(store, tmp_path, 1)
-    report = store.verify()
+    report = store.ledger.verify()
     assert (report.entries, report.signed) == (3, 2)
     assert report.faults == ()
 
 
 def test_a_checkpoint_file_that_was_touched_is_found(tmp_path: Path, store: Store) -> None:
     answered(store, tmp_path, 2)
-    store.checkpoint()
+    store.ledger.checkpoint()
     notes = tmp_path / "audit.checkpoints"
     kept = notes.read_text("utf-8")
     notes.write_text(kept.replace("\n2\n", "\n1\n"), "utf-8")
-    assert [one.where for one in store.verify().faults] == ["checkpoint in line 1"]
+    assert [one.where for one in store.ledger.verify().faults] == ["checkpoint in line 1"]
     notes.write_text(f"{kept}{Signer.new().sign(2, b'0' * 32, '')}\n", "utf-8")
-    assert "not signed by" in store.verify().faults[0].what
+    assert "not signed by" in store.ledger.verify().faults[0].what
 
 
 def test_a_key_that_is_gone_is_not_replaced(tmp_path: Path, store: Store) -> None:
     answered(store, tmp_path, 1)
-    store.checkpoint()
+    store.ledger.checkpoint()
     (tmp_path / "audit.key").unlink()
     answered(store, tmp_path, 1)
     with pytest.raises(KeyMissing):
-        store.checkpoint()
+        store.ledger.checkpoint()
 
 
 def test_the_same_log_is_signed_once(tmp_path: Path, store: Store) -> None:
     answered(store, tmp_path, 1)
-    assert store.checkpoint() == store.checkpoint()
+    assert store.ledger.checkpoint() == store.ledger.checkpoint()
     assert (tmp_path / "audit.checkpoints").read_text("utf-8").count("time ") == 1
     assert (tmp_path / "audit.key").stat().st_mode & 0o777 == 0o600
 
@@ -333,7 +333,7 @@ def test_the_same_log_is_signed_once(tmp_path: Path, store: Store) -> None:
 def test_checkpoints_that_cannot_be_written_are_an_error(tmp_path: Path, store: Store) -> None:
     (tmp_path / "audit.checkpoints").mkdir()
     with pytest.raises(StoreUnavailable, match="checkpoints"):
-        store.checkpoint()
+        store.ledger.checkpoint()
 
 
 # Both or none -------------------------------------------------------------------------------
@@ -375,8 +375,8 @@ def test_a_crash_leaves_the_answer_with_its_entry_or_neither(
     with sqlite3.connect(tmp_path / "cases.db") as connection:
         answers = connection.execute("SELECT count(*) FROM revisions").fetchone()[0]
     assert (len(entries), answers) == ((0, 0) if patch else (1, 1))
-    store.checkpoint()
-    assert store.verify().faults == ()
+    store.ledger.checkpoint()
+    assert store.ledger.verify().faults == ()
 
 
 # Many ---------------------------------------------------------------------------------------
@@ -387,6 +387,6 @@ def test_twenty_thousand_entries_are_verified(tmp_path: Path, store: Store) -> N
     with store._database.write() as connection:
         for number in range(20_000):
             audit_log.record(connection, 1.0, "look", f"case-{number}", actor="me", content=b"seen")
-    store.checkpoint()
-    report = store.verify()
+    store.ledger.checkpoint()
+    report = store.ledger.verify()
     assert (report.entries, report.signed, report.faults) == (20_000, 20_000, ())

@@ -131,7 +131,7 @@ async def test_the_log_is_signed_now_and_then(tmp_path: Path) -> None:
                 lambda _store: _text_of(files.notes)
             ):
                 await anyio.sleep(0.02)
-        assert (await desk.run(lambda store: store.verify())).signed == 1
+        assert (await desk.run(lambda store: store.ledger.verify())).signed == 1
 
 
 def _text_of(path: Path) -> str:

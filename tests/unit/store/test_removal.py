@@ -53,8 +53,8 @@ def bytes_on_disk(path: Path) -> bytes:
 
 
 def proved(store: Store) -> None:
-    store.checkpoint()
-    assert store.verify().faults == ()
+    store.ledger.checkpoint()
+    assert store.ledger.verify().faults == ()
 
 
 def test_what_is_erased_is_nowhere_and_stays_proved(tmp_path: Path, clock: Clock) -> None:
@@ -107,16 +107,16 @@ def test_a_held_case_is_neither_erased_nor_expired(tmp_path: Path, clock: Clock)
     store = kept_for(tmp_path, clock, recordings=1, transcripts=1, results=1)
     case = take(store, tmp_path)
     answer(store)
-    assert store.hold(case, "dispute 17", "me")
-    assert not store.hold(case, "again", "me")
+    assert store.ledger.hold(case, "dispute 17", "me")
+    assert not store.ledger.hold(case, "again", "me")
     with pytest.raises(CaseHeld):
         store.erase(case, "me")
     clock.now += 100 * DAY
     store.sweep()
     assert store.get_case(case, None)[1] is not None
     assert len(folder_at(tmp_path).on_disk()) == 1
-    assert store.release(case, "me")
-    assert not store.release(case, "me")
+    assert store.ledger.release(case, "me")
+    assert not store.ledger.release(case, "me")
     store.sweep()
     assert store.get_case(case, None)[1] is None
     assert folder_at(tmp_path).on_disk() == set()
@@ -136,11 +136,11 @@ def test_each_kind_has_its_days(tmp_path: Path, clock: Clock) -> None:
     assert store.get_case(case, None)[1] is not None
     clock.now += 9 * DAY
     store.sweep()
-    found = store.case_file(case)
+    found = store.ledger.case_file(case)
     assert (found.revisions, found.findings, found.record.name) == ((), '[{"id": "a"}]', NAME)
     clock.now += 90 * DAY
     store.sweep()
-    found = store.case_file(case)
+    found = store.ledger.case_file(case)
     assert (found.findings, found.record.name, found.job.metadata) == (None, "", "{}")
     assert SAID.encode() not in bytes_on_disk(tmp_path)
     assert kinds(store, case) == ["answer", "expiry", "expiry"]
@@ -181,6 +181,10 @@ def test_nothing_is_added_to_a_case_that_was_erased(tmp_path: Path, clock: Clock
 
 def test_what_is_not_there_cannot_be_held_or_erased(tmp_path: Path, clock: Clock) -> None:
     store = store_at(tmp_path, clock)
-    for work in (store.erase, store.release, lambda case, who: store.hold(case, "", who)):
+    for work in (
+        store.erase,
+        store.ledger.release,
+        lambda case, who: store.ledger.hold(case, "", who),
+    ):
         with pytest.raises(NoSuchCase):
             work("case-0", "me")
