@@ -61,6 +61,9 @@ class TranscribeResponse(BaseModel):
     request_id: str | None = None
     outcome: Literal["speech", "no_speech", "failed"] = "failed"
     segments: list[dict[str, Any]] = []
+    text_en: str = ""
+    """The text in English, where it was asked for; `segments_en` has its times."""
+    segments_en: list[dict[str, Any]] = []
     attempts: list[dict[str, Any]] = []
     """Every attempt that failed, in order."""
     provenance: dict[str, Any] = {}
@@ -93,6 +96,7 @@ class RecognitionResponse(BaseModel):
     dummy_reason: str | None = None
     outcome: Literal["speech", "no_speech", "failed"]
     segments: list[Segment] = []
+    segments_en: list[Segment] = []
     attempts: list[dict[str, Any]] = []
     provenance: dict[str, Any] = {}
     coverage: SpeechCoverage | None = None

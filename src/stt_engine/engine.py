@@ -12,6 +12,7 @@ from typing import Self
 from stt_engine.call import CallContext, OnWork, Work, ignore_work
 from stt_engine.errors import InvalidRequest
 from stt_engine.events import AnswerWarned, Observer, RecognitionStarted, Stage
+from stt_engine.hints import Hints
 from stt_engine.languages import AUTO, LANGUAGES, unknown_language
 from stt_engine.limits import Limits, Tuning
 from stt_engine.log import LogObserver
@@ -113,13 +114,26 @@ class WhisperSTT:
         translate: bool = False,
         word_timestamps: bool = False,
         agent_channel: int = 0,
+        prompt: str | None = None,
+        keywords: Iterable[str] | None = None,
+        temperature: float = 0.0,
     ) -> TranscribeResult:
         """Transcribe a recording; never raises for a failure of model, device, audio or process.
 
         ``audio_path`` is a path, the bytes of a file, or a file opened for reading bytes.
-        ``language`` is a Whisper code, ``auto``, or ``None`` for Korean.
+        ``language`` is a Whisper code, ``auto``, or ``None`` for Korean. ``keywords`` are words to
+        look out for and ``prompt`` is text in the style that is wanted; both take twice the time.
+        ``temperature`` above 0 draws words instead of taking the best ones.
         """
-        request = SpeechRequest(Path(), language or "ko", translate, word_timestamps, agent_channel)
+        request = SpeechRequest(
+            Path(),
+            language or "ko",
+            translate,
+            word_timestamps,
+            agent_channel,
+            Hints.of(prompt, keywords),
+            temperature,
+        )
         return transcribe_result(self.recognise(request, given=audio_path))
 
     def recognise(
@@ -191,7 +205,8 @@ class WhisperSTT:
         """Set the call's deadline by its length, and return the seconds of work that it is."""
         tasks = 1 + call.request.translate
         seconds = min(duration or UNKNOWN_SEC, self.limits.audio.max_duration_sec)
-        call.context.allow(self.limits.call_timeout(seconds, tasks, len(self._backends)))
+        passes = call.request.passes
+        call.context.allow(self.limits.call_timeout(seconds, passes, len(self._backends)))
         work_sec = seconds * channels * tasks
         call.on_work(Work(work_sec, work_sec))
         call.context.check()
@@ -274,9 +289,12 @@ def check(request: SpeechRequest) -> None:
     """Refuse a request that has no meaning.
 
     Raises:
-        InvalidRequest: an unknown language or channel.
+        InvalidRequest: an unknown language or channel, a temperature or hints out of bounds.
     """
     if request.language != AUTO and request.language not in LANGUAGES:
         raise InvalidRequest(unknown_language(request.language))
     if request.agent_channel not in {0, 1}:
         raise InvalidRequest(f"agent_channel is 0 or 1, not {request.agent_channel}")
+    if not 0 <= request.temperature <= 1:
+        raise InvalidRequest(f"temperature is from 0 to 1, not {request.temperature}")
+    request.hints.check()

@@ -87,6 +87,9 @@ class TranscribeJob(TypedDict):
     language: str
     translate: bool
     words: bool
+    prompt: str
+    keywords: list[str]
+    temperature: float
     resume: ResumePosition | None
     single: bool
     background: bool
@@ -200,9 +203,9 @@ class LanguageFacts(TypedDict):
 class ChunkStep(TypedDict):
     """One chunk of speech was recognised; ``sample`` is its end.
 
-    ``low_confidence`` are the reasons why it was transcribed again, ``facts`` what differs from the
-    model's own provenance. ``ready`` are the jobs that can continue without any work: the child
-    continues them in the same turn.
+    ``low_confidence`` are the reasons why it was transcribed again, ``hinted`` is what came of its
+    hints, if it had any, ``facts`` what differs from the model's own provenance. ``ready`` are the
+    jobs that can continue without any work: the child continues them in the same turn.
     """
 
     kind: Literal["chunk"]
@@ -216,6 +219,7 @@ class ChunkStep(TypedDict):
     unheard: list[UnheardSpan]
     languages: list[LanguageFacts]
     low_confidence: list[str]
+    hinted: str
     facts: Provenance
     ready: list[int]
 

@@ -94,6 +94,7 @@ class TranscribeResult(TypedDict):
     dummy_reason: str | None
     outcome: SpeechOutcome
     segments: list[SegmentResult]
+    segments_en: list[SegmentResult]
     attempts: list[AttemptResult]
     provenance: dict[str, Any]
     coverage: CoverageResult | None
@@ -118,7 +119,8 @@ def transcribe_result(outcome: Outcome[Transcript]) -> TranscribeResult:
         "is_dummy": outcome.is_dummy,
         "dummy_reason": DUMMY_REASON if outcome.is_dummy else None,
         "outcome": transcript.outcome,
-        "segments": [cast("SegmentResult", asdict(segment)) for segment in transcript.segments],
+        "segments": [cast("SegmentResult", asdict(one)) for one in transcript.segments],
+        "segments_en": [cast("SegmentResult", asdict(one)) for one in transcript.segments_en],
         "attempts": attempts_of(outcome),
         "provenance": transcript.provenance,
         "coverage": cast("CoverageResult | None", coverage),

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from stt_engine.call import CallContext, OnWork
 from stt_engine.coverage import SpeechCoverage, nothing_recognised
 from stt_engine.errors import TranscriptionFailed
+from stt_engine.hints import NO_HINTS, Hints
 from stt_engine.warnings import AnswerWarning
 
 SpeechOutcome = Literal["speech", "no_speech", "failed"]
@@ -45,6 +46,8 @@ class SpeechRequest:
 
     ``language`` is a Whisper code or ``auto``; ``translate`` asks for English in ``text_en`` too;
     ``agent_channel`` names the channel of a two-channel recording that is the agent (0 is left).
+    ``hints`` are words to look out for. ``temperature``: 0 takes the best words; up to 1, they are
+    drawn by their probability, another text each time.
     """
 
     path: Path
@@ -52,6 +55,13 @@ class SpeechRequest:
     translate: bool = False
     word_timestamps: bool = False
     agent_channel: int = 0
+    hints: Hints = NO_HINTS
+    temperature: float = 0.0
+
+    @property
+    def passes(self) -> int:
+        """How often its sound is transcribed: again to translate it, and again with hints."""
+        return 1 + self.translate + bool(self.hints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,7 @@ class Transcript:
 
     ``backend`` names the recogniser where that is not the source that gave this transcript: a
     remote engine has a chain of its own. ``coverage`` is ``None`` where nobody counted.
+    ``segments_en`` are those of the translation, with times of their own.
     """
 
     text: str
@@ -117,6 +128,7 @@ class Transcript:
     backend: str | None = None
     coverage: SpeechCoverage | None = None
     warnings: tuple[AnswerWarning, ...] = ()
+    segments_en: tuple[Segment, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself: a speech without words would be an empty success.

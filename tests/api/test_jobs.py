@@ -123,6 +123,32 @@ async def test_the_answer_is_that_of_transcribe(app: Running, canary: bytes) -> 
     assert answer["segments"][0]["words"]
 
 
+async def test_a_case_may_be_had_as_subtitles_of_its_translation_too(
+    app: Running, canary: bytes
+) -> None:
+    hints = {"keywords": "Kensington", "prompt": "A test."}
+    job = await taken(app, parts(canary, NOT_AUDIO), language="en", translate="true", **hints)
+    assert job["options"]["hints"] == {"keywords": ["Kensington"], "prompt": "A test."}
+    await ended(app, job["id"])
+    by_state = {one["state"]: f"/cases/{one['id']}" for one in await cases(app, job["id"])}
+    for query in ("?format=srt", "?format=srt&english=true"):
+        answer = await app.client.get(by_state["done"] + query)
+        assert answer.headers["content-type"].startswith("application/x-subrip")
+        assert CANARY_WORDS in answer.text.replace("\n", " ").lower()
+    none = await app.client.get(by_state["refused"] + "?format=vtt")
+    assert (none.status_code, none.json()["type"].rpartition(":")[2]) == (409, "no-transcript")
+    assert (await app.client.get(by_state["done"] + "?english=true")).status_code == 400
+    assert (await app.client.get(by_state["done"] + "?format=ssa")).status_code == 400
+
+
+async def test_a_case_that_was_not_translated_says_so(app: Running, canary: bytes) -> None:
+    job = await taken(app, parts(canary), language="en")
+    await ended(app, job["id"])
+    (one,) = await cases(app, job["id"])
+    none = await app.client.get(f"/cases/{one['id']}?format=vtt&english=true")
+    assert (none.status_code, none.json()["type"].rpartition(":")[2]) == (409, "no-translation")
+
+
 async def test_a_check_is_done_too_and_one_that_fails_leaves_parts_missing(
     app: Running, canary: bytes
 ) -> None:

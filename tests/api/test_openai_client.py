@@ -18,8 +18,10 @@ from openai.types.audio import (
     TranscriptionDiarized,
     TranscriptionVerbose,
     Translation,
+    TranslationVerbose,
 )
 
+from stt_engine.backends.hinted import letters_in
 from tests.support.in_process import CANARY_WORDS
 from tests.support.server import ApiServer
 from tests.support.sounds import silence
@@ -145,9 +147,33 @@ def test_translation(client: openai.OpenAI, call: dict[str, Any]) -> None:
     assert CANARY_WORDS in found.text.lower()
     text = client.audio.translations.create(**call, response_format="text")
     assert text == f"{found.text}\n"
+    (cue,) = srt.parse(client.audio.translations.create(**call, response_format="srt"))
+    assert cue.content.replace("\n", " ") == found.text
+    timed = client.audio.translations.create(**call, response_format="verbose_json")
+    assert isinstance(timed, TranslationVerbose)
+    assert timed.model_extra is not None
+    assert timed.model_extra["task"] == "translate"
+    assert timed.segments
     with pytest.raises(openai.BadRequestError) as caught:
-        client.audio.translations.create(**call, response_format="srt")
-    assert (caught.value.param, caught.value.code) == ("response_format", "unsupported_value")
+        client.audio.translations.create(**call, prompt="names")
+    assert (caught.value.param, caught.value.code) == ("prompt", "unsupported_parameter")
+
+
+def test_keywords_and_a_prompt_are_used(client: openai.OpenAI, call: dict[str, Any]) -> None:
+    plain = client.audio.transcriptions.create(**call, language="en")
+    found = client.audio.transcriptions.create(
+        **call, language="en", keywords=["Kensington", "Speech Recognition"], prompt="A test."
+    )
+    assert letters_in(found.text) == letters_in(plain.text)
+    assert found.model_extra is not None
+    hints = found.model_extra["stt_engine"]["hints"]
+    assert (hints["prompt"], hints["keywords"], hints["refused"]) == (True, 2, [])
+    assert hints["same"] + len(hints["taken"]) == 1
+    drawn = client.audio.transcriptions.create(
+        **call, language="en", temperature=0.2, response_format="verbose_json"
+    )
+    assert drawn.segments is not None
+    assert drawn.segments[0].temperature == 0.2
 
 
 def test_silence_is_said_to_be_silence(client: openai.OpenAI, tmp_path: Path) -> None:
@@ -181,7 +207,7 @@ def test_models_are_listed(client: openai.OpenAI) -> None:
     [
         ({"model": "nova"}, openai.NotFoundError, "model", "model_not_found"),
         ({"language": "xx"}, openai.BadRequestError, "language", "invalid_value"),
-        ({"keywords": ["금리"]}, openai.BadRequestError, "keywords", "unsupported_parameter"),
+        ({"keywords": ["금"]}, openai.BadRequestError, "keywords", "invalid_value"),
         ({"include": ["logprobs"]}, openai.BadRequestError, "include", "unsupported_parameter"),
         (
             {"stream": True, "response_format": "srt"},

@@ -153,6 +153,46 @@ async def test_names_are_a_setting(whisper_base: Any) -> None:
         assert (await named.client.get("/v1/models/whisper-1")).status_code == 404
 
 
+@pytest.mark.parametrize("name", ["text", "srt", "vtt", "tsv", "lrc", "verbose_json"])
+async def test_a_text_file_on_our_own_road_too(healthy: Running, canary: bytes, name: str) -> None:
+    parts: list[Part] = [("file", canary), ("language", "en"), ("format", name)]
+    answer = await ask(healthy, *parts, path="/transcribe")
+    same = ("response_format", name)
+    other = await ask(healthy, ("file", canary), ("language", "en"), ("model", "base"), same)
+    if name == "verbose_json":
+        assert answer.json() == other.json()
+    else:
+        assert answer.text == other.text
+    for one in ("content-type", "x-stt-coverage"):
+        assert answer.headers[one] == other.headers[one]
+    english = await ask(healthy, *parts, ("translate", "true"), path="/transcribe")
+    assert CANARY_WORDS in english.text.replace("\n", " ").lower()
+
+
+async def test_no_text_file_of_a_failure_or_a_check(modelless: Running, canary: bytes) -> None:
+    parts: list[Part] = [("file", canary), ("format", "srt")]
+    answer = await ask(modelless, *parts, path="/transcribe")
+    assert (answer.status_code, answer.json()["success"]) == (503, False)
+    checked = await ask(
+        modelless, *parts, ("incomplete_elements_check", "true"), path="/transcribe"
+    )
+    assert (checked.status_code, "format" in checked.json()["detail"]) == (400, True)
+
+
+async def test_hints_on_our_own_road_too(healthy: Running, canary: bytes) -> None:
+    parts: list[Part] = [("file", canary), ("language", "en"), ("translate", "true")]
+    words = [("keywords", "Kensington"), ("keywords", "Recognition Service")]
+    answer = await ask(healthy, *parts, *words, ("temperature", "0.1"), path="/transcribe")
+    body = answer.json()
+    assert body["provenance"]["temperature"] == 0.1
+    assert body["provenance"]["hints"]["keywords"] == 2
+    assert "Kensington" not in body["text"]
+    assert body["segments_en"]
+    assert body["text_en"]
+    wrong = await ask(healthy, *parts, ("keywords", "x"), path="/transcribe")
+    assert (wrong.status_code, "keywords" in wrong.json()["detail"]) == (400, True)
+
+
 @pytest.mark.parametrize("asked", ["true", "false"])
 async def test_words_have_times_on_our_own_road_too(
     healthy: Running, canary: bytes, asked: str

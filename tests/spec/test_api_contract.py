@@ -75,6 +75,8 @@ ORIGINAL_FIELDS: dict[str, object] = {
     "partial_failure_reason": None,
 }
 ADDED_FIELDS = {
+    "text_en",
+    "segments_en",
     "request_id",
     "outcome",
     "segments",
@@ -233,6 +235,11 @@ FORM = {
     "timeout",
     "strict",
     "word_timestamps",
+    "translate",
+    "prompt",
+    "keywords",
+    "temperature",
+    "format",
 }
 
 

@@ -32,7 +32,16 @@ ORIGINAL = (
     "success", "text", "text_en", "duration", "language", "error", "error_type", "backend",
     "is_dummy", "dummy_reason",
 )  # fmt: skip
-BEYOND = ("outcome", "segments", "attempts", "provenance", "coverage", "warnings", "timings")
+BEYOND = (
+    "outcome",
+    "segments",
+    "segments_en",
+    "attempts",
+    "provenance",
+    "coverage",
+    "warnings",
+    "timings",
+)
 SEGMENT = {"id", "start", "end", "text", "channel", "speaker", "speaker_source", "confidence"}
 
 
@@ -156,6 +165,20 @@ def test_words_and_translation_when_asked_for(stt: WhisperSTT) -> None:
     assert "".join(word["word"] for word in words).split() == result["text"].split()
     starts = [word["start"] for word in words]
     assert starts == sorted(starts)
+
+
+def test_the_library_has_them_all(stt: WhisperSTT) -> None:
+    plain = stt.transcribe(CANARY, "en")
+    found = stt.transcribe(CANARY, "en", keywords=["Kensington"], prompt="", word_timestamps=True)
+    assert found["text"] == plain["text"]
+    assert found["provenance"]["hints"]["keywords"] == 1
+    assert found["segments"][0]["words"]
+    drawn = stt.transcribe(CANARY, "en", temperature=0.3)
+    assert drawn["success"]
+    assert drawn["provenance"]["temperature"] == 0.3
+    assert set(drawn["provenance"]["pipelines"]) == {"sequential"}
+    wrong = stt.transcribe(CANARY, "en", temperature=2)
+    assert (wrong["success"], wrong["error_type"]) == (False, "InvalidRequest")
 
 
 def test_auto_finds_the_language(stt: WhisperSTT) -> None:

@@ -21,6 +21,7 @@ from api_server.http.openai.fields import (
     read_transcription,
     read_translation,
 )
+from stt_engine.hints import Hints
 
 FILE: Value = UploadFile(io.BytesIO(b"x"), filename="call.wav")
 NEEDED: list[tuple[str, Value]] = [("file", FILE), ("model", "whisper-1")]
@@ -82,6 +83,14 @@ def test_what_asks_for_what_is_done_anyway_is_honoured(item: tuple[str, Value]) 
     assert read_transcription([*NEEDED, item])
 
 
+def test_hints_are_read_in_the_words_of_any_client() -> None:
+    sent: list[tuple[str, Value]] = [("prompt", " 네, 고객님. "), ("keywords[]", "한빛  펀드")]
+    form = read_transcription([*NEEDED, *sent, ("keywords", "김서준"), ("hotwords", "ELS, 해피콜")])
+    assert form.hints == Hints("네, 고객님.", ("한빛 펀드", "김서준", "ELS", "해피콜"))
+    assert read_transcription([*NEEDED, ("temperature", "0.4")]).temperature == 0.4
+    assert not read_transcription(NEEDED).hints
+
+
 @pytest.mark.parametrize(
     ("item", "param", "code"),
     [
@@ -89,7 +98,10 @@ def test_what_asks_for_what_is_done_anyway_is_honoured(item: tuple[str, Value]) 
         (("languages[]", "xx"), "languages", "invalid_value"),
         (("response_format", "xml"), "response_format", "invalid_value"),
         (("stream", "perhaps"), "stream", "invalid_value"),
-        (("temperature", "0.4"), "temperature", "unsupported_value"),
+        (("keywords", "가"), "keywords", "invalid_value"),
+        (("keywords[]", "가" * 51), "keywords", "invalid_value"),
+        (("hotwords", ",".join(f"말{at}" for at in range(51))), "keywords", "invalid_value"),
+        (("prompt", "가" * 1001), "prompt", "invalid_value"),
         (("temperature", "2"), "temperature", "invalid_value"),
         (("temperature", "nan"), "temperature", "invalid_value"),
         (("temperature", "warm"), "temperature", "invalid_value"),
@@ -137,9 +149,10 @@ def test_what_is_missing_is_named() -> None:
     assert refusal(("model", "x"), ("file", "text"), needed=False) == ("file", "invalid_value")
 
 
-def test_a_translation_has_fewer_fields_and_no_times() -> None:
-    assert read_translation([*NEEDED, ("response_format", "text")]).response_format == "text"
-    for item in [("stream", "true"), ("response_format", "srt"), ("keywords", "a")]:
+def test_a_translation_has_fewer_fields() -> None:
+    assert read_translation([*NEEDED, ("response_format", "srt")]).response_format == "srt"
+    refused = [("stream", "true"), ("response_format", "diarized_json"), ("keywords", "a")]
+    for item in [*refused, ("prompt", "a")]:
         with pytest.raises(ApiError) as caught:
             read_translation([*NEEDED, item])
         assert caught.value.param == item[0]

@@ -226,7 +226,7 @@ class RemoteStt:
     async def _exchange(
         self, request: SpeechRequest, audio: DecodedAudio, context: CallContext
     ) -> RecognitionResponse:
-        limit = self._limits.transcribe_timeout(audio.duration, 1 + request.translate)
+        limit = self._limits.transcribe_timeout(audio.duration, request.passes)
         answers: list[RecognitionResponse] = []
         with self._map_errors(limit), unwrap_exception_group():
             async with self._client() as client, anyio.create_task_group() as tasks:
@@ -283,12 +283,13 @@ async def _stream(
 
 
 async def _send(client: httpx2.AsyncClient, request: SpeechRequest) -> RecognitionResponse:
-    form = {
+    form: dict[str, str | list[str]] = {
         "language": request.language,
         "translate": str(request.translate).lower(),
         "word_timestamps": str(request.word_timestamps).lower(),
         "agent_channel": str(request.agent_channel),
         "strict": "false",
+        **_hints(request),
     }
     with _open_recording(request.path) as recording:
         files = {"file": (f"recording{request.path.suffix}", recording)}
@@ -299,6 +300,16 @@ async def _send(client: httpx2.AsyncClient, request: SpeechRequest) -> Recogniti
         return RecognitionResponse.model_validate_json(body)
     except ValidationError as exc:
         raise RemoteSttInvalid(f"not a transcript: {exc.error_count()} fields are wrong") from exc
+
+
+def _hints(request: SpeechRequest) -> dict[str, str | list[str]]:
+    """Return the fields that a server of before may not know, where they say something."""
+    sent: dict[str, str | list[str]] = {
+        "prompt": request.hints.prompt,
+        "keywords": list(request.hints.keywords),
+        "temperature": str(request.temperature) if request.temperature else "",
+    }
+    return {name: value for name, value in sent.items() if value}
 
 
 @contextmanager
@@ -358,4 +369,5 @@ def _transcript(answer: RecognitionResponse, audio: DecodedAudio, url: str) -> T
         backend=answer.backend,
         coverage=answer.coverage,
         warnings=tuple(answer.warnings),
+        segments_en=tuple(answer.segments_en),
     )

@@ -27,6 +27,7 @@ TITLES = {
     404: "Not found",
     405: "Method not allowed",
     408: "Too slow",
+    409: "Not there",
     413: "Too large",
     415: "Not audio",
     421: "Wrong host",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from api_server.pipeline.analysis import AgentConfig
+from stt_engine.hints import NO_HINTS, Hints
+from stt_engine.speech import SpeechRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,21 @@ class JobOptions:
     language: str = "ko"
     word_timestamps: bool = False
     agent: AgentConfig | None = None
+    translate: bool = False
+    hints: Hints = NO_HINTS
+    temperature: float = 0.0
+
+    def speech(self, path: Path, agent_channel: int) -> SpeechRequest:
+        """Return what is asked of one recording."""
+        return SpeechRequest(
+            path,
+            self.language,
+            self.translate,
+            self.word_timestamps,
+            agent_channel,
+            self.hints,
+            self.temperature,
+        )
 
     def to_json(self) -> str:
         """Return the value as JSON."""

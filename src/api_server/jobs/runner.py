@@ -36,7 +36,6 @@ from stt_engine.errors import (
 )
 from stt_engine.events import Event, Observer, Stage, emit, request_id
 from stt_engine.outcome import Attempts, Failure, error_type_of
-from stt_engine.speech import SpeechRequest
 
 if TYPE_CHECKING:
     from api_server.store.store import Store
@@ -271,9 +270,7 @@ class JobRunner:
         agent = options.agent
         if agent is not None and not self._terms.allows_agent(agent.url):
             raise InvalidRequest("agent_url names a server that may not be called any more")
-        channel = self._terms.agent_channel
-        words = options.word_timestamps
-        speech = SpeechRequest(path, options.language, word_timestamps=words, agent_channel=channel)
+        speech = options.speech(path, self._terms.agent_channel)
         return AnalysisRequest(speech, claimed.name, agent, context)
 
     def _judged(self, claimed: Claimed, result: CallResult) -> Ending | _Again:

@@ -215,12 +215,14 @@ def _counts_of(transcript: Transcript) -> Mapping[str, int] | None:
 
 async def _without_personal_data(transcript: Transcript, mask: Masking) -> Transcript:
     found = await mask(transcript.segments)
-    (english,) = (await mask((Segment(0, 0.0, 0.0, transcript.text_en),))).segments
+    whole = Segment(0, 0.0, transcript.duration, transcript.text_en)  # of a server without times
+    english = (await mask(transcript.segments_en or (whole,))).segments
     return replace(
         transcript,
         text=" ".join(segment.text for segment in found.segments),
-        text_en=english.text,
+        text_en=" ".join(segment.text for segment in english),
         segments=found.segments,
+        segments_en=english if transcript.segments_en else (),
         provenance={**transcript.provenance, MASKED: dict(found.counts)},
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from stt_engine.backends.vad import Samples
+from stt_engine.hints import NO_HINTS, Hints
 from stt_engine.protocol import Provenance
 from stt_engine.speech import SAMPLE_RATE
 
@@ -29,6 +30,9 @@ class SpeechChunk:
     """Where the voice is, in seconds from its start; the rest of it is pauses and margin."""
     language_check: bool = True
     """Whether it is asked of it what language it is in."""
+    hints: Hints = NO_HINTS
+    temperature: float = 0.0
+    """Above 0, words are drawn by their probability instead of the best ones taken."""
 
     @property
     def seconds(self) -> float:
@@ -99,6 +103,8 @@ class ChunkResult:
     low_confidence: tuple[str, ...] = ()
     languages: tuple[LanguageGuess, ...] | None = field(default=None, compare=False)
     facts: Mapping[str, object] = field(default_factory=dict)
+    hinted: str = ""
+    """What came of its hints, if it had any: ``same``, ``taken`` or ``refused``."""
 
 
 class Model(Protocol):

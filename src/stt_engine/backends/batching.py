@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from stt_engine.backends.base import ChunkResult, Model, SpeechChunk
 from stt_engine.backends.gaps import transcribe_whole
+from stt_engine.backends.hinted import HintedModel
 from stt_engine.native_errors import native_errors
 from stt_engine.outcome import capture
 from stt_engine.protocol import OnShared, Task
@@ -190,7 +191,7 @@ class DynamicBatcher:
     def _transcribe(self, items: list[WorkItem], *, shared: bool) -> None:
         chunks = [item.chunk for item in items if item.chunk is not None]
         with native_errors():
-            found = transcribe_whole(self._model, chunks)
+            found = transcribe_whole(HintedModel(self._model), chunks)
         for item, result in zip(items, found, strict=True):
             item.result, item.shared = result, shared
 

@@ -9,6 +9,7 @@ from typing import Any
 from stt_engine.backends.base import ChunkResult, Model, RawSegment, SpeechChunk
 from stt_engine.backends.recognition import model_operations
 from stt_engine.backends.vad import Samples
+from stt_engine.hints import Hints
 from stt_engine.native_errors import native_errors
 from stt_engine.protocol import LoadJob, OnShared, Operations
 
@@ -34,6 +35,7 @@ class OpenAIWhisper:
         self._half = self._model.device.type == "cuda"
         self.multilingual = bool(self._model.is_multilingual)
         self.facts: dict[str, Any] = {
+            "takes": ["words", "hints", "temperature"],
             "device": str(self._model.device),
             "compute_type": "float16" if self._half else "float32",
             "parameters": {
@@ -64,11 +66,17 @@ class OpenAIWhisper:
             language=chunk.language,
             task=chunk.task,
             word_timestamps=chunk.words,
+            initial_prompt=_shown(chunk.hints),
             fp16=self._half,
             verbose=None,
-            **PARAMETERS,
+            **{**PARAMETERS, **({"temperature": chunk.temperature} if chunk.temperature else {})},
         )
         return (_raw_segment(segment) for segment in found["segments"])
+
+
+def _shown(hints: Hints) -> str | None:
+    """Return hints as the text before; the library keeps the last tokens of it."""
+    return " ".join((hints.prompt, ", ".join(hints.keywords))).strip() or None
 
 
 def _raw_segment(segment: dict[str, Any]) -> RawSegment:

@@ -31,6 +31,7 @@ from stt_engine.backends.languages import foreign_spans, languages_of
 from stt_engine.backends.repetition import is_suspect, looped
 from stt_engine.backends.vad import Samples, SpeechSpan, speech_spans
 from stt_engine.errors import LanguageNotSupported
+from stt_engine.hints import NO_HINTS, Hints
 from stt_engine.languages import AUTO
 from stt_engine.native_errors import native_errors
 from stt_engine.protocol import (
@@ -218,9 +219,17 @@ class _Run:
                             for a, b in voiced
                         ),
                         language_check=span in by_length[:_CHECKED],
+                        hints=self._hints(at.task),
+                        temperature=self.job["temperature"],
                     ),
                     longest=span is by_length[0],
                 )
+
+    def _hints(self, task: Task) -> Hints:
+        """Return the words to look out for; they are written in the language that is spoken."""
+        if task != "transcribe":
+            return NO_HINTS
+        return Hints(self.job["prompt"], tuple(self.job["keywords"]))
 
     def _detected(self, raw: Raw, spans: Spans) -> str:
         """Detect the language of the longest chunk: a short "yes" says little about it."""
@@ -303,6 +312,7 @@ def _step(
         "unheard": [*unheard, *foreign_spans(languages)],
         "languages": languages,
         "low_confidence": list(result.low_confidence),
+        "hinted": result.hinted,
         "facts": {**result.facts, **facts},
         "ready": ready,
     }

@@ -45,6 +45,7 @@ class TransformersWhisper:
         self._late_sec = self._measure_lateness()
         self.multilingual = bool(getattr(self._model.generation_config, "is_multilingual", True))
         self.facts: dict[str, Any] = {
+            "takes": [],
             "device": device,
             "compute_type": str(dtype).removeprefix("torch."),
             "parameters": {**PARAMETERS, "vad": "silero"},

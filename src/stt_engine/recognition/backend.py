@@ -111,8 +111,7 @@ class IsolatedBackend:
         on_work: OnWork = ignore_work,
     ) -> Transcript:
         """Recognise in the child; see :class:`stt_engine.speech.SpeechBackend`."""
-        passes = 1 + request.translate
-        budget = self._limits.transcribe_timeout(audio.duration, passes)
+        budget = self._limits.transcribe_timeout(audio.duration, request.passes)
         so_far = TranscriptBuilder(request, audio)
         entry = self.worker.entry(context)
         entry.left_sec = so_far.work_sec

@@ -52,6 +52,8 @@ class TranscriptBuilder:
     languages: list[LanguageFacts] = field(default_factory=list)
     low_confidence: Counter[str] = field(default_factory=Counter)
     """Reasons why chunks were transcribed again, and how many of them."""
+    hinted: dict[str, list[list[float]]] = field(default_factory=dict)
+    """What came of hints, and of which chunks: start and end in seconds, channel."""
     speech_sec: dict[int, list[float]] = field(default_factory=dict)
     """By channel: seconds of speech that were found, and that became text."""
 
@@ -77,6 +79,9 @@ class TranscriptBuilder:
             "language": self.request.language,
             "translate": self.request.translate,
             "words": self.request.word_timestamps,
+            "prompt": self.request.hints.prompt,
+            "keywords": list(self.request.hints.keywords),
+            "temperature": self.request.temperature,
             "resume": self._resume(),
             "single": single,
             "background": background,
@@ -103,6 +108,7 @@ class TranscriptBuilder:
         self.speech_sec.clear()
         self.languages.clear()
         self.low_confidence.clear()
+        self.hinted.clear()
         self.facts.clear()
         for by_task in (self.segments, self.rejected, self.unheard):
             for found in by_task.values():
@@ -128,6 +134,10 @@ class TranscriptBuilder:
         self.unheard[step["task"]].extend(step["unheard"])
         self.languages.extend(step["languages"])
         self.low_confidence.update(step["low_confidence"])
+        if step["hinted"]:
+            end = step["sample"] / SAMPLE_RATE
+            place = [round(end - step["speech_sec"], 3), round(end, 3), step["channel"]]
+            self.hinted.setdefault(step["hinted"], []).append(place)
         if step["task"] == "transcribe":
             found = self.speech_sec[step["channel"]]
             found[0] += step["speech_sec"]
@@ -147,9 +157,11 @@ class TranscriptBuilder:
         if rejected and not segments:
             why = ", ".join(sorted({one["reason"] for one in rejected}))
             raise EmptyTranscript(f"{len(rejected)} segments were heard and all rejected ({why})")
+        english = self._english(segments)
         return Transcript(
             text=_joined(segments),
-            text_en=self._english(segments),
+            text_en=_joined(english),
+            segments_en=english,
             language=self.language or self.request.language,
             duration=self.audio.duration,
             outcome="speech" if segments else "no_speech",
@@ -161,6 +173,7 @@ class TranscriptBuilder:
                 "rejected_segments": rejected,
                 "pipelines": _pipelines(self.segments["transcribe"]),
                 **self._translation(),
+                **self._asked(),
                 "language_check": language_runs(self.languages),
                 "heard_again": dict(self.low_confidence),
                 "source_format": self.audio.source_format,
@@ -205,14 +218,39 @@ class TranscriptBuilder:
         if self._translation() and left_out:
             seconds = sum(one["end"] - one["start"] for one in left_out)
             yield warning("translation_incomplete", f"{seconds:.1f} s; provenance.translation")
+        if missing := self._not_taken():
+            yield warning("not_taken", ", ".join(missing))
         yield from language_warnings(self.languages, self.language or self.request.language)
 
-    def _english(self, segments: tuple[Segment, ...]) -> str:
+    def _asked(self) -> Provenance:
+        """Return what was made of hints and of a temperature, where they were given."""
+        hints, temperature = self.request.hints, self.request.temperature
+        found: Provenance = {"temperature": temperature} if temperature else {}
+        if hints:
+            stretches = {name: self.hinted.get(name, []) for name in ("taken", "refused")}
+            given = {"prompt": bool(hints.prompt), "keywords": len(hints.keywords)}
+            found["hints"] = {**given, "same": len(self.hinted.get("same", ())), **stretches}
+        return found
+
+    def _not_taken(self) -> list[str]:
+        """Return what was asked for and this model cannot do."""
+        asked = {
+            "words": self.request.word_timestamps,
+            "hints": bool(self.request.hints),
+            "temperature": self.request.temperature > 0,
+        }
+        takes = self.provenance.get("takes")
+        known = takes if isinstance(takes, list) else list(asked)
+        return [name for name, wanted in asked.items() if wanted and name not in known]
+
+    def _english(self, segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
         if not self.request.translate:
-            return ""
+            return ()
         if self.language == "en":
-            return _joined(segments)
-        found = _joined(_in_order(self.segments["translate"]))
+            return segments
+        found = with_speakers(
+            _in_order(self.segments["translate"]), self.audio, self.request.agent_channel
+        )
         if segments and not found:
             reasons = {one["reason"] for one in self.rejected["translate"]} or {"no_text"}
             raise EmptyTranscript(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
@@ -13,10 +13,13 @@ from rich.markup import escape
 from api_server.export.case_archive import CaseArchive
 from api_server.models import CaseResponse, CaseSummary
 from api_server.pipeline.render import cases as render
+from api_server.pipeline.render.formats import TEXT_FORMATS, english_of, transcript_text
 from api_server.store.errors import NoSuchCase
 from api_server.store.records import CaseState
 from api_server.store.store import Store
 from stt_engine.recognition.decoder import AudioDecoder
+from stt_engine.shown import unknown
+from stt_engine.speech import Transcript
 from stt_tools.cli.keeping import Cursor, Limit, actor, print_page, recordings_of, store_of
 from stt_tools.cli.options import Json, load_settings
 from stt_tools.cli.output import err, out, print_json
@@ -46,15 +49,42 @@ def list_(
 
 
 @app.command()
-def show(case: Case, as_json: Json = False) -> None:
+def show(
+    case: Case,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help=f"Print {', '.join(TEXT_FORMATS)} instead, for programs."),
+    ] = None,
+    english: Annotated[bool, typer.Option(help="Print the translation (with --format).")] = False,
+    as_json: Json = False,
+) -> None:
     """Show a case and its transcript; exit code 1 where it has none."""
+    if form is not None and form not in TEXT_FORMATS:
+        refuse(unknown("format", form, TEXT_FORMATS))
+    if as_json and form is not None:
+        refuse("give one of --json and --format")
+    if english and form is None:
+        refuse("--english needs --format")
     with _open_store(case) as store:
-        found = render.case_response(*store.get_case(case, None))
+        record, revision = store.get_case(case, None)
+    if form is not None:
+        _print_text(render.case_transcript(revision), form, english=english)
+    found = render.case_response(record, revision)
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:
         _show(found)
     raise typer.Exit(DEGRADED if found.answer is None else DONE)
+
+
+def _print_text(transcript: Transcript | None, form: str, *, english: bool) -> NoReturn:
+    """Print the text of a case alone; exit code 1 where there is none."""
+    if transcript is None or (english and transcript.text and not transcript.text_en):
+        err.print(f"no {'translation' if transcript else 'transcript'}")
+        raise typer.Exit(DEGRADED)
+    shown = english_of(transcript) if english else transcript
+    typer.echo(transcript_text(form, shown), nl=False)
+    raise typer.Exit(DONE)
 
 
 @app.command()

@@ -31,7 +31,15 @@ from stt_tools.cli.keeping import (
     recordings_of,
     store_of,
 )
-from stt_tools.cli.options import Json, load_settings, understood_language
+from stt_tools.cli.options import (
+    Json,
+    Keywords,
+    Prompt,
+    Temperature,
+    hints_of,
+    load_settings,
+    understood_language,
+)
 from stt_tools.cli.output import out, print_json
 from stt_tools.exits import refuse
 
@@ -50,6 +58,10 @@ def submit(
     ] = "ko",
     pattern: Annotated[str, typer.Option(help="Which files of a folder.")] = "*",
     words: Annotated[bool, typer.Option(help="Give times of words.")] = False,
+    translate: Annotated[bool, typer.Option(help="Give the text in English too.")] = False,
+    prompt: Prompt = None,
+    keyword: Keywords = None,
+    temperature: Temperature = 0.0,
     check: Annotated[bool, typer.Option(help="Check for elements of an incomplete sale.")] = False,
     priority: Annotated[int, typer.Option(help="Smaller ones come first.", min=0, max=9)] = 5,
     metadata: Annotated[str, typer.Option(help="A JSON object, returned as it is.")] = "{}",
@@ -61,7 +73,14 @@ def submit(
     """Take recordings: copies are kept until each has ended."""
     settings = load_settings()
     agent = AgentConfig(settings.agent_url, timeout_sec=settings.agent_timeout_sec)
-    options = JobOptions(understood_language(language), words, agent if check else None)
+    options = JobOptions(
+        understood_language(language),
+        words,
+        agent if check else None,
+        translate,
+        hints_of(prompt, keyword),
+        temperature,
+    )
     described = _metadata(metadata)
     paths = _files(files, pattern, settings.jobs_max_cases)
     folder, received = recordings_of(settings), list[Received]()

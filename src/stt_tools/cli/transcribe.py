@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from api_server.pipeline.render.formats import TEXT_FORMATS, transcript_text
+from api_server.pipeline.render.formats import TEXT_FORMATS, english_of, transcript_text
 from api_server.settings import Settings
 from stt_engine import WhisperSTT, log
 from stt_engine.errors import AudioRejected, InvalidRequest
@@ -18,7 +18,17 @@ from stt_engine.result import TranscribeResult, transcribe_result
 from stt_engine.shown import unknown
 from stt_engine.speech import SpeechRequest, Transcript
 from stt_tools.cli.heard import heard
-from stt_tools.cli.options import Json, Verbose, load_settings, log_to_stderr, understood_language
+from stt_tools.cli.options import (
+    Json,
+    Keywords,
+    Prompt,
+    Temperature,
+    Verbose,
+    hints_of,
+    load_settings,
+    log_to_stderr,
+    understood_language,
+)
 from stt_tools.cli.output import err, out, print_json, show_warnings
 from stt_tools.exits import DEGRADED, DONE, refuse
 
@@ -33,9 +43,15 @@ def transcribe(
     ] = None,
     translate: Annotated[bool, typer.Option(help="Give the text in English too.")] = False,
     words: Annotated[bool, typer.Option(help="Give times of words (JSON only).")] = False,
+    prompt: Prompt = None,
+    keyword: Keywords = None,
+    temperature: Temperature = 0.0,
     form: Annotated[
         str | None,
-        typer.Option("--format", help=f"Print {', '.join(TEXT_FORMATS)} instead, for programs."),
+        typer.Option(
+            "--format",
+            help=f"Print {', '.join(TEXT_FORMATS)} instead; with --translate, of the English.",
+        ),
     ] = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -48,7 +64,9 @@ def transcribe(
         refuse("give one of --json and --format")
     settings = load_settings(stt_model_path=model)
     log_to_stderr(verbose)
-    request = SpeechRequest(file, code, translate, words, settings.stt_agent_channel)
+    hints = hints_of(prompt, keyword)
+    channel = settings.stt_agent_channel
+    request = SpeechRequest(file, code, translate, words, channel, hints, temperature)
     found = _run(settings, request)
     result = transcribe_result(found)
     if as_json:
@@ -58,7 +76,8 @@ def transcribe(
     else:
         _show_rest(result)
         if result["success"]:
-            typer.echo(transcript_text(form, found.value), nl=False)
+            shown = english_of(found.value) if translate else found.value
+            typer.echo(transcript_text(form, shown), nl=False)
     raise typer.Exit(DONE if result["success"] else DEGRADED)
 
 

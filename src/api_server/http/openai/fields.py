@@ -14,6 +14,8 @@ from starlette.datastructures import UploadFile
 
 from api_server.http.openai.errors import refused
 from api_server.pipeline.render.formats import DIARIZED_JSON, FORMATS, SEGMENT, VERBOSE_JSON, WORD
+from stt_engine.errors import InvalidRequest
+from stt_engine.hints import NO_HINTS, Hints
 from stt_engine.languages import AUTO, language_code, unknown_language
 from stt_engine.shown import shorten, unknown
 
@@ -43,22 +45,20 @@ VAD = frozenset(
         "chunking_strategy[threshold]",
     }
 )
-TRANSCRIPTION = PLAIN | LISTS | VAD | {"stream", "chunking_strategy"}
+TRANSCRIPTION = PLAIN | LISTS | VAD | {"stream", "chunking_strategy", "hotwords"}
 """Fields of ``/v1/audio/transcriptions``."""
 
 STREAM_FORMATS = ("json", DIARIZED_JSON)
 """What a stream can be had as: its events are JSON."""
 
-TRANSLATION_FORMATS = ("json", "text")
-"""What a translation can be had as: it has no times."""
+TRANSLATION_FORMATS = tuple(one for one in FORMATS if one != DIARIZED_JSON)
+"""What a translation can be had as."""
 
 UNSUPPORTED = "unsupported_parameter"
 
 NOT_HONOURED: Mapping[str, str] = MappingProxyType(
     {
         "include": "log probabilities of tokens are not given; segments have avg_logprob",
-        "keywords": "words cannot be favoured",
-        "prompt": "a prompt is not used",
         "known_speaker_names": "voices are not compared; speakers are told by their channel",
         "known_speaker_references": "voices are not compared; speakers are told by their channel",
         "chunking_strategy[prefix_padding_ms]": "the margin around speech cannot be set",
@@ -79,6 +79,9 @@ class AudioForm:
     response_format: str = "json"
     granularities: frozenset[str] = field(default_factory=frozenset)
     stream: bool = False
+    hints: Hints = NO_HINTS
+    temperature: float = 0.0
+    task: str = "transcribe"
 
     @property
     def words(self) -> bool:
@@ -97,13 +100,16 @@ def read_transcription(items: Iterable[tuple[str, Value]]) -> AudioForm:
     stream = _streams(sent)
     response_format = _choice(sent, "response_format", STREAM_FORMATS if stream else FORMATS)
     form = _form(sent, response_format, _granularities(sent, response_format))
-    return replace(form, stream=stream)
+    return replace(form, stream=stream, hints=_hints(sent))
 
 
 def read_translation(items: Iterable[tuple[str, Value]]) -> AudioForm:
     """Return what the form of a translation asks for; raises as :func:`read_transcription`."""
     sent = _by_name(items, PLAIN)
-    return _form(sent, _choice(sent, "response_format", TRANSLATION_FORMATS))
+    if any(sent.get("prompt", ())):
+        raise refused("prompt", "a translation has none", UNSUPPORTED)
+    form = _form(sent, _choice(sent, "response_format", TRANSLATION_FORMATS))
+    return replace(form, task="translate")
 
 
 def _form(
@@ -112,11 +118,28 @@ def _form(
     for name, why in NOT_HONOURED.items():
         if any(sent.get(name, ())):
             raise refused(name, why, UNSUPPORTED)
-    _check_temperature(sent)
     model = _one(sent, "model")
     if not model:
         raise refused("model", "is missing", "missing_required_parameter")
-    return AudioForm(_file(sent), model, _language(sent), response_format, granularities)
+    return AudioForm(
+        _file(sent),
+        model,
+        _language(sent),
+        response_format,
+        granularities,
+        temperature=_temperature(sent),
+    )
+
+
+def _hints(sent: Sent) -> Hints:
+    """Return what is to be looked out for; ``hotwords`` of other servers are one line of it."""
+    words = [*_texts(sent, "keywords"), *_one(sent, "hotwords").split(",")]
+    hints = Hints.of(_one(sent, "prompt"), words)
+    try:
+        hints.check()
+    except InvalidRequest as exc:
+        raise refused(*str(exc).split(": ", 1)) from exc
+    return hints
 
 
 def _by_name(items: Iterable[tuple[str, Value]], known: frozenset[str]) -> Sent:
@@ -193,17 +216,15 @@ def _code(name: str, value: str) -> str:
     return found
 
 
-def _check_temperature(sent: Sent) -> None:
-    given = _one(sent, "temperature", "0")
+def _temperature(sent: Sent) -> float:
+    given = _one(sent, "temperature") or "0"
     try:
         temperature = float(given)
     except ValueError:
         temperature = -1.0
     if not 0 <= temperature <= 1:
         raise refused("temperature", "give a number from 0 to 1")
-    if temperature:
-        why = "text is not sampled: only 0, which is the default, can be had"
-        raise refused("temperature", why, "unsupported_value")
+    return temperature
 
 
 def _check_chunking(sent: Sent) -> None:

@@ -10,6 +10,7 @@ from fastapi import File, Form, Header, Query, Request, Response, UploadFile
 
 from api_server.clients.agent.types import RequestFormat
 from api_server.container import Service
+from api_server.http.form_fields import Keywords, Prompt, Temperature, TextFormat, Translate
 from api_server.http.job_files import (
     case_of_path,
     cases_of_folder,
@@ -21,6 +22,7 @@ from api_server.http.problems import TITLES, Problem, build_store_problem
 from api_server.http.routes.agent_config import build_agent_config, check_timeout
 from api_server.http.routes.dependencies import REFUSALS, ServiceDependency
 from api_server.http.strict import strict_router
+from api_server.http.transcripts import text_response
 from api_server.http.upload import FilePath, Language
 from api_server.jobs.desk import NoStoreYet
 from api_server.jobs.events import JobTaken
@@ -28,13 +30,14 @@ from api_server.jobs.options import JobOptions
 from api_server.jobs.request import digest, read_metadata
 from api_server.models import CaseList, CaseResponse, JobList, JobResponse, Text
 from api_server.pipeline.render import cases as render
+from api_server.pipeline.render.formats import english_of
 from api_server.store.errors import NoSuchCase, NoSuchJob
 from api_server.store.recordings import Received
-from api_server.store.records import CaseState, NewCase, NewJob
+from api_server.store.records import CaseRecord, CaseState, NewCase, NewJob, Revision
 from stt_engine.engine import check
 from stt_engine.errors import EngineError, InvalidRequest
 from stt_engine.events import emit
-from stt_engine.speech import SpeechRequest
+from stt_engine.hints import Hints
 
 T = TypeVar("T")
 
@@ -84,6 +87,10 @@ async def submit(
     timeout: Annotated[float | None, Form(ge=1, allow_inf_nan=False)] = None,  # noqa: ASYNC109
     metadata: Annotated[Text | None, Form(description="A JSON object, returned as it is")] = None,
     priority: Annotated[int, Form(ge=0, le=9, description="Smaller ones come first")] = 5,
+    translate: Translate = False,
+    prompt: Prompt = None,
+    keywords: Keywords = None,
+    temperature: Temperature = 0.0,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
 ) -> JobResponse:
     """Take recordings to be transcribed and, if asked, checked, behind all calls."""
@@ -94,7 +101,8 @@ async def submit(
         )
     elif timeout is not None:
         check_timeout(service.settings, timeout)
-    options = JobOptions(language, word_timestamps, agent)
+    hints = Hints.of(prompt, keywords)
+    options = JobOptions(language, word_timestamps, agent, translate, hints, temperature)
     _check_options(service, options)
     described = _metadata("{}" if metadata is None else metadata)
     received: list[Received] = []
@@ -184,17 +192,52 @@ async def list_cases(
     return render.case_list(found, limit)
 
 
-@router.get("/cases/{case}", responses=_ASKED)
-async def show_case(service: ServiceDependency, request: Request, case: str) -> CaseResponse:
+@router.get(
+    "/cases/{case}",
+    response_model=CaseResponse,
+    responses={**_ASKED, 409: {"description": TITLES[409], "content": PROBLEM}},
+)
+async def show_case(
+    service: ServiceDependency,
+    request: Request,
+    case: str,
+    form: Annotated[
+        TextFormat | None, Query(alias="format", description="The text alone, as a file")
+    ] = None,
+    english: Annotated[bool, Query(description="The translation; with 'format'")] = False,
+) -> CaseResponse | Response:
     """Show a case with its latest answer, which is that of `POST /transcribe`."""
     viewer = _viewer(request)
+    if english and form is None:
+        raise Problem(400, "bad-field", "english: only 'format' has it; the answer has both")
     try:
         # Rendered in the thread: an answer may be long.
+        if form is not None:
+            return await _ask(
+                service,
+                lambda store: _as_file(store.get_case(case, viewer), form, english=english),
+            )
         return await _ask(
             service, lambda store: render.case_response(*store.get_case(case, viewer))
         )
     except NoStoreYet:
         raise build_store_problem(NoSuchCase(f"there is no case {case}")) from None
+
+
+def _as_file(
+    stored: tuple[CaseRecord, Revision | None], form: TextFormat, *, english: bool
+) -> Response:
+    """Return the text of a case.
+
+    Raises:
+        Problem: 409, it has none.
+    """
+    case, revision = stored
+    found = render.case_transcript(revision)
+    if found is None or (english and found.text and not found.text_en):
+        what = "translation" if found else "transcript"
+        raise Problem(409, f"no-{what}", f"case {case.id} ({case.state}) has no {what}")
+    return text_response(form, english_of(found) if english else found)
 
 
 async def _ask(service: Service, work: Callable[[Any], T], *, make: bool = False) -> T:
@@ -219,9 +262,8 @@ async def _ask_of_job(service: Service, job: str, work: Callable[[Any], T]) -> T
 
 def _check_options(service: Service, options: JobOptions) -> None:
     """Refuse now what would be refused of every recording."""
-    words, channel = options.word_timestamps, service.settings.stt_agent_channel
     try:
-        check(SpeechRequest(_NOWHERE, options.language, False, words, channel))
+        check(options.speech(_NOWHERE, service.settings.stt_agent_channel))
     except InvalidRequest as exc:
         raise Problem(400, "bad-field", str(exc)) from exc
 

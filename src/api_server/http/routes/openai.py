@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Form, Request, Response
-from fastapi.responses import JSONResponse
 
 from api_server.container import Service
 from api_server.http.openai.errors import failed
@@ -22,24 +21,17 @@ from api_server.http.openai.streaming import Give, TranscriptStream
 from api_server.http.problems import TITLES
 from api_server.http.routes.dependencies import ServiceDependency, run_analysis
 from api_server.http.strict import StrictRoute
+from api_server.http.transcripts import MEDIA_TYPES, json_response, text_response
 from api_server.http.upload import open_recording
 from api_server.pipeline.analysis import AnalysisRequest
 from api_server.pipeline.live_text import LiveText
 from api_server.pipeline.render import openai
-from api_server.pipeline.render.formats import DIARIZED_JSON, VERBOSE_JSON
-from api_server.pipeline.render.subtitles import SUBTITLES
+from api_server.pipeline.render.formats import DIARIZED_JSON, VERBOSE_JSON, english_of
 from stt_engine.speech import SpeechRequest, Transcript
 
 router = APIRouter(route_class=StrictRoute)
 
-_MEDIA_TYPES = {
-    "text": "text/plain",
-    "srt": "application/x-subrip",
-    "vtt": "text/vtt",
-    "tsv": "text/tab-separated-values",
-    "lrc": "text/plain",
-}
-_ALL_TEXT = (*_MEDIA_TYPES.values(), TranscriptStream.media_type)
+_ALL_TEXT = (*MEDIA_TYPES.values(), TranscriptStream.media_type)
 _STATUSES = (400, 401, 403, 404, 408, 413, 415, 429, 503)
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": TITLES[status], "content": ERROR} for status in _STATUSES
@@ -100,9 +92,9 @@ async def translations(
     form = read_translation(sent)
     models.check(form.model)
     transcript = await _recognised(service, form, request, translate=True)
-    if form.response_format == "text":
-        return _text(f"{transcript.text_en}\n" if transcript.text_en else "", "text", transcript)
-    return _json(openai.english_json(transcript), transcript)
+    if form.response_format == "json":
+        return json_response(openai.english_json(transcript), transcript)
+    return await anyio.to_thread.run_sync(partial(_render, form, english_of(transcript)))
 
 
 @router.get("/v1/models", responses=_only(401, 403))
@@ -135,7 +127,9 @@ async def _recognised(
     """
     channel = service.settings.stt_agent_channel
     async with open_recording(service, None, form.file) as (path, shown):
-        speech = SpeechRequest(path, form.language, translate, form.words, channel)
+        speech = SpeechRequest(
+            path, form.language, translate, form.words, channel, form.hints, form.temperature
+        )
         call = AnalysisRequest(speech, shown)
         if give is not None and service.settings.redaction != "everywhere":
             call.context.observers = (LiveText(give),)
@@ -147,26 +141,11 @@ async def _recognised(
 
 def _render(form: AudioForm, transcript: Transcript) -> Response:
     name = form.response_format
-    if name in SUBTITLES:
-        return _text(SUBTITLES[name](transcript), name, transcript)
+    if name in MEDIA_TYPES:
+        return text_response(name, transcript)
     if name == VERBOSE_JSON:
-        return _json(openai.verbose_json(transcript, form.granularities), transcript)
+        told = openai.verbose_json(transcript, form.granularities, form.task, form.temperature)
+        return json_response(told, transcript)
     if name == DIARIZED_JSON:
-        return _json(openai.diarized_json(transcript), transcript)
-    return _json(openai.json_answer(transcript), transcript)
-
-
-def _json(answer: openai.JsonObject, transcript: Transcript) -> Response:
-    return JSONResponse(answer, headers=_headers(transcript))
-
-
-def _text(text: str, name: str, transcript: Transcript) -> Response:
-    return Response(text, headers=_headers(transcript), media_type=_MEDIA_TYPES[name])
-
-
-def _headers(transcript: Transcript) -> dict[str, str]:
-    """Return what every answer says of the text in its head: text has no other place for it."""
-    codes = ",".join(one.code for one in openai.warnings_of(transcript))
-    warnings = {"X-STT-Warnings": codes} if codes else {}
-    covered = transcript.coverage
-    return warnings | ({"X-STT-Coverage": f"{covered.share:g}"} if covered else {})
+        return json_response(openai.diarized_json(transcript), transcript)
+    return json_response(openai.json_answer(transcript), transcript)

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import anyio.to_thread
 from fastapi import Form, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
 
 from api_server.clients.agent.types import RequestFormat
+from api_server.http.form_fields import (
+    Format,
+    Keywords,
+    Prompt,
+    Temperature,
+    TextFormat,
+    Translate,
+)
 from api_server.http.openapi import PROBLEM
+from api_server.http.problems import Problem
 from api_server.http.routes.agent_config import build_agent_config
 from api_server.http.routes.dependencies import REFUSALS, ServiceDependency, run_analysis
 from api_server.http.strict import strict_router
+from api_server.http.transcripts import text_response
 from api_server.http.upload import FilePath, Language, open_recording
 from api_server.models import Text, TranscribeResponse
 from api_server.pipeline.analysis import AnalysisRequest
 from api_server.pipeline.render import answers
+from api_server.pipeline.render.formats import english_of
 from api_server.pipeline.result import CallResult
 from stt_engine.events import request_id
+from stt_engine.hints import Hints
 from stt_engine.speech import SpeechRequest
 
 router = strict_router()
@@ -41,19 +54,43 @@ async def transcribe_v2(
     chat_thread_id: Annotated[Text | None, Form()] = None,
     timeout: Annotated[float | None, Form(ge=1, allow_inf_nan=False)] = None,  # noqa: ASYNC109
     strict: Annotated[bool | None, Form()] = None,
+    translate: Translate = False,
+    prompt: Prompt = None,
+    keywords: Keywords = None,
+    temperature: Temperature = 0.0,
+    form: Format = None,
 ) -> Response:
     """Transcribe a recording and, if asked, check it for elements of an incomplete sale."""
     agent = None
+    check_format(form, incomplete_elements_check=incomplete_elements_check)
     if incomplete_elements_check:
         agent = build_agent_config(
             service.settings, agent_url, agent_request_format, timeout, chat_thread_id
         )
     async with open_recording(service, file_path, file) as (path, shown):
         channel = service.settings.stt_agent_channel
-        speech = SpeechRequest(path, language, False, word_timestamps, channel)
+        hints = Hints.of(prompt, keywords)
+        speech = SpeechRequest(
+            path, language, translate, word_timestamps, channel, hints, temperature
+        )
         analysis = await run_analysis(service, AnalysisRequest(speech, shown, agent), request)
     strict = service.settings.strict if strict is None else strict
-    return _render_response(analysis, strict=strict)
+    recognition = analysis.recognition
+    if form is not None and not recognition.is_dummy:
+        found = english_of(recognition.value) if translate else recognition.value
+        return await anyio.to_thread.run_sync(text_response, form, found)
+    return _render_response(analysis, strict=strict or form is not None)
+
+
+def check_format(form: TextFormat | None, *, incomplete_elements_check: bool) -> None:
+    """Refuse a file of text where a check is asked for.
+
+    Raises:
+        Problem: 400; the result of a check would be lost.
+    """
+    if form is not None and incomplete_elements_check:
+        words = "format: the check's result has no place in it; leave one of them out"
+        raise Problem(400, "bad-field", words)
 
 
 def _render_response(analysis: CallResult, *, strict: bool) -> Response:

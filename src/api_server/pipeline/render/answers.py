@@ -38,6 +38,8 @@ def transcribe_response(result: CallResult, request_id: str) -> TranscribeRespon
         request_id=request_id,
         outcome=cast("Any", recognised["outcome"]),
         segments=recognised["segments"],
+        text_en=recognised["text_en"],
+        segments_en=recognised["segments_en"],
         attempts=recognised["attempts"],
         provenance=recognised["provenance"],
         coverage=result.recognition.value.coverage,

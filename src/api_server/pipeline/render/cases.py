@@ -11,6 +11,7 @@ from api_server.models import CaseList, CaseResponse, CaseSummary, JobList, JobR
 from api_server.pipeline.render import answers
 from api_server.pipeline.result import CallResult
 from api_server.store.records import CaseRecord, JobRecord, Revision
+from stt_engine.speech import Transcript
 
 
 def job_response(job: JobRecord) -> JobResponse:
@@ -63,6 +64,14 @@ def case_response(case: CaseRecord, revision: Revision | None) -> CaseResponse:
         revision=revision.number,
         answer=answers.transcribe_response(result, case.id),
     )
+
+
+def case_transcript(revision: Revision | None) -> Transcript | None:
+    """Return the transcript of an answer that was stored, where a real backend gave it."""
+    if revision is None:
+        return None
+    recognition = CallResult.from_json(revision.answer).recognition
+    return None if recognition.is_dummy else recognition.value
 
 
 def _fields(case: CaseRecord) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from api_server.pipeline.render import openai
 from api_server.pipeline.render.subtitles import SUBTITLES
-from stt_engine.speech import Transcript
+from stt_engine.speech import Segment, Transcript
 
 VERBOSE_JSON, DIARIZED_JSON = "verbose_json", "diarized_json"
 WORD, SEGMENT = "word", "segment"
@@ -30,6 +31,17 @@ def transcript_text(name: str, transcript: Transcript) -> str:
     if name == DIARIZED_JSON:
         return _json(openai.diarized_json(transcript))
     return SUBTITLES[name](transcript)
+
+
+def english_of(transcript: Transcript) -> Transcript:
+    """Return the translation as a transcript of its own, for every format.
+
+    Where another server gave none of its times, they are those of the whole recording.
+    """
+    text, whole = transcript.text_en, Segment(0, 0.0, transcript.duration, transcript.text_en)
+    segments = transcript.segments_en or ((whole,) if text else ())
+    outcome = transcript.outcome if text else "no_speech"
+    return replace(transcript, text=text, segments=segments, language="en", outcome=outcome)
 
 
 def _json(answer: openai.JsonObject) -> str:

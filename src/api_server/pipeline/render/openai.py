@@ -31,13 +31,18 @@ def json_answer(transcript: Transcript) -> JsonObject:
     }
 
 
-def verbose_json(transcript: Transcript, granularities: Collection[str] = ()) -> JsonObject:
+def verbose_json(
+    transcript: Transcript,
+    granularities: Collection[str] = (),
+    task: str = "transcribe",
+    temperature: float = 0.0,
+) -> JsonObject:
     """Return the shape of ``verbose_json`` with times of ``segment`` (default), ``word``, or both.
 
     Text is as it was spoken; languages are named in English, as there.
     """
     answer = {
-        "task": "transcribe",
+        "task": task,
         "language": english_name(transcript.language),
         "duration": transcript.duration,
         "text": transcript.text,
@@ -48,7 +53,7 @@ def verbose_json(transcript: Transcript, granularities: Collection[str] = ()) ->
     if "word" in granularities:
         answer["words"] = list(_words(transcript))
     if "segment" in granularities or not granularities:
-        answer["segments"] = [_segment(one) for one in transcript.segments]
+        answer["segments"] = [_segment(one, temperature) for one in transcript.segments]
     return answer
 
 
@@ -81,10 +86,12 @@ def english_json(transcript: Transcript) -> JsonObject:
 
 def beside(transcript: Transcript) -> JsonObject:
     """Return what a reader has to know beside the text: how much of the call it is."""
+    told = transcript.provenance
     return {
         "outcome": transcript.outcome,
         "coverage": transcript.coverage.as_data() if transcript.coverage else None,
         "warnings": [asdict(one) for one in warnings_of(transcript)],
+        **{name: told[name] for name in ("hints", "temperature") if name in told},
     }
 
 
@@ -105,7 +112,7 @@ def _usage(transcript: Transcript) -> JsonObject:
     return {"type": "duration", "seconds": round(transcript.duration, 3)}
 
 
-def _segment(one: Segment) -> JsonObject:
+def _segment(one: Segment, temperature: float) -> JsonObject:
     raw = one.text.encode()
     return {
         **NOT_GIVEN,
@@ -113,7 +120,7 @@ def _segment(one: Segment) -> JsonObject:
         "start": one.start,
         "end": one.end,
         "text": one.text,
-        "temperature": 0.0,
+        "temperature": temperature,
         "avg_logprob": math.log(one.confidence) if one.confidence else 0.0,
         "compression_ratio": round(len(raw) / len(zlib.compress(raw)), 3),
         "channel": one.channel,

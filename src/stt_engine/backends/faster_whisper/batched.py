@@ -33,12 +33,14 @@ from stt_engine.backends.base import (
 )
 from stt_engine.backends.faster_whisper.decoder import DecodedTokens, TokenDecoder, tokenizer_of
 from stt_engine.backends.faster_whisper.grouping import groups_of
+from stt_engine.backends.faster_whisper.hint_tokens import hint_tokens
 from stt_engine.backends.faster_whisper.timestamps import Part, timed_parts
 from stt_engine.backends.gaps import gaps_in
 from stt_engine.backends.languages import Window, guesses_of
 from stt_engine.backends.repetition import is_suspect
 from stt_engine.backends.vad import Samples
 from stt_engine.errors import BackendError, OutOfMemory
+from stt_engine.hints import Hints
 from stt_engine.native_errors import native_errors
 from stt_engine.speech import SAMPLE_RATE
 
@@ -145,13 +147,22 @@ class BatchedPipeline:
 
     def transcribe(self, chunks: Sequence[SpeechChunk]) -> list[ChunkResult | LowConfidence]:
         """Transcribe chunks; return results in their order, or why one has low confidence."""
-        seconds = [one.seconds for one in chunks]
-        groups = groups_of(seconds, self._workers, self._most_sec, PADDING_SEC)
+        groups = list(self._groups(chunks))
         heard = self._pool.map(self._group, [[chunks[at] for at in group] for group in groups])
         answers: dict[int, ChunkResult | LowConfidence] = {}
         for group, found in zip(groups, heard, strict=True):
             answers.update(zip(group, found, strict=True))
         return [answers[at] for at in range(len(chunks))]
+
+    def _groups(self, chunks: Sequence[SpeechChunk]) -> Iterator[list[int]]:
+        """Yield which chunks are decoded at once: their prompts have to be of one length."""
+        by_hints: dict[Hints, list[int]] = {}
+        for at, one in enumerate(chunks):
+            by_hints.setdefault(one.hints, []).append(at)
+        for places in by_hints.values():
+            seconds = [chunks[at].seconds for at in places]
+            for group in groups_of(seconds, self._workers, self._most_sec, PADDING_SEC):
+                yield [places[at] for at in group]
 
     def _group(self, chunks: list[SpeechChunk]) -> list[ChunkResult | LowConfidence]:
         try:
@@ -181,7 +192,8 @@ class BatchedPipeline:
     def _decoded(
         self, chunks: list[SpeechChunk], states: Features
     ) -> Iterator[ChunkResult | LowConfidence]:
-        prompts = [list(self._tokenizer(one).sot_sequence) for one in chunks]
+        shown = hint_tokens(self._tokenizer(chunks[0]), chunks[0].hints)
+        prompts = [[*shown, *self._tokenizer(one).sot_sequence] for one in chunks]
         most = token_cap(max(one.seconds for one in chunks))
         found = self._decoder.decode(states, prompts, most)
         for at, (chunk, decoded) in enumerate(zip(chunks, found, strict=True)):

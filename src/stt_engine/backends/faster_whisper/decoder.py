@@ -71,7 +71,8 @@ class NativeDecoder:
             ctranslate2.StorageView.from_array(states),
             list(prompts),
             beam_size=self._beam_size,
-            max_length=2 * most,  # CTranslate2 generates half of it, as if the rest were a prompt
+            # CTranslate2 generates half of it, as if the rest were a prompt; hints may be longer.
+            max_length=max(2 * most, most + len(prompts[0])),
             max_initial_timestamp_index=MAX_FIRST_TIME,
             suppress_tokens=self._suppressed,
             return_scores=True,

@@ -28,8 +28,9 @@ from stt_engine.backends.faster_whisper.batched import (
     NativeEncoder,
     token_cap,
 )
-from stt_engine.backends.faster_whisper.decoder import NativeDecoder
+from stt_engine.backends.faster_whisper.decoder import NativeDecoder, tokenizer_of
 from stt_engine.backends.faster_whisper.grouping import LARGEST
+from stt_engine.backends.faster_whisper.hint_tokens import hint_tokens
 from stt_engine.backends.faster_whisper.openvino.cpu_features import cpu_flags
 from stt_engine.backends.faster_whisper.openvino.encoder import (
     FORMS,
@@ -111,10 +112,19 @@ class SequentialPipeline:
             language=chunk.language,
             task=chunk.task,
             word_timestamps=words,
-            max_new_tokens=2 * most - PROMPT_TOKENS,
-            **self._parameters,
+            **{**self._parameters, "temperature": chunk.temperature},
+            **self._bounds(chunk, 2 * most - PROMPT_TOKENS),
         )
         return list(found)
+
+    def _bounds(self, chunk: SpeechChunk, most: int) -> dict[str, Any]:
+        """Return what stands before the text, and how much of it there may be."""
+        if not chunk.hints:
+            return {"max_new_tokens": most}
+        tokenizer = tokenizer_of(self._library, chunk.language, chunk.task)
+        _, *shown = hint_tokens(tokenizer, chunk.hints)  # the library adds the first one itself
+        room = self._library.max_length - len(shown) - 1 - PROMPT_TOKENS
+        return {"initial_prompt": shown, "max_new_tokens": min(most, room)}
 
 
 class FasterWhisper:
@@ -166,6 +176,7 @@ class FasterWhisper:
         self.together = LARGEST * workers
         self.multilingual = bool(self._library.model.is_multilingual)
         self.facts: dict[str, Any] = {
+            "takes": ["words", "hints", "temperature"],
             "device": self._library.model.device,
             "compute_type": self._library.model.compute_type,
             "parameters": {
@@ -190,7 +201,8 @@ class FasterWhisper:
         low_confidence: dict[int, tuple[str, ...]] = dict.fromkeys(range(len(chunks)), ())
         for pipeline in [first or self._pipelines[0], *self._pipelines[1:]]:
             name = SingleStream.name if pipeline is first else pipeline.name
-            asked = list(low_confidence)
+            last = pipeline is self._pipelines[-1]  # the one that can draw words
+            asked = [at for at in low_confidence if last or not chunks[at].temperature]
             for at, answer in zip(
                 asked, pipeline.transcribe([chunks[at] for at in asked]), strict=True
             ):

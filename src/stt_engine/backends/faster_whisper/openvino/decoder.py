@@ -95,7 +95,8 @@ class OpenVinoDecoder:
         length = prompts.shape[1]
         self._begin(self._sound_of(states), prompts)
         self._heard = None
-        silent = self._no_speech(slice(0, None, length))
+        begin = int(np.flatnonzero(prompts[0] == self._begins)[0])  # hints stand before it
+        silent = self._no_speech(slice(begin, None, length))
         rows, tokens = search.advance(self._scores(slice(length - 1, None, length)))
         for position in range(length, length + most - 1):
             if not search.going:
