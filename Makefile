@@ -5,10 +5,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 TORCH  := .venv-torch
+CLIENTS := .venv-clients
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test test-first test-second test-programs test-mutants check test-pythons test-torch test-e2e serve doctor drill soak overload attack bench eval train cer docs lock clean \
+.PHONY: help setup models demo test test-first test-second test-programs test-mutants check test-pythons test-torch test-clients test-e2e serve doctor drill soak overload attack bench eval train cer docs lock clean \
 	docker-build docker-up docker-down docker-drill docker-test docker-pin docker-base docker-bundle
 
 help: ## list the targets
@@ -60,6 +61,11 @@ test-mutants:
 
 test-torch: models ## the tests of the torch backends, where a CPU build of torch can be had
 	@$(PYTHON) requirements/torch_build.py $(BIN) $(TORCH)
+
+test-clients: models ## other people's clients on a server of its own (LiteLLM: 350 MB, an environment of its own)
+	@test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	@$(CLIENTS)/bin/pip install -q --require-hashes --no-deps -r requirements/clients.lock
+	@$(BIN)/pytest tests/api/test_openai_litellm.py
 
 test-pythons: models ## a fast part of the tests on every Python from 3.11 to 3.14 that is here (PYTHONS=3.13)
 	@$(BIN)/python requirements/pythons.py $(PYTHONS)
@@ -117,6 +123,7 @@ lock: ## pin the dependencies again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/llm-llama.in -c requirements/dev.lock -o requirements/llm-llama.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --excludes requirements/llm-vllm.excludes requirements/llm-vllm.in -o requirements/llm-vllm.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/train.in -c requirements/dev.lock -o requirements/train.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/clients.in -o requirements/clients.lock
 
 docker-build: ## the container images (VLLM_TARGET=official, wheel or llama)
 	@docker/compose build $(SERVICES)
@@ -145,6 +152,6 @@ docker-bundle: models ## one file under dist/ that installs everything on a mach
 	@docker/make-bundle
 
 clean: ## remove environments and caches; models stay
-	@rm -rf $(VENV) $(TORCH) .venvs .venv-bench .cache/bench
+	@rm -rf $(VENV) $(TORCH) $(CLIENTS) .venvs .venv-bench .cache/bench
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

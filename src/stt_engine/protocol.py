@@ -79,7 +79,8 @@ class ResumePosition(TypedDict):
 class TranscribeJob(TypedDict):
     """Recognise decoded channels; ``single``: it may share no step with another job.
 
-    ``background``: its steps are short, and it has no part in those of other jobs.
+    ``background``: its steps are short, and it has no part in those of other jobs. ``eager``: its
+    first step is short, because its text is read as it comes.
     """
 
     operation: Literal["transcribe"]
@@ -93,6 +94,7 @@ class TranscribeJob(TypedDict):
     resume: ResumePosition | None
     single: bool
     background: bool
+    eager: bool
 
 
 class TextJob(TypedDict):

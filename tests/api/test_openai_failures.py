@@ -145,6 +145,37 @@ async def test_a_caller_who_hangs_up_ends_the_work(tmp_path: Path, canary: bytes
             assert server.metric("stt_engine_outcomes_total", stage="transcribe") == 0
 
 
+async def test_what_a_client_sends_when_it_tries_again() -> None:
+    """Its key for the tries of one call stays with it: no server could know them by that."""
+    sent: list[dict[str, str]] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        sent.append(dict(request.headers))
+        return httpx2.Response(503, headers={"retry-after-ms": "1"})
+
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
+    client = openai.AsyncOpenAI(base_url="http://x/v1", api_key="none", http_client=http)
+    with pytest.raises(openai.InternalServerError):
+        await client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"x"))
+    assert [one["x-stainless-retry-count"] for one in sent] == ["0", "1", "2"]
+    assert not any("idempotency-key" in one for one in sent)
+
+
+async def test_tries_of_one_client_are_never_at_work_together(
+    tmp_path: Path, canary: bytes
+) -> None:
+    with api_server(tmp_path, ready_proof_sec=3600.0) as server:
+        async with client_of(server) as client:
+            impatient = client.with_options(max_retries=2, timeout=1.0)
+            with pytest.raises(openai.APITimeoutError):
+                await _call_for_good(impatient, repeated(canary, 200))
+            await anyio.to_thread.run_sync(
+                lambda: awaited(lambda: not busy(server), "the work has ended")
+            )
+            assert server.metric("stt_engine_given_up_total") == 3
+            assert server.metric("stt_engine_outcomes_total", stage="transcribe") == 0
+
+
 async def _call_for_good(client: openai.AsyncOpenAI, recording: bytes) -> None:
     file = ("call.wav", recording)
     await client.audio.transcriptions.create(model="whisper-1", file=file, language="en")

@@ -37,6 +37,9 @@ with this bound and those pieces given back (for some 4 % of the speed)."""
 BACKGROUND_SEC = 30.0
 """The same for jobs of the background: whoever comes meanwhile waits for the end of such a step."""
 
+FIRST_SEC = 15.0
+"""The same of the first step of a call whose text somebody reads as it comes."""
+
 Found = TypeVar("Found")
 
 
@@ -77,14 +80,22 @@ class JobStream:
         number: the job's.
         single: it may not share a step (one that it shared has ended a process).
         background: its steps are short, and shared with others of the background alone.
+        eager: its first step is short: its text is read as it comes.
     """
 
     def __init__(
-        self, work: Iterator[WorkItem], number: int, *, single: bool, background: bool = False
+        self,
+        work: Iterator[WorkItem],
+        number: int,
+        *,
+        single: bool,
+        background: bool = False,
+        eager: bool = False,
     ) -> None:
         self.number = number
         self.single = single
         self.background = background
+        self.eager = eager
         self._work = work
         self._ahead: deque[WorkItem] = deque()
         self._detection_follows = True
@@ -201,6 +212,8 @@ class DynamicBatcher:
         items: list[WorkItem] = []
         left_sec = min(TOGETHER_SEC, SHARED_SEC) if len(self._streams) > 1 else TOGETHER_SEC
         left_sec = min(left_sec, BACKGROUND_SEC) if leader.background else left_sec
+        left_sec = min(left_sec, FIRST_SEC) if leader.eager else left_sec
+        leader.eager = False
         for stream, item in self._candidates(leader):
             left_sec -= item.chunk.seconds if item.chunk else 0.0
             if items and (left_sec < 0 or len(items) >= self._model.together):

@@ -128,8 +128,13 @@ def recognise(
     """
     _check_language(model, job["language"])
     batcher = batcher or DynamicBatcher(model, _ignore)
-    single, background = job["single"], job["background"]
-    stream = JobStream(_Run(model, job).items(), number, single=single, background=background)
+    stream = JobStream(
+        _Run(model, job).items(),
+        number,
+        single=job["single"],
+        background=job["background"],
+        eager=job["eager"],
+    )
     with batcher.joined(stream):
         yield {"kind": "model", "provenance": facts}
         for item in batcher.items(stream):
@@ -153,11 +158,13 @@ class _Run:
     job: TranscribeJob
     language: str | None = field(init=False)
     resume: ResumePosition | None = field(init=False)
+    hints: Hints = field(init=False)
 
     def __post_init__(self) -> None:
         at = self.resume = self.job["resume"]
         asked = self.job["language"]
         fixed = asked if self.model.multilingual else "en"
+        self.hints = Hints(self.job["prompt"], tuple(self.job["keywords"]))
         free = asked == AUTO and self.model.multilingual
         self.language = (at and at["language"]) if free else fixed
 
@@ -219,17 +226,11 @@ class _Run:
                             for a, b in voiced
                         ),
                         language_check=span in by_length[:_CHECKED],
-                        hints=self._hints(at.task),
+                        hints=self.hints if at.task == "transcribe" else NO_HINTS,
                         temperature=self.job["temperature"],
                     ),
                     longest=span is by_length[0],
                 )
-
-    def _hints(self, task: Task) -> Hints:
-        """Return the words to look out for; they are written in the language that is spoken."""
-        if task != "transcribe":
-            return NO_HINTS
-        return Hints(self.job["prompt"], tuple(self.job["keywords"]))
 
     def _detected(self, raw: Raw, spans: Spans) -> str:
         """Detect the language of the longest chunk: a short "yes" says little about it."""

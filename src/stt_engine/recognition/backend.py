@@ -119,7 +119,11 @@ class IsolatedBackend:
             with self._loading:
                 pid = self._ready().pid
             with suppress(JobLost):  # another call's step ended the process: continue in a new one
-                job = so_far.job(single=entry.single, background=context.background)
+                job = so_far.job(
+                    single=entry.single,
+                    background=context.background,
+                    eager=bool(context.observers),
+                )
                 left_sec = budget - entry.spent_sec
                 running = self.worker.steps(job, entry, timeout=left_sec, pid=pid)
                 with closing(running) as steps:

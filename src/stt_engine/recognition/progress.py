@@ -71,7 +71,9 @@ class TranscriptBuilder:
         behind = at["channel"] + len(self.audio.files) * (at["task"] != "transcribe")
         return float(behind * self.audio.duration + at["sample"] / SAMPLE_RATE)
 
-    def job(self, *, single: bool = False, background: bool = False) -> TranscribeJob:
+    def job(
+        self, *, single: bool = False, background: bool = False, eager: bool = False
+    ) -> TranscribeJob:
         """Return what the child needs to begin, or to continue where another child has stopped."""
         return {
             "operation": "transcribe",
@@ -85,6 +87,7 @@ class TranscriptBuilder:
             "resume": self._resume(),
             "single": single,
             "background": background,
+            "eager": eager,
         }
 
     def _resume(self) -> ResumePosition | None:

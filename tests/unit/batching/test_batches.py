@@ -89,6 +89,17 @@ def test_a_step_of_several_jobs_is_bounded_more_and_gives_back_what_it_freed(
     assert freed == [2]
 
 
+def test_the_first_step_of_a_job_that_is_read_as_it_comes_is_short(
+    three: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "FIRST_SEC", 1.5)
+    model = Watched(together=8)
+    by_itself({**three[0], "eager": True}, model)
+    by_itself(three[0], model)
+    first, second, whole = [[one.seconds for one in batch] for batch in model.batches]
+    assert (len(first), [*first, *second]) == (1, whole)
+
+
 def test_after_its_last_stretch_a_job_is_ready_up_to_its_end(three: list[Job]) -> None:
     model = Watched(together=3)
     running = Running(model, three[0], DynamicBatcher(model, model.tell))

@@ -1,0 +1,122 @@
+"""What a stream of the answer costs beside an answer at once, and when its first words come.
+
+``python benchmarks/streaming.py [--minutes M] [--rounds N] [--hours H] [--json]``
+
+One server transcribes the same call at once and as a stream, by turns. Cost is CPU time of the
+server and its child processes, which other work on the machine does not change as it does the
+clock; the clock's is told beside it. Then one call of ``--hours`` is begun as a stream, for its
+first words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.recordings import CLIP
+from tests.support.server import ApiServer
+from tests.support.sounds import repeated
+
+CLIP_SEC = 3.16
+MOST_COST = 0.03
+FIRST_WORDS_SEC = 3.0
+_PATH = "/v1/audio/transcriptions"
+
+
+def cpu_sec(server: ApiServer) -> float:
+    """Return the CPU seconds that a server and its children have used."""
+    own = psutil.Process(server.process.pid)
+    times = [one.cpu_times() for one in (own, *own.children(recursive=True))]
+    return float(sum(one.user + one.system for one in times))
+
+
+def ask(
+    client: httpx2.Client, recording: bytes, *, stream: bool, leave: bool = False
+) -> tuple[float | None, float, int]:
+    """Return the seconds to the first words (of a stream) and to the end, and the events.
+
+    ``leave``: hang up after the first words.
+    """
+    form = {"model": "whisper-1", "language": "en", "stream": str(stream).lower()}
+    files = {"file": ("call.wav", recording)}
+    began, first, events, ended = time.perf_counter(), None, 0, not stream
+    with client.stream("POST", _PATH, data=form, files=files) as answer:
+        answer.raise_for_status()
+        for line in answer.iter_lines():
+            if stream and line.startswith("data: "):
+                first = time.perf_counter() - began if first is None else first
+                events, ended = events + 1, line.endswith("[DONE]")
+                if leave:
+                    return first, time.perf_counter() - began, events
+    if not ended:
+        raise SystemExit("the stream ended before its end")
+    return first, time.perf_counter() - began, events
+
+
+def measure(server: ApiServer, options: argparse.Namespace) -> dict[str, Any]:
+    """Measure by turns, then the long call."""
+    call = repeated(CLIP.read_bytes(), max(1, round(options.minutes * 60 / CLIP_SEC)))
+    spent: dict[bool, list[float]] = {False: [], True: []}
+    clock: dict[bool, list[float]] = {False: [], True: []}
+    firsts: list[float] = []
+    with httpx2.Client(base_url=server.base, trust_env=False, timeout=3600) as client:
+        ask(client, call, stream=True)  # once for nothing: libraries warm up
+        for number in range(options.rounds):
+            for stream in (bool(number % 2), not number % 2):
+                before = cpu_sec(server)
+                first, took, _ = ask(client, call, stream=stream)
+                spent[stream].append(cpu_sec(server) - before)
+                clock[stream].append(took)
+                firsts += [] if first is None else [first]
+        hour = repeated(CLIP.read_bytes(), max(1, round(options.hours * 3600 / CLIP_SEC)))
+        first, _, _ = ask(client, hour, stream=True, leave=True)
+    cpu = {name: statistics.median(found) for name, found in spent.items()}
+    wall = {name: statistics.median(found) for name, found in clock.items()}
+    return {
+        "minutes": options.minutes,
+        "rounds": options.rounds,
+        "cpu_sec": [round(cpu[False], 2), round(cpu[True], 2)],
+        "cost": round(cpu[True] / cpu[False] - 1, 4),
+        "clock_sec": [round(wall[False], 2), round(wall[True], 2)],
+        "clock_cost": round(wall[True] / wall[False] - 1, 4),
+        "first_words_sec": round(statistics.median(firsts), 2),
+        "hours": options.hours,
+        "first_words_of_long_sec": None if first is None else round(first, 2),
+    }
+
+
+def main() -> None:
+    """Start a server, measure, print; exit code 1 where a bound was not held."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--hours", type=float, default=1.0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        server = ApiServer(Path(folder), ready_proof_sec=7200.0)
+        try:
+            server.wait_ready()
+            found = measure(server, options)
+        finally:
+            server.kill()
+    print(json.dumps(found) if options.json else "\n".join(f"{k}: {v}" for k, v in found.items()))
+    held = found["cost"] < MOST_COST and found["first_words_of_long_sec"] < FIRST_WORDS_SEC
+    raise SystemExit(0 if held else 1)
+
+
+if __name__ == "__main__":
+    main()
