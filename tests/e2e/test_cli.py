@@ -116,6 +116,18 @@ def test_transcribe_as_subtitles(tmp_path: Path) -> None:
     assert answer["segments"][0]["text"] == answer["text"]
 
 
+def test_subtitles_of_the_translation_and_keywords(tmp_path: Path) -> None:
+    words = ("--keyword", "Kensington", "--keyword", "Recognition Service", "--prompt", "A test.")
+    found = run(
+        tmp_path, "transcribe", CANARY, "-l", "en", "--translate", "--format", "vtt", *words
+    )
+    assert found.returncode == DONE, found.stderr
+    assert CANARY_WORDS in found.stdout.replace("\n", " ").lower()
+    assert "Kensington" not in found.stdout
+    wrong = run(tmp_path, "transcribe", CANARY, "--keyword", "x")
+    assert (wrong.returncode, "keywords" in wrong.stderr) == (USAGE, True)
+
+
 def test_what_was_not_transcribed_is_no_empty_subtitle(tmp_path: Path) -> None:
     folder = tmp_path / "none"
     found = run(tmp_path, "transcribe", CANARY, "--format", "srt", "--model", folder)
@@ -144,6 +156,7 @@ KEYS = {
     "dummy_reason",
     "outcome",
     "segments",
+    "segments_en",
     "attempts",
     "provenance",
     "coverage",

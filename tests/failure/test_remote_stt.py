@@ -116,6 +116,17 @@ async def test_the_remote_answers_and_nothing_is_loaded_here(leg: ApiServer) -> 
         assert refused.status_code == 415
 
 
+async def test_what_is_asked_for_is_asked_over_there_too(leg: ApiServer) -> None:
+    form = {**FORM, "translate": "true", "prompt": "A test.", "temperature": "0.1"}
+    async with running(stt_remote_url=leg.base, ready=False, ready_interval_sec=3600.0) as app:
+        form["keywords"] = "Kensington"
+        answer = await app.post(form, ("call.wav", CANARY.read_bytes()))
+        told = answer.json()
+    assert told["provenance"]["server"] == leg.base
+    assert (told["provenance"]["hints"]["keywords"], told["provenance"]["temperature"]) == (1, 0.1)
+    assert told["segments_en"][0]["text"] == told["text_en"]
+
+
 async def test_the_request_keeps_its_id_over_there(leg: ApiServer) -> None:
     async with running(stt_remote_url=leg.base, ready=False, ready_interval_sec=3600.0) as app:
         response = await app.client.post(

@@ -73,6 +73,24 @@ def test_english_is_given_only_when_asked_for(one_backend: WhisperSTT) -> None:
     assert asked["text_en"] == asked["text"]
 
 
+def test_a_backend_takes_hints_and_a_temperature_or_says_that_it_does_not(
+    one_backend: WhisperSTT,
+) -> None:
+    plain = one_backend.transcribe(CLIP, language="en")
+    found = one_backend.transcribe(
+        CLIP, language="en", keywords=["Kensington"], temperature=0.1, word_timestamps=True
+    )
+    assert found["success"]
+    assert "Kensington" not in found["text"]
+    (warning,) = found["warnings"] or [{"code": "", "detail": ""}]
+    if one_backend.components()[1].name == "transformers":
+        assert (warning["code"], warning["detail"]) == ("not_taken", "words, hints, temperature")
+        assert found["text"] == plain["text"]
+    else:
+        assert warning["code"] == ""
+        assert found["segments"][0]["words"]
+
+
 @pytest.mark.parametrize(
     ("number", "error_type"), [(signal.SIGKILL, "WorkerDied"), (signal.SIGSTOP, "DeadlineExceeded")]
 )

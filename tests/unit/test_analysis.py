@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,25 @@ async def test_what_was_masked_already_is_told_and_not_masked_again() -> None:
     assert result.check.report is not None
     assert result.check.report.value.masked == {"phone": 2}
     assert mask.calls == 2  # the text, and the English one
+
+
+async def test_the_segments_of_a_translation_are_masked_as_its_text_is() -> None:
+    class Translating(StubEngine):
+        def recognise(
+            self, request: SpeechRequest, *_: object, **__: object
+        ) -> Outcome[Transcript]:
+            found = super().recognise(request)
+            english = (Segment(0, 0.0, 1.0, "call 010-1234"), Segment(1, 1.0, 2.0, "now"))
+            value = replace(found.value, text_en="call 010-1234 now", segments_en=english)
+            return replace(found, value=value)
+
+    def stars(segments: Sequence[Segment]) -> RedactionResult:
+        hidden = tuple(replace(one, text=one.text.replace("010-1234", "****")) for one in segments)
+        return RedactionResult(hidden, {})
+
+    found = (await _analysis(Translating(), Recorder(), stars).run(_request())).recognition.value
+    assert found.text_en == "call **** now"
+    assert [one.text for one in found.segments_en] == ["call ****", "now"]
 
 
 async def test_who_says_that_it_was_masked_elsewhere_is_not_believed() -> None:

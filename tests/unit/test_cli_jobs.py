@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,27 @@ def test_a_case_shows_its_answer_and_one_without_is_1(calls: Path) -> None:
     assert "안녕하세요" in shown.stdout
 
 
+def test_a_case_is_shown_as_subtitles_of_its_translation_too(calls: Path) -> None:
+    options = ("--translate", "--keyword", "한빛 펀드", "--keyword", "ELS", "--prompt", "네.")
+    job = submit(calls, *options, "--temperature", 0.2)
+    assert job["options"]["hints"] == {"prompt": "네.", "keywords": ["한빛 펀드", "ELS"]}
+    assert (job["options"]["translate"], job["options"]["temperature"]) == (True, 0.2)
+    english = replace(SPOKEN, text_en="Hello", segments_en=(Segment(0, 0.0, 1.0, "Hello"),))
+    store = store_of(calls)
+    first, second = store.claim(60.0, 9)
+    for claimed, heard in ((first, english), (second, SPOKEN)):
+        answer = CallResult(Outcome(heard, "faster-whisper")).to_json().decode()
+        store.finish(claimed, Ending("done", answer, 3.0))
+    store.close()
+    shown = [
+        CliRunner().invoke(app, ["cases", "show", case, "--format", "srt", *more])
+        for case, more in ((first.id, ()), (first.id, ("--english",)), (second.id, ("--english",)))
+    ]
+    assert [one.exit_code for one in shown] == [0, 0, 1]
+    assert ["안녕하세요" in one.stdout for one in shown] == [True, False, False]
+    assert ["Hello" in one.stdout for one in shown] == [False, True, False]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -108,6 +130,9 @@ def test_a_case_shows_its_answer_and_one_without_is_1(calls: Path) -> None:
         (("jobs", "submit", "{calls}", "--pattern", "*.mp3"), "no file matches"),
         (("jobs", "submit", "{calls}", "--metadata", "[]"), "JSON object"),
         (("jobs", "submit", "{calls}", "--language", "klingon"), "klingon"),
+        (("jobs", "submit", "{calls}", "--keyword", "가"), "keywords"),
+        (("cases", "show", "case-0", "--format", "ssa"), "ssa"),
+        (("cases", "show", "case-0", "--english"), "--format"),
     ],
 )
 def test_what_cannot_be_done_is_told(calls: Path, given: tuple[str, ...], said: str) -> None:
