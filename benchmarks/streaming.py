@@ -25,13 +25,20 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.recordings import CLIP
+from stt_engine.speech import SAMPLE_RATE
 from tests.support.server import ApiServer
 from tests.support.sounds import repeated
 
-CLIP_SEC = 3.16
 MOST_COST = 0.03
 FIRST_WORDS_SEC = 3.0
 _PATH = "/v1/audio/transcriptions"
+
+
+def of_length(seconds: float) -> bytes:
+    """Return a call of about so many seconds: a clip, and a pause, again and again."""
+    clip = CLIP.read_bytes()
+    each = (len(repeated(clip, 20)) - len(repeated(clip, 10))) / 10 / (2 * SAMPLE_RATE)
+    return repeated(clip, max(1, round(seconds / each)))
 
 
 def cpu_sec(server: ApiServer) -> float:
@@ -66,7 +73,7 @@ def ask(
 
 def measure(server: ApiServer, options: argparse.Namespace) -> dict[str, Any]:
     """Measure by turns, then the long call."""
-    call = repeated(CLIP.read_bytes(), max(1, round(options.minutes * 60 / CLIP_SEC)))
+    call = of_length(options.minutes * 60)
     spent: dict[bool, list[float]] = {False: [], True: []}
     clock: dict[bool, list[float]] = {False: [], True: []}
     firsts: list[float] = []
@@ -79,7 +86,7 @@ def measure(server: ApiServer, options: argparse.Namespace) -> dict[str, Any]:
                 spent[stream].append(cpu_sec(server) - before)
                 clock[stream].append(took)
                 firsts += [] if first is None else [first]
-        hour = repeated(CLIP.read_bytes(), max(1, round(options.hours * 3600 / CLIP_SEC)))
+        hour = of_length(options.hours * 3600)
         first, _, _ = ask(client, hour, stream=True, leave=True)
     cpu = {name: statistics.median(found) for name, found in spent.items()}
     wall = {name: statistics.median(found) for name, found in clock.items()}
