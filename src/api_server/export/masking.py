@@ -37,6 +37,7 @@ def mask_call(transcript: Transcript) -> MaskedCall:
         transcript,
         text=(" ".join(one.text.strip() for one in masked) or MASK) if transcript.text else "",
         text_en="",
+        segments_en=(),
         segments=masked,
         warnings=(),
     )

@@ -6,6 +6,7 @@ entries about it, stay.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -90,7 +91,7 @@ def _remove_words(connection: Connection, case: Row[Any], now: float) -> None:
 
 
 def _remove_rest(connection: Connection, case: Row[Any], now: float) -> None:
-    """Remove names, paths and findings; and the job's metadata with the last of its cases."""
+    """Remove names, paths, findings; metadata and hints of the job with the last of its cases."""
     connection.execute(delete(FINDINGS).where(FINDINGS.c.case_seq == case.seq))
     is_open = and_(CASES.c.seq == case.seq, CASES.c.ended_at.is_(None))
     connection.execute(
@@ -105,9 +106,16 @@ def _remove_rest(connection: Connection, case: Row[Any], now: float) -> None:
     )
     others = select(func.count()).where(CASES.c.job_seq == case.job_seq, CASES.c.name != "")
     if not connection.execute(others).scalar():
-        connection.execute(
-            update(JOBS).where(JOBS.c.seq == case.job_seq).values(metadata="{}", request_sha256="")
-        )
+        job = JOBS.c.seq == case.job_seq
+        options = connection.execute(select(JOBS.c.options).where(job)).scalar_one()
+        left = {"options": _without_hints(options), "metadata": "{}", "request_sha256": ""}
+        connection.execute(update(JOBS).where(job).values(**left))
+
+
+def _without_hints(options: str) -> str:
+    """Return a job's options without the words to look out for: they name customers."""
+    found = json.loads(options)
+    return json.dumps({name: value for name, value in found.items() if name != "hints"})
 
 
 def hold(connection: Connection, identity: str, reason: str, actor: str, now: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,13 @@ def test_the_words_that_hold_a_number_are_beeped() -> None:
     found = mask_call(call(Segment(0, 1.0, 5.0, TEXT, words=WORDS)))
     assert found.stretches == ((2.0 - MARGIN_SEC, 4.0 + MARGIN_SEC),)
     assert "1234" not in found.transcript.text + str(found.transcript.segments)
+
+
+def test_a_translation_is_left_out_whole() -> None:
+    segments = (Segment(0, 1.0, 5.0, "my number is 010-1234-5678"),)
+    english = replace(call(Segment(0, 1.0, 5.0, TEXT)), text_en=segments[0].text)
+    shown = mask_call(replace(english, segments_en=segments)).transcript
+    assert (shown.text_en, shown.segments_en) == ("", ())
 
 
 @pytest.mark.parametrize(

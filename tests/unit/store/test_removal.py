@@ -33,7 +33,8 @@ def kept_for(path: Path, clock: Clock, **days: float) -> Store:
 def take(store: Store, path: Path, content: bytes = b"recording") -> str:
     (case,) = new_job(path, content).cases
     named = NewCase(NAME, case.received)
-    store.submit(NewJob("", "{}", f'{{"customer": "{SAID}"}}', 5, (named,), SAID[:9]))
+    options = json.dumps({"language": "en", "hints": {"keywords": [SAID]}}, ensure_ascii=False)
+    store.submit(NewJob("", options, f'{{"customer": "{SAID}"}}', 5, (named,), SAID[:9]))
     return store.list_cases(None, 1, None)[0].id
 
 
@@ -69,6 +70,8 @@ def test_what_is_erased_is_nowhere_and_stays_proved(tmp_path: Path, clock: Clock
     for gone in (SAID, NAME, SAID[:9]):
         assert gone.encode() not in found
     assert folder_at(tmp_path).on_disk() == set()
+    (job,) = store.list_jobs(None, 1, None)
+    assert json.loads(job.options) == {"language": "en"}
     record, revision = store.get_case(case, None)
     assert (record.erased_at, record.state, revision) == (clock.now, "done", None)
     assert kinds(store, case) == ["answer", "erasure"]
