@@ -13,11 +13,9 @@ from stt_engine.errors import InvalidRequest
 LONGEST_PROMPT = 1_000
 """Letters of a prompt; Whisper reads the last 200 tokens or so of it."""
 
-LONGEST_KEYWORD = 50
+SHORTEST_KEYWORD, LONGEST_KEYWORD = 2, 50
 MOST_KEYWORDS = 50
 """Letters of a keyword, and keywords of one call."""
-
-_SHORTEST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +46,8 @@ class Hints:
         if len(self.keywords) > MOST_KEYWORDS:
             raise InvalidRequest(f"keywords: at most {MOST_KEYWORDS}")
         for one in self.keywords:
-            if not _SHORTEST <= sum(map(str.isalnum, one)) <= len(one) <= LONGEST_KEYWORD:
-                words = f"keywords: each has from {_SHORTEST} letters to {LONGEST_KEYWORD}"
+            if not SHORTEST_KEYWORD <= sum(map(str.isalnum, one)) <= len(one) <= LONGEST_KEYWORD:
+                words = f"keywords: each has from {SHORTEST_KEYWORD} letters to {LONGEST_KEYWORD}"
                 raise InvalidRequest(f"{words} characters, not '{one[:LONGEST_KEYWORD]}'")
 
 

@@ -40,7 +40,15 @@ EXAMPLES = 40
 FEWEST_ANSWERS = 200
 MOST_TOLD = 12
 ACCEPTED = ["2xx", "403", "404", "415", "503"]
-UNSAYABLE = ("give each segment an 'id' of its own", "the idempotency key stands for another")
+UNSAYABLE = (
+    "give each segment an 'id' of its own",
+    "the idempotency key stands for another",
+    "keywords: each has from",
+    "format: the check's result has no place",
+    "english: only 'format' has it",
+    "has no transcript",
+    "has no translation",
+)
 """Refusals whose reasons no schema can say."""
 KEY = "a-key-of-the-test"
 CLIP = ROOT / "src/stt_engine/assets/canary.wav"
