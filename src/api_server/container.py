@@ -8,6 +8,7 @@ import anyio.to_thread
 
 from api_server.access.key_ring import KeyRing
 from api_server.clients.agent.backend import AgentBackend
+from api_server.clients.agent.formats import redact_url
 from api_server.clients.circuit_policy import CircuitPolicy
 from api_server.clients.remote_stt import RemoteStt
 from api_server.compliance.live_validator import LiveValidator
@@ -16,7 +17,11 @@ from api_server.compliance.questions import elements_that_fit
 from api_server.compliance.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
 from api_server.compliance.text_worker import TextInChild, TextOptions
 from api_server.compliance.validator import IncompleteElementsValidator, weighing_of
+from api_server.jobs.call_keeper import CallKeeper
 from api_server.jobs.desk import JobDesk
+from api_server.jobs.endings import RepairTerms
+from api_server.jobs.repairer import Dependencies, Repairer
+from api_server.jobs.rests import Rests
 from api_server.jobs.runner import JobRunner, JobTerms
 from api_server.observability.agent_probe import AgentProbe
 from api_server.observability.health import (
@@ -84,6 +89,8 @@ class Service:
     storage: Storage
     desk: JobDesk
     jobs: JobRunner
+    calls: CallKeeper
+    repairer: Repairer
     metrics: FailureMetrics
     readiness: Readiness
     agent_probe: AgentProbe
@@ -117,8 +124,9 @@ class Service:
         own = load_rubric(source) if settings.rubric_path else None
         if begin:
             readiness.begin()
-        probe = _agent_probe(settings, observers)
-        agent = _agent(settings, (*observers, probe))
+        rests = Rests()
+        probe = _agent_probe(settings, (*observers, rests))
+        agent = _agent(settings, (*observers, probe, rests))
         rubric = own or load_rubric(source)
         text = _text(settings, observers, rubric)
         limits = _review_limits(settings)
@@ -140,13 +148,21 @@ class Service:
         places = CheckAdmission(settings.analyze_max_at_once)
         analysis = CallAnalysis(stt, validator, admission, observers, mask)
         desk = _desk(settings, observers)
+        storage = Storage(settings.audio_roots, settings.audio_open_timeout_sec, observers)
         jobs = _runner(settings, observers, desk, analysis, readiness)
+        known = Dependencies(
+            lambda: readiness.reason is None,
+            lambda url: _answers(url, agent, probe),
+            lambda: admission.quiet,
+        )
+        terms = _repair_terms(settings)
+        repairer = Repairer(desk, analysis, terms, known, rests, observers)
+        calls = CallKeeper(desk, storage.uploads, terms, observers)
         checking = (
-            [agent_health(probe), text_health(text, places), jobs_health(desk, jobs)]
+            [agent_health(probe), text_health(text, places), jobs_health(desk, jobs, repairer)]
             if checks
             else []
         )
-        storage = Storage(settings.audio_roots, settings.audio_open_timeout_sec, observers)
         sources = [engine_health(stt), *checking, queue_health(admission), storage_health(storage)]
         circuits = [agent.circuits, *([remote.circuits] if remote else [])]
         return cls(
@@ -164,6 +180,8 @@ class Service:
             storage=storage,
             desk=desk,
             jobs=jobs,
+            calls=calls,
+            repairer=repairer,
             metrics=metrics,
             readiness=readiness,
             agent_probe=probe,
@@ -180,7 +198,13 @@ class Service:
         agents = {probe.url: probe.now.state == "ok"} if known else {}
         ready = self.readiness.reason is None
         return self.metrics.exposition(
-            self.admission, loaded, circuits, agents, self.jobs.backlog, ready=ready
+            self.admission,
+            loaded,
+            circuits,
+            agents,
+            self.jobs.backlog,
+            self.repairer.waiting,
+            ready=ready,
         )
 
     async def stop(self) -> None:
@@ -237,8 +261,28 @@ def _runner(
         settings.jobs_max_tries,
         settings.stt_agent_channel,
         settings.allows_agent,
+        _repair_terms(settings),
     )
     return JobRunner(desk, analysis, terms, lambda: readiness.reason is None, observers)
+
+
+def _repair_terms(settings: Settings) -> RepairTerms:
+    return RepairTerms(
+        settings.repair_keep_days * DAY_SEC,
+        settings.repair_max_bytes,
+        settings.repair_at_once,
+        settings.jobs_lease_sec,
+        settings.repair_calls,
+        settings.stt_agent_channel,
+        settings.allows_agent,
+    )
+
+
+def _answers(url: str, agent: AgentBackend, probe: AgentProbe) -> bool:
+    """Return whether nothing is known against asking an agent: its circuit, or the probe of it."""
+    if redact_url(url) == probe.url and probe.probes and probe.now.state == "failing":
+        return False
+    return not agent.is_suspended(url)
 
 
 def _circuit_policy(settings: Settings) -> CircuitPolicy:

@@ -9,6 +9,7 @@ from api_server.clients.circuit_breaker import CircuitBreakers
 from api_server.clients.circuit_policy import CircuitSnapshot
 from api_server.compliance.text_worker import TextInChild
 from api_server.jobs.desk import JobDesk
+from api_server.jobs.repairer import Repairer
 from api_server.jobs.runner import JobRunner
 from api_server.models import HealthResponse
 from api_server.observability.agent_probe import AgentProbe
@@ -133,10 +134,11 @@ def queue_health(admission: Admission) -> HealthSource:
     ]
 
 
-def jobs_health(desk: JobDesk, jobs: JobRunner) -> HealthSource:
+def jobs_health(desk: JobDesk, jobs: JobRunner, repairer: Repairer) -> HealthSource:
     """Return the state of jobs; a store that cannot be used degrades, and one never used is idle.
 
-    ``queued`` and ``running`` are cases, ``at_work`` those of this process.
+    ``queued`` and ``running`` are cases, ``at_work`` those of this process, ``repairs`` answers
+    that wait for what they lack.
     """
 
     def look() -> list[ComponentHealth]:
@@ -149,6 +151,7 @@ def jobs_health(desk: JobDesk, jobs: JobRunner) -> HealthSource:
             "queued": backlog.queued if backlog else 0,
             "running": backlog.running if backlog else 0,
             "at_work": jobs.at_work,
+            "repairs": repairer.waiting or 0,
         }
         return [ComponentHealth(facts, trouble is not None)]
 

@@ -53,6 +53,21 @@ class JobSettings(Section):
     jobs_lease_sec: float = Field(30.0, ge=1)
     """Time after which a case whose server has disappeared is taken up again."""
 
+    repair_keep_days: float = Field(7.0, ge=0)
+    """Days in which the missing stage of a degraded answer is completed once its dependency is
+    back; then it is given up. 0: nothing is."""
+
+    repair_calls: bool = False
+    """Keep degraded answers of POST /transcribe too, with their recordings, and complete them:
+    each becomes a case. Personal data of calls is then on this machine's disk."""
+
+    repair_max_bytes: int = Field(10 * 1024**3, ge=0)
+    """Bytes of all recordings that are kept for repairs. Beyond it, a check is still completed,
+    and a recognition is not (`off`)."""
+
+    repair_at_once: int = Field(2, ge=1, le=64)
+    """Repairs that are worked on at once, while no other call wants the recogniser."""
+
     @field_validator("database_url")
     @classmethod
     def _is_sqlite(cls, value: str | None) -> str | None:

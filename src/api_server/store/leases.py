@@ -12,8 +12,9 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
+from api_server.store import repairs
 from api_server.store.records import OPEN, RETRIED, Backlog, Claimed, Ending
-from api_server.store.schema import CASES, JOBS, RECORDINGS, REVISIONS
+from api_server.store.schema import CASES, JOBS, RECORDINGS, REPAIRS, REVISIONS
 
 LOST = "WorkerLost"
 """The ``error_type`` of a case whose workers have all disappeared."""
@@ -72,7 +73,10 @@ def renew(connection: Connection, tokens: Iterable[str], now: float, lease_sec: 
 
 
 def finish(connection: Connection, claimed: Claimed, ending: Ending, now: float) -> bool:
-    """End a case with its result; false, and nothing is changed, where its lease is gone."""
+    """End a case with its result; false, and nothing is changed, where its lease is gone.
+
+    A case that was tried again as a whole gets the revision after those it has.
+    """
     ended = connection.execute(
         update(CASES)
         .where(CASES.c.seq == claimed.seq, CASES.c.token == claimed.token)
@@ -87,11 +91,15 @@ def finish(connection: Connection, claimed: Claimed, ending: Ending, now: float)
         )
     ).rowcount
     if ended and ending.answer is not None:
+        known = select(func.max(REVISIONS.c.number)).where(REVISIONS.c.case_seq == claimed.seq)
+        number = int(connection.execute(known).scalar() or 0) + 1
         connection.execute(
             insert(REVISIONS).values(
-                case_seq=claimed.seq, number=1, made_at=now, answer=ending.answer
+                case_seq=claimed.seq, number=number, made_at=now, answer=ending.answer
             )
         )
+        if ending.repair is not None:
+            repairs.open_repair(connection, claimed.seq, ending.repair, now)
     return bool(ended)
 
 
@@ -180,13 +188,24 @@ def forget_unneeded(
 ) -> list[str]:
     """Delete the records of recordings (of ``sha256s``, or all) that no case needs; return them.
 
-    What failed or was cancelled needs its recording where it ended after ``retried_since``.
+    What failed or was cancelled needs its recording where it ended after ``retried_since``, and a
+    repair for as long as it waits.
     """
+    repaired = (
+        select(REPAIRS.c.case_seq)
+        .where(
+            REPAIRS.c.case_seq == CASES.c.seq,
+            REPAIRS.c.status == "pending",
+            REPAIRS.c.keeps_recording,
+        )
+        .exists()
+    )
     needed = select(CASES.c.recording).where(
         CASES.c.recording == RECORDINGS.c.sha256,
         or_(
             CASES.c.state.in_(OPEN),
             and_(CASES.c.state.in_(RETRIED), CASES.c.ended_at > retried_since),
+            repaired,
         ),
     )
     query = select(RECORDINGS.c.sha256).where(~needed.exists())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -16,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0001"
+HEAD = "0002_repair"
 """The migration after which the tables are these."""
 
 METADATA = MetaData()
@@ -46,9 +47,11 @@ JOBS = Table(
     Column("created_at", Double, nullable=False),
     Column("cancelled_at", Double),
     Column("cases", Integer, nullable=False),
+    Column("source", String(16), nullable=False, server_default="request"),
     UniqueConstraint("owner", "idempotency_key", name="jobs_idempotency"),
 )
-"""The jobs; ``owner`` is the name of the caller's key, empty without keys."""
+"""The jobs; ``owner`` is the name of the caller's key, empty without keys. ``source``: ``request``,
+or ``call``: its one case is a call that was answered in part."""
 
 CASES = Table(
     "cases",
@@ -88,3 +91,22 @@ REVISIONS = Table(
     Column("answer", Text, nullable=False),
 )
 """Whole answers of cases, from 1 on; never changed."""
+
+REPAIRS = Table(
+    "repairs",
+    METADATA,
+    Column("case_seq", _ROW_ID, ForeignKey("cases.seq"), primary_key=True),
+    Column("missing", String(32), nullable=False),
+    Column("target", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("keeps_recording", Boolean, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("not_before", Double, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("token", String(64)),
+    Column("lease_until", Double),
+    Column("error_type", String(100)),
+    Column("error", Text),
+    Index("repairs_turn", "status", "target", "not_before"),
+)
+"""What is missing in the latest answer of a case, and the ``target`` that it waits for."""

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from api_server.store import jobs, leases
+from api_server.store import jobs, leases, repairs
 from api_server.store.database import Database
 from api_server.store.errors import StoreFull, StoreUnavailable
 from api_server.store.recordings import RecordingFolder
 from api_server.store.records import (
+    AnsweredCall,
     Backlog,
     CaseRecord,
     CaseState,
@@ -20,6 +21,7 @@ from api_server.store.records import (
     JobRecord,
     NewJob,
     Revision,
+    ToRepair,
 )
 
 MOST_OPEN_CASES = 1_000_000
@@ -105,10 +107,33 @@ class Store:
         with self._database.read() as connection:
             return jobs.list_cases(connection, owner, limit, before, job, state)
 
-    def get_case(self, identity: str, owner: str | None) -> tuple[CaseRecord, Revision | None]:
-        """Return a case and its latest revision; raises as :func:`jobs.get_case` does."""
+    def get_case(
+        self, identity: str, owner: str | None, number: int | None = None
+    ) -> tuple[CaseRecord, Revision | None]:
+        """Return a case and a revision of it; see :func:`jobs.get_case`, which may raise."""
         with self._database.read() as connection:
-            return jobs.get_case(connection, identity, owner)
+            return jobs.get_case(connection, identity, owner, number)
+
+    def keep_call(self, call: AnsweredCall) -> CaseRecord:
+        """Keep a call that was answered in part, with its recording where that has arrived.
+
+        Raises:
+            StoreFull: the quota.
+            StoreUnavailable: nothing was kept.
+        """
+        received = call.case.received
+        with self._database.write() as connection:
+            if received is not None:
+                missing = jobs.missing_recordings(connection, [received.sha256])
+                more = received.bytes if missing else 0
+                self._recordings.check_quota(jobs.kept_bytes(connection), more)
+                self._recordings.keep(received)
+            identity = jobs.insert_call(connection, call, self._clock())
+            found, _ = jobs.get_case(connection, identity, None)
+        if received is not None:
+            with suppress(StoreUnavailable):
+                self._forget([received.sha256])  # where repairs have no room for it
+        return found
 
     def cancel_job(self, identity: str, owner: str | None) -> JobRecord:
         """Cancel what has not ended, and return the job; raises as :func:`jobs.cancel_job` does."""
@@ -169,6 +194,61 @@ class Store:
         """Take back cases whose worker is gone; see :func:`leases.reap`."""
         with self._database.write() as connection:
             return leases.reap(connection, self._clock(), max_tries)
+
+    def waiting_repairs(self) -> dict[str, int]:
+        """Return how many repairs wait for which target."""
+        with self._database.read() as connection:
+            return repairs.waiting(connection)
+
+    def claim_repairs(self, lease_sec: float, targets: Iterable[str], limit: int) -> list[ToRepair]:
+        """Lease repairs to a worker; see :func:`repairs.claim`."""
+        with self._database.write() as connection:
+            return repairs.claim(connection, self._clock(), lease_sec, targets, limit)
+
+    def renew_repairs(self, tokens: Iterable[str], lease_sec: float) -> set[str]:
+        """Prolong leases; see :func:`repairs.renew`."""
+        with self._database.write() as connection:
+            return repairs.renew(connection, tokens, self._clock(), lease_sec)
+
+    def revise(self, claimed: ToRepair, ending: Ending) -> bool:
+        """Store the next revision, once; false where its lease is gone. See :meth:`finish`."""
+        with self._database.write() as connection:
+            revised = repairs.revise(connection, claimed, ending, self._clock())
+        if revised:
+            self._forget_of(claimed)
+        return revised
+
+    def put_back_repair(
+        self, claimed: ToRepair, after_sec: float, *, counted: bool, error_type: str, error: str
+    ) -> bool:
+        """Have a repair wait for ``after_sec`` seconds; see :func:`repairs.put_back`."""
+        with self._database.write() as connection:
+            return repairs.put_back(
+                connection,
+                claimed,
+                self._clock() + after_sec,
+                counted=counted,
+                error_type=error_type,
+                error=error,
+            )
+
+    def give_up_repair(self, claimed: ToRepair, error_type: str, error: str) -> bool:
+        """End a repair without a revision; see :func:`repairs.give_up`."""
+        with self._database.write() as connection:
+            ended = repairs.give_up(connection, claimed, error_type, error)
+        if ended:
+            self._forget_of(claimed)
+        return ended
+
+    def expire_repairs(self) -> list[str]:
+        """Give up what has waited for too long; see :func:`repairs.expire`."""
+        with self._database.write() as connection:
+            return repairs.expire(connection, self._clock())
+
+    def _forget_of(self, claimed: ToRepair) -> None:
+        if claimed.recording is not None:
+            with suppress(StoreUnavailable):  # the next sweep removes it
+                self._forget([claimed.recording])
 
     def backlog(self) -> Backlog:
         """Return what waits."""

@@ -16,15 +16,16 @@ import random
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 import anyio
 import httpx2
 import stamina
 
 from api_server.clients.agent.errors import (
+    AddressInvalid,
     AgentConnectionError,
     AgentNotFound,
     AgentStatusError,
@@ -170,6 +171,18 @@ class AgentBackend:
         """Send a text and return the response dict; a failure of the agent is in it, not raised."""
         request = AgentRequest(request_text, url, request_format, timeout, chat_thread_id)
         return build_agent_response(await self.ask(request))
+
+    def is_suspended(self, url: str) -> bool:
+        """Return whether the circuit of this agent lets no call through now."""
+        names = set()
+        for way in get_args(RequestFormat):
+            with suppress(AddressInvalid):
+                shown = redact_url(parse_endpoint(url, way).target)
+                names.add(f"{shown} ({self._model})" if self._model else shown)
+        return any(
+            one.target in names and one.state == "open" and (one.retry_after or 0.0) > 0
+            for one in self.circuits.snapshots()
+        )
 
     async def probe(
         self,

@@ -19,7 +19,7 @@ from api_server.http.job_files import (
 from api_server.http.openapi import PROBLEM
 from api_server.http.problems import TITLES, Problem, build_store_problem
 from api_server.http.routes.agent_config import build_agent_config, check_timeout
-from api_server.http.routes.dependencies import REFUSALS, ServiceDependency
+from api_server.http.routes.dependencies import REFUSALS, ServiceDependency, owner_of
 from api_server.http.strict import strict_router
 from api_server.http.upload import FilePath, Language
 from api_server.jobs.desk import NoStoreYet
@@ -103,7 +103,7 @@ async def submit(
         # A folder is asked for by its name, not by what is in it now.
         inputs = (folder, pattern) if folder else cases
         new = NewJob(
-            owner=_owner(request),
+            owner=owner_of(request),
             options=options.to_json(),
             metadata=described,
             priority=priority,
@@ -185,13 +185,20 @@ async def list_cases(
 
 
 @router.get("/cases/{case}", responses=_ASKED)
-async def show_case(service: ServiceDependency, request: Request, case: str) -> CaseResponse:
-    """Show a case with its latest answer, which is that of `POST /transcribe`."""
+async def show_case(
+    service: ServiceDependency,
+    request: Request,
+    case: str,
+    revision: Annotated[
+        int | None, Query(ge=1, le=2**31, description="Which answer; by default the latest")
+    ] = None,
+) -> CaseResponse:
+    """Show a case with an answer of it, which is that of `POST /transcribe`."""
     viewer = _viewer(request)
     try:
         # Rendered in the thread: an answer may be long.
         return await _ask(
-            service, lambda store: render.case_response(*store.get_case(case, viewer))
+            service, lambda store: render.case_response(*store.get_case(case, viewer, revision))
         )
     except NoStoreYet:
         raise build_store_problem(NoSuchCase(f"there is no case {case}")) from None
@@ -253,12 +260,6 @@ def _metadata(given: str) -> str:
         return read_metadata(given)
     except InvalidRequest as exc:
         raise Problem(400, "bad-field", str(exc)) from exc
-
-
-def _owner(request: Request) -> str:
-    """Return whose the job is: the name of the caller's key."""
-    key = request.scope.get("key")
-    return key.name if key else ""
 
 
 def _viewer(request: Request) -> str | None:

@@ -10,13 +10,21 @@ from fastapi.responses import JSONResponse
 from api_server.clients.agent.types import RequestFormat
 from api_server.http.openapi import PROBLEM
 from api_server.http.routes.agent_config import build_agent_config
-from api_server.http.routes.dependencies import REFUSALS, ServiceDependency, run_analysis
+from api_server.http.routes.dependencies import (
+    REFUSALS,
+    ServiceDependency,
+    owner_of,
+    run_analysis,
+)
 from api_server.http.strict import strict_router
 from api_server.http.upload import FilePath, Language, open_recording
+from api_server.jobs.call_keeper import CallRecording
+from api_server.jobs.options import JobOptions
 from api_server.models import Text, TranscribeResponse
 from api_server.pipeline.analysis import AnalysisRequest
 from api_server.pipeline.render import answers
 from api_server.pipeline.result import CallResult
+from api_server.store.records import CaseRecord
 from stt_engine.events import request_id
 from stt_engine.speech import SpeechRequest
 
@@ -52,12 +60,18 @@ async def transcribe_v2(
         channel = service.settings.stt_agent_channel
         speech = SpeechRequest(path, language, False, word_timestamps, channel)
         analysis = await run_analysis(service, AnalysisRequest(speech, shown, agent), request)
+        kept = await service.calls.keep(
+            analysis,
+            JobOptions(language, word_timestamps, agent),
+            CallRecording(path, shown, file_path),
+            owner_of(request),
+        )
     strict = service.settings.strict if strict is None else strict
-    return _render_response(analysis, strict=strict)
+    return _render_response(analysis, kept, strict=strict)
 
 
-def _render_response(analysis: CallResult, *, strict: bool) -> Response:
-    answer = answers.transcribe_response(analysis, request_id.get() or "")
+def _render_response(analysis: CallResult, kept: CaseRecord | None, *, strict: bool) -> Response:
+    answer = answers.transcribe_response(analysis, request_id.get() or "", kept)
     degraded = answers.degraded_stages(analysis)
     headers = {"X-STT-Degraded": degraded} if degraded else {}
     status = 503 if degraded and strict else 200

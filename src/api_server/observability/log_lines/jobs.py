@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 
 from api_server.jobs.events import (
+    CallKept,
+    CallNotKept,
     CaseEnded,
     CasePutBack,
+    CaseRevised,
     CasesTakenUp,
     JobTaken,
     LeaseLost,
+    RepairPutBack,
+    RepairsGivenUp,
     StoreAnswers,
     StoreFailing,
 )
@@ -48,7 +53,40 @@ def _taken_up(event: CasesTakenUp) -> str:
     )
 
 
+def _revised(event: CaseRevised) -> str:
+    what = "완전한 결과" if not event.missing else f"아직 빠진 단계: {', '.join(event.missing)}"
+    done = ", ".join(event.completed)
+    return f"빠진 단계 보완 ({event.case}, {done}, 개정 {event.revision}): {what}"
+
+
+def _repair_put_back(event: RepairPutBack) -> str:
+    cause = mask_name(f"{event.error_type}: {event.error}", _LONGEST)
+    return f"보완 다시 대기 ({event.case}, {event.after_sec:.0f}초 후): {cause}"
+
+
+def _given_up(event: RepairsGivenUp) -> str:
+    cause = mask_name(f"{event.error_type}: {event.error}", _LONGEST)
+    return f"보완 포기 ({len(event.cases)}건, {', '.join(event.cases[:5])}): {cause}"
+
+
 JOB_LINES: Table = (
+    on(
+        CallKept,
+        "Jobs",
+        logging.INFO,
+        lambda event: (
+            f"일부만 답한 통화 보관 ({event.case}, {', '.join(event.missing)}, {event.status})"
+        ),
+    ),
+    on(
+        CallNotKept,
+        "Jobs",
+        logging.WARNING,
+        lambda event: f"일부만 답한 통화를 보관하지 못함: {event.reason}",
+    ),
+    on(CaseRevised, "Jobs", logging.INFO, _revised),
+    on(RepairPutBack, "Jobs", logging.INFO, _repair_put_back),
+    on(RepairsGivenUp, "Jobs", logging.WARNING, _given_up),
     on(
         JobTaken,
         "Jobs",

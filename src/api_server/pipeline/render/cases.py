@@ -61,7 +61,7 @@ def case_response(case: CaseRecord, revision: Revision | None) -> CaseResponse:
     return CaseResponse(
         **_fields(case),
         revision=revision.number,
-        answer=answers.transcribe_response(result, case.id),
+        answer=answers.transcribe_response(result, case.id, case),
     )
 
 
@@ -78,6 +78,7 @@ def _fields(case: CaseRecord) -> dict[str, Any]:
         "audio_sec": case.audio_sec,
         "error_type": case.error_type,
         "error": case.error,
+        "repair": case.repair.status if case.repair else None,
     }
 
 
