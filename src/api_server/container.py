@@ -20,7 +20,7 @@ from api_server.compliance.validator import IncompleteElementsValidator, weighin
 from api_server.jobs.call_keeper import CallKeeper
 from api_server.jobs.desk import JobDesk
 from api_server.jobs.endings import RepairTerms
-from api_server.jobs.repairer import Dependencies, Repairer
+from api_server.jobs.repairer import Dependencies, Repairer, Trust
 from api_server.jobs.rests import Rests
 from api_server.jobs.runner import JobRunner, JobTerms
 from api_server.observability.agent_probe import AgentProbe
@@ -152,7 +152,7 @@ class Service:
         jobs = _runner(settings, observers, desk, analysis, readiness)
         known = Dependencies(
             lambda: readiness.reason is None,
-            lambda url: _answers(url, agent, probe),
+            lambda url: _trust_in(url, agent, probe),
             lambda: admission.quiet,
         )
         terms = _repair_terms(settings)
@@ -274,15 +274,19 @@ def _repair_terms(settings: Settings) -> RepairTerms:
         settings.jobs_lease_sec,
         settings.repair_calls,
         settings.stt_agent_channel,
+        settings.agent_timeout_sec,
         settings.allows_agent,
     )
 
 
-def _answers(url: str, agent: AgentBackend, probe: AgentProbe) -> bool:
-    """Return whether nothing is known against asking an agent: its circuit, or the probe of it."""
+def _trust_in(url: str, agent: AgentBackend, probe: AgentProbe) -> Trust:
+    """Return what the probe and the circuit of an agent know of it."""
     if redact_url(url) == probe.url and probe.probes and probe.now.state == "failing":
-        return False
-    return not agent.is_suspended(url)
+        return "away"
+    circuit = agent.circuit_of(url)
+    if circuit is None or circuit.state == "closed":
+        return "works"
+    return "away" if circuit.retry_after else "doubted"
 
 
 def _circuit_policy(settings: Settings) -> CircuitPolicy:

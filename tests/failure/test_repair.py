@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import pytest
 
 from tests.support.llm_server import LlmServer, free_port
 from tests.support.models import whisper_base
+from tests.support.scripted_llm_process import scripted_llm_process
 from tests.support.server import ROOT, ApiServer, awaited
 
 pytestmark = pytest.mark.timeout(400)
 
 CLIP = (ROOT / "src/stt_engine/assets/canary.wav").read_bytes()
-CALLS = 5
+CALLS = 6
+CHECKED = {"incomplete_elements_check": "true", "timeout": "60"}
 RUBRIC = """
 version = "test"
 effective_from = 2026-11-22
@@ -84,45 +87,60 @@ def recognised(server: ApiServer) -> float:
     return server.metric("stt_engine_outcomes_total", stage="stt", source="faster-whisper")
 
 
-@pytest.mark.slow
-def test_calls_without_an_llm_are_checked_once_it_is_there(
-    tmp_path: Path, settings: dict[str, Any]
-) -> None:
+def test_calls_without_an_llm_are_checked_once_it_is_there(tmp_path: Path) -> None:
     port = free_port()
-    llm_url = f"http://127.0.0.1:{port}/v1"
-    server = ApiServer(tmp_path, vllm_api_url=llm_url, **{**settings, "agent_proof_sec": 1})
+    llm = {"vllm_api_url": f"http://127.0.0.1:{port}/v1", "agent_proof_sec": 1}
+    given = {**KEEPING, **llm, "circuit_recovery_timeout_sec": 1}
+    server = ApiServer(tmp_path, **given)
     with ended(server):
         server.wait_ready()
-        form = {"incomplete_elements_check": "true", "timeout": "60"}
-        answers = [call(server, **form) for _ in range(CALLS)]
+        with ThreadPoolExecutor(4) as callers:
+            answers = list(callers.map(lambda _: call(server, **CHECKED), range(CALLS)))
         for one in answers:
             assert (one["repair"]["status"], one["repair"]["missing"]) == ("pending", ["agent"])
             assert one["repair"]["expires_at"]
         heard = recognised(server)
-        with ended(LlmServer(tmp_path / "llm.log", port=port)):
-            awaited(
-                lambda: all(case_of(server, one)["repair"] == "done" for one in answers),
-                "every call is checked",
-                200,
-            )
+        with scripted_llm_process(port):
+            awaited(lambda: len(revisions(tmp_path)) == 2 * CALLS, "every call is checked")
         assert recognised(server) == heard, "nothing was recognised again"
-        for one in answers:
-            found = case_of(server, one)
-            assert (found["state"], found["revision"]) == ("done", 2)
-            assert found["answer"]["repair"] == {
-                "case": found["id"],
-                "missing": [],
-                "status": "done",
-                "revision": 2,
-                "expires_at": None,
-            }
-            assert found["answer"]["agent_type"] == "vllm"
-            assert found["answer"]["text"] == one["text"]
-            first = case_of(server, one, 1)["answer"]
-            assert first["agent_dummy_reason"] == one["agent_dummy_reason"]
+        for one in answers[:3]:
+            assert_checked_later(server, one)
         assert revisions(tmp_path) == [(n, r) for n in range(1, CALLS + 1) for r in (1, 2)]
         assert recordings(tmp_path) == 0
         assert server.metric("stt_engine_repairs_total", end="revised") == CALLS
+
+
+@pytest.mark.slow
+def test_a_call_is_checked_by_a_real_model_that_comes_back(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    port = free_port()
+    llm = {"vllm_api_url": f"http://127.0.0.1:{port}/v1", "agent_proof_sec": 1}
+    server = ApiServer(tmp_path, **{**settings, **llm, "agent_timeout_sec": 150})
+    with ended(server):
+        server.wait_ready()
+        answer = call(server, **CHECKED)
+        assert answer["repair"]["status"] == "pending"
+        with ended(LlmServer(tmp_path / "llm.log", port=port)):
+            awaited(lambda: len(revisions(tmp_path)) == 2, "the call is checked", 200)
+        assert_checked_later(server, answer)
+
+
+def assert_checked_later(server: ApiServer, answer: dict[str, Any]) -> None:
+    """The case has a whole answer now, and the first one as it was given."""
+    found = case_of(server, answer)
+    assert (found["state"], found["revision"]) == ("done", 2)
+    assert found["answer"]["repair"] == {
+        "case": found["id"],
+        "missing": [],
+        "status": "done",
+        "revision": 2,
+        "expires_at": None,
+    }
+    assert found["answer"]["agent_type"] == "vllm"
+    assert found["answer"]["text"] == answer["text"]
+    first = case_of(server, answer, 1)["answer"]
+    assert first["agent_dummy_reason"] == answer["agent_dummy_reason"]
 
 
 def test_calls_without_a_model_are_recognised_once_it_is_there(

@@ -47,6 +47,7 @@ def repair_terms(**changed: Any) -> RepairTerms:
         "lease_sec": 30.0,
         "calls": True,
         "agent_channel": 0,
+        "agent_timeout_sec": 30.0,
         "allows_agent": lambda url: "allowed" in url,
     }
     return RepairTerms(**given | changed)

@@ -26,6 +26,7 @@ class RepairTerms:
     lease_sec: float
     calls: bool
     agent_channel: int
+    agent_timeout_sec: float
     allows_agent: Callable[[str], bool]
 
 

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 import anyio.abc
@@ -46,7 +46,10 @@ _FIRST_TRY_SEC, _LONGEST_TRY_SEC = 30.0, 3600.0
 _LONGEST_STORE_REST_SEC = 30.0
 _LEAVING_SEC = 5.0
 
-MOST_TRIES = 5
+Trust = Literal["works", "doubted", "away"]
+"""What is known of an agent; of one that is ``doubted``, one call at a time is enough to see."""
+
+MOST_TRIES = 10
 """Tries that an answer has whose dependency works for others, and not for it."""
 
 _AWAY = frozenset(
@@ -57,7 +60,6 @@ _AWAY = frozenset(
         "AgentServerError",
         "CircuitOpen",
         "ConnectionError",
-        "TimeoutError",
         ServerStopping.error_type,
     }
 )
@@ -69,7 +71,7 @@ class Dependencies:
     """What repairs wait for, and whom they stand behind; each tells what is known now."""
 
     recogniser_works: Callable[[], bool]
-    agent_works: Callable[[str], bool]
+    agent: Callable[[str], Trust]
     is_quiet: Callable[[], bool]
 
 
@@ -99,7 +101,7 @@ class Repairer:
         self._terms = terms
         self._known = dependencies
         self._observers = tuple(observers)
-        self._held: dict[str, CallContext] = {}
+        self._held: dict[str, tuple[str, CallContext]] = {}
         self._rests = rests
         self._wake = anyio.Event()
         self.waiting: int | None = None
@@ -117,7 +119,7 @@ class Repairer:
                     with anyio.move_on_after(_LOOK_SEC):
                         await self._wake.wait()
             finally:
-                for context in self._held.values():
+                for _, context in self._held.values():
                     context.cancel()
 
     async def _look(self, tasks: anyio.abc.TaskGroup, opener: Opener) -> None:
@@ -126,24 +128,39 @@ class Repairer:
         waiting = await self._desk.run(_waiting)
         self.waiting = sum(waiting.values())
         free = self._terms.at_once - len(self._held)
-        back = [one for one in waiting if self._is_back(one)]
-        if not back or free <= 0 or not self._known.is_quiet():
+        if not waiting or free <= 0 or not self._known.is_quiet():
             return
-        # Of one that may not be back, one is enough to see.
-        doubted = any(self._rests.is_doubted(_name(one)) for one in back)
-        limit = min(free, 1) if doubted else free
-        lease_sec = self._terms.lease_sec
-        claimed = await self._desk.run(lambda store: store.claim_repairs(lease_sec, back, limit))
-        for one in claimed:
-            context = self._held[one.token] = CallContext(one.id, background=True)
-            tasks.start_soon(self._guarded, partial(self._work, one, context, opener))
+        for target in waiting:
+            room = min(free, self._room_of(target))
+            if room > 0:
+                claimed = await self._claimed(target, room)
+                free -= len(claimed)
+                for one in claimed:
+                    context = CallContext(one.id, background=True)
+                    self._held[one.token] = one.target, context
+                    tasks.start_soon(self._guarded, partial(self._work, one, context, opener))
 
-    def _is_back(self, target: str) -> bool:
+    async def _claimed(self, target: str, room: int) -> list[ToRepair]:
+        lease_sec = self._terms.lease_sec
+        return await self._desk.run(lambda store: store.claim_repairs(lease_sec, [target], room))
+
+    def _room_of(self, target: str) -> int:
+        """Return how many repairs this target may have in hand more than it has."""
+        trust = self._trust_in(target)
+        if trust == "away":
+            return 0
+        held = sum(one == target for one, _ in self._held.values())
+        return (1 if trust == "doubted" else self._terms.at_once) - held
+
+    def _trust_in(self, target: str) -> Trust:
         if not self._rests.is_over(_name(target)):
-            return False
+            return "away"
         if target == RECOGNISER:
-            return self._known.recogniser_works()
-        return self._known.agent_works(target)
+            trust: Trust = "works" if self._known.recogniser_works() else "away"
+        else:
+            trust = self._known.agent(target)
+        doubted = trust == "works" and self._rests.is_doubted(_name(target))
+        return "doubted" if doubted else trust
 
     async def _work(self, claimed: ToRepair, context: CallContext, opener: Opener) -> None:
         request_id.set(claimed.id)  # of this task alone
@@ -196,6 +213,9 @@ class Repairer:
             call = self._call(claimed, options, Path(), context)
             if agent is None:
                 raise InvalidRequest("no agent is named")
+            # Nobody waits: what was in a hurry then is in none now.
+            patient = max(agent.timeout_sec, self._terms.agent_timeout_sec)
+            agent = replace(agent, timeout_sec=patient)
             check = await self._analysis.check(call, agent, before.recognition)
             return replace(before, check=check)
         async with self._opened(claimed, opener) as path:
@@ -307,7 +327,7 @@ class Repairer:
             still = await self._desk.run(lambda store: store.renew_repairs(tokens, lease_sec))
             for token in set(tokens) - still:
                 if token in self._held:
-                    self._held[token].cancel()
+                    self._held[token][1].cancel()
 
     async def _sweep(self) -> None:
         while True:

@@ -75,7 +75,10 @@ def waiting(connection: Connection) -> dict[str, int]:
 def claim(
     connection: Connection, now: float, lease_sec: float, targets: Iterable[str], limit: int
 ) -> list[ToRepair]:
-    """Lease up to ``limit`` repairs that wait for ``targets``; the oldest cases first."""
+    """Lease up to ``limit`` repairs that wait for ``targets``.
+
+    Those that were put back stand behind the others, and then the oldest cases come first.
+    """
     free = (REPAIRS.c.lease_until.is_(None)) | (REPAIRS.c.lease_until < now)
     query = (
         _repairs()
@@ -86,7 +89,7 @@ def claim(
             REPAIRS.c.expires_at > now,
             free,
         )
-        .order_by(REPAIRS.c.tries, REPAIRS.c.case_seq)
+        .order_by(REPAIRS.c.not_before, REPAIRS.c.case_seq)
         .limit(limit)
     )
     claimed = [

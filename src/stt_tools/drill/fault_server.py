@@ -138,12 +138,13 @@ async def not_http(exchange: Exchange) -> None:
 
 @dataclass
 class FaultServer:
-    """A server on a free port while its block runs; ``models`` answers every GET."""
+    """A server while its block runs, on ``port`` or a free one; ``models`` answers every GET."""
 
     script: Script
     models: Script = field(default_factory=lambda: answer(200, MODELS))
     requests: list[Exchange] = field(default_factory=list)
     host: str = "127.0.0.1"
+    port: int = 0
 
     def __post_init__(self) -> None:
         """Create the condition and the task set."""
@@ -152,7 +153,7 @@ class FaultServer:
 
     async def __aenter__(self) -> Self:
         """Start listening."""
-        self._server = await asyncio.start_server(self._connected, self.host, 0)
+        self._server = await asyncio.start_server(self._connected, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -126,7 +126,11 @@ async def house(path: Path, analysis: Analysis, **terms: Any) -> AsyncIterator[H
     given = repair_terms(**terms)
     rests = Rests()
     uploads = Place("temporary folder", "TMPDIR")
-    known = Dependencies(lambda: works["stt"], lambda url: works["agent"], lambda: works["quiet"])
+    known = Dependencies(
+        lambda: works["stt"],
+        lambda url: "works" if works["agent"] else "away",
+        lambda: works["quiet"],
+    )
     pipeline: Any = analysis
     repairer = Repairer(desk, pipeline, given, known, rests, [events.append])
     keeper = CallKeeper(desk, uploads, given, [events.append])

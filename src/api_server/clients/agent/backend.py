@@ -59,7 +59,7 @@ from api_server.clients.agent.types import (
     RequestFormat,
     build_agent_response,
 )
-from api_server.clients.circuit_breaker import CircuitBreakers, CircuitPolicy
+from api_server.clients.circuit_breaker import CircuitBreakers, CircuitPolicy, CircuitSnapshot
 from api_server.clients.deadline import Clock, Deadline
 from api_server.clients.events import AgentAnswerRepaired, AgentCallRetried, AgentCallStarted
 from api_server.clients.http import create_client
@@ -172,17 +172,18 @@ class AgentBackend:
         request = AgentRequest(request_text, url, request_format, timeout, chat_thread_id)
         return build_agent_response(await self.ask(request))
 
-    def is_suspended(self, url: str) -> bool:
-        """Return whether the circuit of this agent lets no call through now."""
+    def circuit_of(self, url: str) -> CircuitSnapshot | None:
+        """Return the circuit of an agent where it is not closed; ``None`` where nothing is known.
+
+        With a ``retry_after`` of 0, the next call is let through as a probe.
+        """
         names = set()
         for way in get_args(RequestFormat):
             with suppress(AddressInvalid):
                 shown = redact_url(parse_endpoint(url, way).target)
                 names.add(f"{shown} ({self._model})" if self._model else shown)
-        return any(
-            one.target in names and one.state == "open" and (one.retry_after or 0.0) > 0
-            for one in self.circuits.snapshots()
-        )
+        found = (one for one in self.circuits.snapshots() if one.target in names)
+        return next((one for one in found if one.state != "closed"), None)
 
     async def probe(
         self,
