@@ -11,6 +11,7 @@ from api_server.clients.agent.backend import AgentBackend
 from api_server.clients.agent.formats import redact_url
 from api_server.clients.circuit_policy import CircuitPolicy
 from api_server.clients.remote_stt import RemoteStt
+from api_server.clients.webhooks import WebhookClient
 from api_server.compliance.live_validator import LiveValidator
 from api_server.compliance.llm_review import ReviewLimits
 from api_server.compliance.questions import elements_that_fit
@@ -23,6 +24,7 @@ from api_server.jobs.endings import RepairTerms
 from api_server.jobs.repairer import Dependencies, Repairer, Trust
 from api_server.jobs.rests import Rests
 from api_server.jobs.runner import JobRunner, JobTerms
+from api_server.jobs.webhooks import WebhookSender
 from api_server.observability.agent_probe import AgentProbe
 from api_server.observability.health import (
     HealthReport,
@@ -91,6 +93,7 @@ class Service:
     jobs: JobRunner
     calls: CallKeeper
     repairer: Repairer
+    webhooks: WebhookSender
     metrics: FailureMetrics
     readiness: Readiness
     agent_probe: AgentProbe
@@ -182,6 +185,7 @@ class Service:
             jobs=jobs,
             calls=calls,
             repairer=repairer,
+            webhooks=_webhooks(settings, observers, desk),
             metrics=metrics,
             readiness=readiness,
             agent_probe=probe,
@@ -264,6 +268,12 @@ def _runner(
         _repair_terms(settings),
     )
     return JobRunner(desk, analysis, terms, lambda: readiness.reason is None, observers)
+
+
+def _webhooks(settings: Settings, observers: tuple[Observer, ...], desk: JobDesk) -> WebhookSender:
+    secrets = [one.get_secret_value() for one in settings.webhook_secrets]
+    client = WebhookClient(secrets, settings.webhook_timeout_sec)
+    return WebhookSender(desk, client, settings.allows_webhook, observers)
 
 
 def _repair_terms(settings: Settings) -> RepairTerms:

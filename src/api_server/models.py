@@ -280,6 +280,7 @@ class JobResponse(BaseModel):
     """Share of the bytes of all recordings whose cases have ended."""
     audio_sec: float
     """Seconds of sound in cases that have ended with a transcript."""
+    webhook_url: str | None = None
 
 
 class JobList(BaseModel):

@@ -81,6 +81,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             tasks.start_soon(service.text.begin)
             tasks.start_soon(service.agent_probe.watch, service.agent.probe)
             tasks.start_soon(service.jobs.run, partial(open_for_job, service.storage))
+            tasks.start_soon(service.webhooks.run)
             tasks.start_soon(service.repairer.run, partial(open_for_job, service.storage))
         try:
             yield

@@ -112,3 +112,30 @@ class CallNotKept(Event):
     """A call was answered in part and could not be kept: it stays as it was answered."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookDelivered(Event):
+    """A webhook has arrived."""
+
+    webhook: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookPutBack(Event):
+    """A webhook has not arrived, and is sent again."""
+
+    webhook: str
+    what: str
+    error: str
+    after_sec: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookDead(Event):
+    """A webhook has not arrived, and is not sent again by itself."""
+
+    webhook: str
+    what: str
+    error: str

@@ -19,6 +19,9 @@ from api_server.jobs.events import (
     CaseRevised,
     CasesTakenUp,
     RepairsGivenUp,
+    WebhookDead,
+    WebhookDelivered,
+    WebhookPutBack,
 )
 from api_server.pipeline.admission import Admission
 from api_server.pipeline.events import CallGivenUp, CallServed
@@ -99,6 +102,7 @@ class FailureMetrics:
         self._revised = counter(
             "repairs", "Answers that lacked a stage: completed, or given up.", "end"
         )
+        self._webhooks = counter("webhooks", "Deliveries of webhooks that were tried.", "end")
         self._to_repair = gauge("repairs_waiting", "Answers that wait for a stage they lack.")
         self._queued = gauge("cases_queued", "Cases of jobs that wait.")
         self._running = gauge("cases_running", "Cases of jobs at work, on every server.")
@@ -119,6 +123,9 @@ class FailureMetrics:
                 RepairsGivenUp,
                 lambda event: self._revised.labels("given_up").inc(len(event.cases)),
             ),
+            _at(WebhookDelivered, lambda _event: self._webhooks.labels("delivered").inc()),
+            _at(WebhookPutBack, lambda _event: self._webhooks.labels("put_back").inc()),
+            _at(WebhookDead, lambda _event: self._webhooks.labels("dead").inc()),
             _at(CasePutBack, lambda _event: self._put_back.inc()),
             _at(WorkerChanged, lambda event: self._workers.labels(event.role, event.what).inc()),
             _at(

@@ -12,6 +12,7 @@ from api_server.settings.limits import CallLimitSettings
 from api_server.settings.observability import LogSettings, ReadinessSettings
 from api_server.settings.pii import PersonalDataSettings
 from api_server.settings.recognition import RecognitionSettings
+from api_server.settings.webhooks import WebhookSettings
 from stt_engine.limits import Limits
 from stt_engine.speech import AudioLimits
 
@@ -24,6 +25,7 @@ class Settings(
     ComplianceSettings,
     CircuitSettings,
     LlmServerSettings,
+    WebhookSettings,
     JobSettings,
     CallLimitSettings,
     RecognitionSettings,
@@ -76,4 +78,6 @@ class Settings(
             found.append("AGENT_TIMEOUT_SEC is above AGENT_MAX_TIMEOUT_SEC: every check is refused")
         if self.api_tls_key_file and not self.api_tls_cert_file:
             found.append("API_TLS_KEY_FILE is set without API_TLS_CERT_FILE: nothing is encrypted")
+        if self.webhook_allowed_urls and not self.webhook_secrets:
+            found.append("WEBHOOK_ALLOWED_URLS is set without WEBHOOK_SECRETS: nothing is signed")
         return found

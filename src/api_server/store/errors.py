@@ -23,3 +23,7 @@ class NoSuchCase(EngineError):
 
 class KeyReused(EngineError):
     """The idempotency key stands for another request already."""
+
+
+class NoSuchWebhook(EngineError):
+    """There is no webhook of this id that could be sent again."""

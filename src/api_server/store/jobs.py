@@ -119,6 +119,7 @@ def insert_job(connection: Connection, new: NewJob, now: float, *, source: str =
             created_at=now,
             cases=len(new.cases),
             source=source,
+            webhook_url=new.webhook_url,
         )
     )
     (seq,) = inserted.inserted_primary_key or (None,)
@@ -211,6 +212,7 @@ def _job(row: Row[Any], counted: list[Row[Any]]) -> JobRecord:
         bytes=sum(one.bytes for one in counted),
         bytes_ended=sum(one.bytes for one in counted if one.state in ENDS),
         audio_sec=sum(one.audio_sec or 0.0 for one in counted),
+        webhook_url=row.webhook_url,
     )
 
 

@@ -73,6 +73,7 @@ class NewJob:
     cases: tuple[NewCase, ...]
     request_sha256: str
     idempotency_key: str | None = None
+    webhook_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class JobRecord:
     bytes: int
     bytes_ended: int
     audio_sec: float
+    webhook_url: str | None = None
 
     @property
     def state(self) -> str:
@@ -190,6 +192,26 @@ class ToRepair:
     answer: str
     token: str
     tries: int
+
+
+WebhookStatus = Literal["pending", "delivered", "dead"]
+"""``dead``: no more tries are made by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRecord:
+    """What is told to the address that a job names; ``body`` is the JSON that is sent."""
+
+    seq: int
+    id: str
+    url: str
+    event: str
+    body: str
+    status: WebhookStatus
+    made_at: float
+    expires_at: float
+    tries: int
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)

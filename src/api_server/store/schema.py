@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0002_repair"
+HEAD = "0002_webhooks"
 """The migration after which the tables are these."""
 
 METADATA = MetaData()
@@ -48,6 +48,7 @@ JOBS = Table(
     Column("cancelled_at", Double),
     Column("cases", Integer, nullable=False),
     Column("source", String(16), nullable=False, server_default="request"),
+    Column("webhook_url", Text),
     UniqueConstraint("owner", "idempotency_key", name="jobs_idempotency"),
 )
 """The jobs; ``owner`` is the name of the caller's key, empty without keys. ``source``: ``request``,
@@ -110,3 +111,23 @@ REPAIRS = Table(
     Index("repairs_turn", "status", "target", "not_before"),
 )
 """What is missing in the latest answer of a case, and the ``target`` that it waits for."""
+
+WEBHOOKS = Table(
+    "webhooks",
+    METADATA,
+    Column("seq", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("job_seq", _ROW_ID, ForeignKey("jobs.seq"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("event", String(32), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("made_at", Double, nullable=False),
+    Column("not_before", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("ended_at", Double),
+    Column("error", Text),
+    Index("webhooks_turn", "status", "not_before", "seq"),
+)
+"""What is told to the address that a job names; a row comes with what it tells of."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from api_server.store import jobs, leases, repairs
+from api_server.store import jobs, leases, repairs, webhooks
 from api_server.store.database import Database
 from api_server.store.errors import StoreFull, StoreUnavailable
 from api_server.store.recordings import RecordingFolder
@@ -22,6 +22,8 @@ from api_server.store.records import (
     NewJob,
     Revision,
     ToRepair,
+    WebhookRecord,
+    WebhookStatus,
 )
 
 MOST_OPEN_CASES = 1_000_000
@@ -138,7 +140,8 @@ class Store:
     def cancel_job(self, identity: str, owner: str | None) -> JobRecord:
         """Cancel what has not ended, and return the job; raises as :func:`jobs.cancel_job` does."""
         with self._database.write() as connection:
-            jobs.cancel_job(connection, identity, owner, self._clock())
+            if jobs.cancel_job(connection, identity, owner, self._clock()):
+                webhooks.tell_job(connection, identity, self._clock())
             return jobs.get_job(connection, identity, owner)
 
     def retry_job(self, identity: str, owner: str | None) -> JobRecord:
@@ -165,6 +168,8 @@ class Store:
         """
         with self._database.write() as connection:
             ended = leases.finish(connection, claimed, ending, self._clock())
+            if ended:
+                webhooks.tell_cases(connection, [claimed.id], self._clock())
         if ended and claimed.recording is not None:
             with suppress(StoreUnavailable):  # the case has ended; the next start removes it
                 self._forget([claimed.recording])
@@ -193,7 +198,9 @@ class Store:
     def reap(self, max_tries: int) -> tuple[list[str], list[str]]:
         """Take back cases whose worker is gone; see :func:`leases.reap`."""
         with self._database.write() as connection:
-            return leases.reap(connection, self._clock(), max_tries)
+            queued, failed = leases.reap(connection, self._clock(), max_tries)
+            webhooks.tell_cases(connection, failed, self._clock())
+            return queued, failed
 
     def waiting_repairs(self) -> dict[str, int]:
         """Return how many repairs wait for which target."""
@@ -214,6 +221,8 @@ class Store:
         """Store the next revision, once; false where its lease is gone. See :meth:`finish`."""
         with self._database.write() as connection:
             revised = repairs.revise(connection, claimed, ending, self._clock())
+            if revised:
+                webhooks.tell_revision(connection, claimed, ending, self._clock())
         if revised:
             self._forget_of(claimed)
         return revised
@@ -245,6 +254,40 @@ class Store:
         with self._database.write() as connection:
             return repairs.expire(connection, self._clock())
 
+    def claim_webhooks(self, lease_sec: float, limit: int) -> list[WebhookRecord]:
+        """Take webhooks to be sent; see :func:`webhooks.claim`."""
+        with self._database.write() as connection:
+            return webhooks.claim(connection, self._clock(), lease_sec, limit)
+
+    def note_delivered(self, sent: WebhookRecord) -> None:
+        """Note that a webhook has arrived."""
+        with self._database.write() as connection:
+            webhooks.note_delivered(connection, sent, self._clock())
+
+    def note_undelivered(
+        self, sent: WebhookRecord, error: str, after_sec: float | None
+    ) -> WebhookStatus:
+        """Note that a webhook has not arrived; see :func:`webhooks.note_undelivered`."""
+        with self._database.write() as connection:
+            return webhooks.note_undelivered(connection, sent, error, after_sec, self._clock())
+
+    def webhooks_at_rest(self) -> bool:
+        """Return whether no webhook waits to be sent."""
+        with self._database.read() as connection:
+            return webhooks.count(connection, "pending") == 0
+
+    def list_webhooks(
+        self, limit: int, before: int | None, status: WebhookStatus | None = None
+    ) -> list[WebhookRecord]:
+        """Return a page of webhooks; see :func:`webhooks.list_webhooks`."""
+        with self._database.read() as connection:
+            return webhooks.list_webhooks(connection, limit, before, status)
+
+    def resend_webhooks(self, identity: str | None) -> int:
+        """Queue one webhook, or every dead one; raises as :func:`webhooks.resend` does."""
+        with self._database.write() as connection:
+            return webhooks.resend(connection, identity, self._clock())
+
     def _forget_of(self, claimed: ToRepair) -> None:
         if claimed.recording is not None:
             with suppress(StoreUnavailable):  # the next sweep removes it
@@ -270,5 +313,6 @@ class Store:
         """Remove recordings whose time is over, and what an end in the middle has left behind."""
         self._forget(None)
         with self._database.write() as connection:
+            webhooks.forget_old(connection, self._clock())
             self._recordings.remove(self._recordings.on_disk() - jobs.all_recordings(connection))
         self._recordings.sweep_incoming()

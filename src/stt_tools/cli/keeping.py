@@ -10,7 +10,7 @@ import typer
 
 from api_server.models import CaseList, JobList
 from api_server.settings import Settings
-from api_server.store.errors import KeyReused, NoSuchCase, NoSuchJob
+from api_server.store.errors import KeyReused, NoSuchCase, NoSuchJob, NoSuchWebhook
 from api_server.store.recordings import DAY_SEC, RecordingFolder
 from api_server.store.store import Store
 from stt_engine.model_store.places import data_home
@@ -65,7 +65,7 @@ def made_store_of(settings: Settings) -> Iterator[Store]:
 def _refusing() -> Iterator[None]:
     try:
         yield
-    except (NoSuchJob, NoSuchCase, KeyReused) as exc:
+    except (NoSuchJob, NoSuchCase, NoSuchWebhook, KeyReused) as exc:
         refuse(str(exc), exc.error_type)
 
 

@@ -21,7 +21,7 @@ MODELS = {"object": "list", "data": [{"id": "fault-model", "object": "model"}]}
 
 @dataclass
 class Exchange:
-    """One request and its connection."""
+    """One request and its connection; names of ``headers`` are in small letters."""
 
     method: str
     path: str
@@ -209,7 +209,8 @@ class FaultServer:
             raise ConnectionError("TLS was asked of a plain server")
         head = (first + await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         method, path, _ = head[0].split(" ")
-        headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+        fields = (line.split(": ", 1) for line in head[1:] if line)
+        headers = {name.lower(): value for name, value in fields}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         return Exchange(method, path, headers, body, reader, writer)
 

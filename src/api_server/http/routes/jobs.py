@@ -84,6 +84,9 @@ async def submit(
     timeout: Annotated[float | None, Form(ge=1, allow_inf_nan=False)] = None,  # noqa: ASYNC109
     metadata: Annotated[Text | None, Form(description="A JSON object, returned as it is")] = None,
     priority: Annotated[int, Form(ge=0, le=9, description="Smaller ones come first")] = 5,
+    webhook_url: Annotated[
+        Text | None, Form(description="Told of the ends of its cases, and of its own")
+    ] = None,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
 ) -> JobResponse:
     """Take recordings to be transcribed and, if asked, checked, behind all calls."""
@@ -96,6 +99,7 @@ async def submit(
         check_timeout(service.settings, timeout)
     options = JobOptions(language, word_timestamps, agent)
     _check_options(service, options)
+    _check_webhook(service, webhook_url)
     described = _metadata("{}" if metadata is None else metadata)
     received: list[Received] = []
     try:
@@ -108,8 +112,9 @@ async def submit(
             metadata=described,
             priority=priority,
             cases=tuple(cases),
-            request_sha256=digest(options, described, priority, inputs),
+            request_sha256=digest(options, described, priority, inputs, webhook_url),
             idempotency_key=idempotency_key,
+            webhook_url=webhook_url or None,
         )
         job, fresh = await _ask(service, lambda store: store.submit(new), make=True)
         found = await _ask(service, lambda store: store.get_job(job, None))
@@ -231,6 +236,16 @@ def _check_options(service: Service, options: JobOptions) -> None:
         check(SpeechRequest(_NOWHERE, options.language, False, words, channel))
     except InvalidRequest as exc:
         raise Problem(400, "bad-field", str(exc)) from exc
+
+
+def _check_webhook(service: Service, url: str | None) -> None:
+    if url and not service.settings.allows_webhook(url):
+        raise Problem(
+            403,
+            "webhook-not-allowed",
+            "webhook_url names an address that this server may not call; "
+            "the operator can add it to WEBHOOK_ALLOWED_URLS.",
+        )
 
 
 async def _cases(

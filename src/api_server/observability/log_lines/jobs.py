@@ -17,6 +17,9 @@ from api_server.jobs.events import (
     RepairsGivenUp,
     StoreAnswers,
     StoreFailing,
+    WebhookDead,
+    WebhookDelivered,
+    WebhookPutBack,
 )
 from api_server.pii.names import mask_name
 from stt_engine.events import Stage
@@ -87,6 +90,27 @@ JOB_LINES: Table = (
     on(CaseRevised, "Jobs", logging.INFO, _revised),
     on(RepairPutBack, "Jobs", logging.INFO, _repair_put_back),
     on(RepairsGivenUp, "Jobs", logging.WARNING, _given_up),
+    on(
+        WebhookDelivered,
+        "Jobs",
+        logging.DEBUG,
+        lambda event: f"웹훅 전달 ({event.webhook}, {event.what})",
+    ),
+    on(
+        WebhookPutBack,
+        "Jobs",
+        logging.WARNING,
+        lambda event: (
+            f"웹훅 전달 실패 ({event.webhook}, {event.what}, "
+            f"{event.after_sec:.0f}초 후 다시): {event.error}"
+        ),
+    ),
+    on(
+        WebhookDead,
+        "Jobs",
+        logging.ERROR,
+        lambda event: f"웹훅 전달 포기 ({event.webhook}, {event.what}): {event.error}",
+    ),
     on(
         JobTaken,
         "Jobs",

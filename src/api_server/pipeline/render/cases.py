@@ -27,6 +27,7 @@ def job_response(job: JobRecord) -> JobResponse:
         counts=job.counts,
         share_done=round(ended, 4),
         audio_sec=job.audio_sec,
+        webhook_url=job.webhook_url,
     )
 
 
