@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import threading
+from dataclasses import dataclass, field, replace
 
 import anyio.to_thread
 
@@ -99,6 +100,8 @@ class Service:
     agent_probe: AgentProbe
     report: HealthReport
     observers: tuple[Observer, ...]
+    leaving: threading.Event = field(default_factory=threading.Event)
+    """Set once the server ends: what would be followed for long is followed no more."""
 
     @classmethod
     def of(cls, settings: Settings, *, begin: bool = False, checks: bool = True) -> Service:

@@ -10,6 +10,7 @@ from fastapi import File, Form, Header, Query, Request, Response, UploadFile
 
 from api_server.clients.agent.types import RequestFormat
 from api_server.container import Service
+from api_server.http.job_events import LAST_ID, JobEvents
 from api_server.http.job_files import (
     case_of_path,
     cases_of_folder,
@@ -48,6 +49,8 @@ _ASKED: dict[int | str, dict[str, Any]] = {
     **{status: REFUSALS[status] for status in (400, 404)},
     **_UNAVAILABLE,
 }
+
+_STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
 
 Limit = Annotated[int, Query(ge=1, le=500, description="Entries of a page")]
 Cursor = Annotated[
@@ -147,6 +150,33 @@ async def show_job(service: ServiceDependency, request: Request, job: str) -> Jo
     viewer = _viewer(request)
     found = await _ask_of_job(service, job, lambda store: store.get_job(job, viewer))
     return render.job_response(found)
+
+
+@router.get(
+    "/jobs/{job}/events",
+    responses={
+        **_ASKED,
+        200: {"description": "The job, each time it changes", "content": _STREAM},
+        204: {"description": "It has ended, and that was told"},
+    },
+)
+async def follow_job(
+    service: ServiceDependency,
+    request: Request,
+    job: str,
+    last_event_id: Annotated[str | None, Header(description="As browsers send it again")] = None,
+) -> Response:
+    """Follow a job until it ends: server-sent events of the fields of `GET /jobs/{job}`."""
+    viewer = _viewer(request)
+
+    async def look() -> JobResponse:
+        found = await _ask_of_job(service, job, lambda store: store.get_job(job, viewer))
+        return render.job_response(found)
+
+    first = await look()
+    if last_event_id == LAST_ID and first.state in {"done", "cancelled"}:
+        return Response(status_code=204)  # ends the browser's coming back
+    return JobEvents(first, look, service.leaving.is_set)
 
 
 @router.post("/jobs/{job}/cancel", responses=_ASKED)
