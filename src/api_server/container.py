@@ -22,9 +22,11 @@ from api_server.compliance.validator import IncompleteElementsValidator, weighin
 from api_server.jobs.call_keeper import CallKeeper
 from api_server.jobs.desk import JobDesk
 from api_server.jobs.endings import RepairTerms
+from api_server.jobs.options import JobOptions
 from api_server.jobs.repairer import Dependencies, Repairer, Trust
 from api_server.jobs.rests import Rests
 from api_server.jobs.runner import JobRunner, JobTerms
+from api_server.jobs.watcher import FolderWatcher, WatchTerms
 from api_server.jobs.webhooks import WebhookSender
 from api_server.observability.agent_probe import AgentProbe
 from api_server.observability.health import (
@@ -44,7 +46,7 @@ from api_server.observability.log_lines.validation import VALIDATION_LINES
 from api_server.observability.metrics import FailureMetrics
 from api_server.observability.readiness import LastFailures, Readiness
 from api_server.pipeline.admission import Admission
-from api_server.pipeline.analysis import CallAnalysis
+from api_server.pipeline.analysis import AgentConfig, CallAnalysis
 from api_server.pipeline.check_admission import CheckAdmission
 from api_server.pipeline.recordings import Recordings, TemporaryRecordings
 from api_server.pipeline.storage import Storage
@@ -95,6 +97,7 @@ class Service:
     calls: CallKeeper
     repairer: Repairer
     webhooks: WebhookSender
+    watchers: tuple[FolderWatcher, ...]
     metrics: FailureMetrics
     readiness: Readiness
     agent_probe: AgentProbe
@@ -169,7 +172,9 @@ class Service:
             if checks
             else []
         )
-        sources = [engine_health(stt), *checking, queue_health(admission), storage_health(storage)]
+        watchers = _watchers(settings, observers, desk, jobs) if checks else ()
+        storing = storage_health(storage, [one.place for one in watchers])
+        sources = [engine_health(stt), *checking, queue_health(admission), storing]
         circuits = [agent.circuits, *([remote.circuits] if remote else [])]
         return cls(
             settings=settings,
@@ -189,6 +194,7 @@ class Service:
             calls=calls,
             repairer=repairer,
             webhooks=_webhooks(settings, observers, desk),
+            watchers=watchers,
             metrics=metrics,
             readiness=readiness,
             agent_probe=probe,
@@ -271,6 +277,23 @@ def _runner(
         _repair_terms(settings),
     )
     return JobRunner(desk, analysis, terms, lambda: readiness.reason is None, observers)
+
+
+def _watchers(
+    settings: Settings, observers: tuple[Observer, ...], desk: JobDesk, jobs: JobRunner
+) -> tuple[FolderWatcher, ...]:
+    agent = AgentConfig(settings.agent_url, timeout_sec=settings.agent_timeout_sec)
+    terms = WatchTerms(
+        settings.watch_pattern,
+        settings.watch_settle_sec,
+        settings.watch_interval_sec,
+        JobOptions(settings.watch_language, agent=agent if settings.watch_check else None),
+        settings.redaction != "off",
+    )
+    return tuple(
+        FolderWatcher(number, folder, desk, terms, jobs.wake, observers)
+        for number, folder in enumerate(settings.watch_folders, 1)
+    )
 
 
 def _webhooks(settings: Settings, observers: tuple[Observer, ...], desk: JobDesk) -> WebhookSender:

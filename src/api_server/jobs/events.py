@@ -139,3 +139,20 @@ class WebhookDead(Event):
     webhook: str
     what: str
     error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileTaken(Event):
+    """A file of a watched folder was taken; ``known``: its content had been before."""
+
+    name: str
+    job: str
+    known: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileUnreadable(Event):
+    """A file of a watched folder cannot be read; it is tried again."""
+
+    name: str
+    reason: str

@@ -17,7 +17,7 @@ from api_server.observability.metrics import FailureMetrics
 from api_server.observability.readiness import LastFailures, Readiness
 from api_server.pipeline.admission import Admission
 from api_server.pipeline.check_admission import CheckAdmission
-from api_server.pipeline.storage import Storage
+from api_server.pipeline.storage import Place, Storage
 from stt_engine.engine import WhisperSTT
 from stt_engine.version import __version__
 
@@ -108,14 +108,14 @@ def text_health(text: TextInChild, checks: CheckAdmission) -> HealthSource:
     ]
 
 
-def storage_health(storage: Storage) -> HealthSource:
+def storage_health(storage: Storage, watched: Sequence[Place] = ()) -> HealthSource:
     """Return the state of every place from which recordings come; one that hangs degrades."""
     return lambda: [
         ComponentHealth(
             {"name": one.name, "state": one.state, "waiting": one.waiting, "late": one.late},
             one.state != "ok",
         )
-        for one in storage.places
+        for one in (*storage.places, *watched)
     ]
 
 

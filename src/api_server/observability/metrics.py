@@ -18,6 +18,7 @@ from api_server.jobs.events import (
     CasePutBack,
     CaseRevised,
     CasesTakenUp,
+    FileTaken,
     RepairsGivenUp,
     WebhookDead,
     WebhookDelivered,
@@ -102,6 +103,9 @@ class FailureMetrics:
         self._revised = counter(
             "repairs", "Answers that lacked a stage: completed, or given up.", "end"
         )
+        self._files = counter(
+            "watched_files", "Files of watched folders, by what they were.", "what"
+        )
         self._webhooks = counter("webhooks", "Deliveries of webhooks that were tried.", "end")
         self._to_repair = gauge("repairs_waiting", "Answers that wait for a stage they lack.")
         self._queued = gauge("cases_queued", "Cases of jobs that wait.")
@@ -122,6 +126,10 @@ class FailureMetrics:
             _at(
                 RepairsGivenUp,
                 lambda event: self._revised.labels("given_up").inc(len(event.cases)),
+            ),
+            _at(
+                FileTaken,
+                lambda event: self._files.labels("known" if event.known else "taken").inc(),
             ),
             _at(WebhookDelivered, lambda _event: self._webhooks.labels("delivered").inc()),
             _at(WebhookPutBack, lambda _event: self._webhooks.labels("put_back").inc()),

@@ -215,6 +215,16 @@ class WebhookRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file of a watched folder, as it was when its content was read."""
+
+    path: str
+    bytes: int
+    modified_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Backlog:
     """What waits: cases, those at work, and since when the oldest one waits."""
 

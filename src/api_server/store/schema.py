@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0002_webhooks"
+HEAD = "0002_watch"
 """The migration after which the tables are these."""
 
 METADATA = MetaData()
@@ -52,7 +52,7 @@ JOBS = Table(
     UniqueConstraint("owner", "idempotency_key", name="jobs_idempotency"),
 )
 """The jobs; ``owner`` is the name of the caller's key, empty without keys. ``source``: ``request``,
-or ``call``: its one case is a call that was answered in part."""
+``watch`` (a watched folder), or ``call``: its one case is a call that was answered in part."""
 
 CASES = Table(
     "cases",
@@ -131,3 +131,16 @@ WEBHOOKS = Table(
     Index("webhooks_turn", "status", "not_before", "seq"),
 )
 """What is told to the address that a job names; a row comes with what it tells of."""
+
+WATCHED = Table(
+    "watched",
+    METADATA,
+    Column("path", Text, primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("job", String(64), nullable=False),
+    Column("noted_at", Double, nullable=False),
+    Index("watched_content", "sha256"),
+)
+"""The files of watched folders that were taken, and the ``job`` that came of their content."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from api_server.store import jobs, leases, repairs, webhooks
+from api_server.store import jobs, leases, repairs, watched, webhooks
 from api_server.store.database import Database
 from api_server.store.errors import StoreFull, StoreUnavailable
 from api_server.store.recordings import RecordingFolder
@@ -18,6 +18,7 @@ from api_server.store.records import (
     CaseState,
     Claimed,
     Ending,
+    FoundFile,
     JobRecord,
     NewJob,
     Revision,
@@ -76,6 +77,30 @@ class Store:
             for one in received.values():
                 self._recordings.keep(one)
             return jobs.insert_job(connection, new, self._clock()), True
+
+    def take_file(self, found: FoundFile, new: NewJob) -> tuple[str, bool]:
+        """Note a file of a watched folder, and take the job of its content, once.
+
+        Return the job, and whether it is a new one.
+
+        Raises:
+            StoreFull: too many cases wait.
+            StoreUnavailable: nothing was taken.
+        """
+        with self._database.write() as connection:
+            job = watched.job_of_content(connection, found.sha256)
+            fresh = job is None
+            if job is None:
+                if jobs.count_open_cases(connection) >= MOST_OPEN_CASES:
+                    raise StoreFull(f"{MOST_OPEN_CASES} cases wait already")
+                job = jobs.insert_job(connection, new, self._clock(), source="watch")
+            watched.note(connection, found, job, self._clock())
+            return job, fresh
+
+    def noted_files(self, paths: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Return what is noted of files; see :func:`watched.as_noted`."""
+        with self._database.read() as connection:
+            return watched.as_noted(connection, paths)
 
     def check_quota(self, more: int) -> None:
         """Return where ``more`` bytes of recordings may come.

@@ -11,6 +11,8 @@ from api_server.jobs.events import (
     CasePutBack,
     CaseRevised,
     CasesTakenUp,
+    FileTaken,
+    FileUnreadable,
     JobTaken,
     LeaseLost,
     RepairPutBack,
@@ -72,7 +74,19 @@ def _given_up(event: RepairsGivenUp) -> str:
     return f"보완 포기 ({len(event.cases)}건, {', '.join(event.cases[:5])}): {cause}"
 
 
+def _file_taken(event: FileTaken) -> str:
+    what = "이미 접수된 내용" if event.known else "접수"
+    return f"감시 폴더 파일 {what} ({event.job}): {event.name}"
+
+
 JOB_LINES: Table = (
+    on(FileTaken, "Jobs", logging.INFO, _file_taken),
+    on(
+        FileUnreadable,
+        "Jobs",
+        logging.WARNING,
+        lambda event: f"감시 폴더 파일을 읽을 수 없음 ({event.reason}): {event.name}",
+    ),
     on(
         CallKept,
         "Jobs",
