@@ -35,12 +35,18 @@ def list_(
 
 
 @app.command()
-def show(case: Annotated[str, typer.Argument(help="A case's id.")], as_json: Json = False) -> None:
+def show(
+    case: Annotated[str, typer.Argument(help="A case's id.")],
+    revision: Annotated[
+        int | None, typer.Option(help="Which answer; by default the latest.", min=1)
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Show a case and its transcript; exit code 1 where it has none."""
     with store_of(load_settings()) as store:
         if store is None:
             raise NoSuchCase(f"there is no case {case}")
-        found = render.case_response(*store.get_case(case, None))
+        found = render.case_response(*store.get_case(case, None, revision))
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -58,7 +59,7 @@ def case_response(case: CaseRecord, revision: Revision | None) -> CaseResponse:
     """Return a case with its answer."""
     if revision is None:
         return CaseResponse(**_fields(case))
-    result = CallResult.from_json(revision.answer)
+    result = replace(CallResult.from_json(revision.answer), revision=revision.number)
     return CaseResponse(
         **_fields(case),
         revision=revision.number,
