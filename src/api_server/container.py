@@ -12,7 +12,6 @@ from api_server.clients.agent.backend import AgentBackend
 from api_server.clients.agent.formats import redact_url
 from api_server.clients.circuit_policy import CircuitPolicy
 from api_server.clients.remote_stt import RemoteStt
-from api_server.clients.webhooks import WebhookClient
 from api_server.compliance.live_validator import LiveValidator
 from api_server.compliance.llm_review import ReviewLimits
 from api_server.compliance.questions import elements_that_fit
@@ -21,12 +20,11 @@ from api_server.compliance.text_worker import TextInChild, TextOptions
 from api_server.compliance.validator import IncompleteElementsValidator, weighing_of
 from api_server.jobs.call_keeper import CallKeeper
 from api_server.jobs.desk import JobDesk
-from api_server.jobs.endings import RepairTerms
-from api_server.jobs.options import JobOptions
+from api_server.jobs.parts import JobParts
 from api_server.jobs.repairer import Dependencies, Repairer, Trust
 from api_server.jobs.rests import Rests
-from api_server.jobs.runner import JobRunner, JobTerms
-from api_server.jobs.watcher import FolderWatcher, WatchTerms
+from api_server.jobs.runner import JobRunner
+from api_server.jobs.watcher import FolderWatcher
 from api_server.jobs.webhooks import WebhookSender
 from api_server.observability.agent_probe import AgentProbe
 from api_server.observability.health import (
@@ -46,17 +44,15 @@ from api_server.observability.log_lines.validation import VALIDATION_LINES
 from api_server.observability.metrics import FailureMetrics
 from api_server.observability.readiness import LastFailures, Readiness
 from api_server.pipeline.admission import Admission
-from api_server.pipeline.analysis import AgentConfig, CallAnalysis
+from api_server.pipeline.analysis import CallAnalysis
 from api_server.pipeline.check_admission import CheckAdmission
 from api_server.pipeline.recordings import Recordings, TemporaryRecordings
 from api_server.pipeline.storage import Storage
 from api_server.settings import Settings
-from api_server.store.recordings import DAY_SEC, RecordingFolder
 from stt_engine.engine import WhisperSTT
 from stt_engine.events import Observer
 from stt_engine.log import LogObserver
 from stt_engine.model_store.log_lines import FETCH_LINES
-from stt_engine.model_store.places import data_home
 from stt_engine.recognition.log_lines import stt_lines
 from stt_engine.workers.process import WorkerLimits
 
@@ -156,24 +152,18 @@ class Service:
         mask = text.mask if settings.redaction == "everywhere" else None
         places = CheckAdmission(settings.analyze_max_at_once)
         analysis = CallAnalysis(stt, validator, admission, observers, mask)
-        desk = _desk(settings, observers)
         storage = Storage(settings.audio_roots, settings.audio_open_timeout_sec, observers)
-        jobs = _runner(settings, observers, desk, analysis, readiness)
         known = Dependencies(
             lambda: readiness.reason is None,
             lambda url: _trust_in(url, agent, probe),
             lambda: admission.quiet,
         )
-        terms = _repair_terms(settings)
-        repairer = Repairer(desk, analysis, terms, known, rests, observers)
-        calls = CallKeeper(desk, storage.uploads, terms, observers)
+        parts = JobParts.of(settings, analysis, storage.uploads, known, rests, observers)
         checking = (
-            [agent_health(probe), text_health(text, places), jobs_health(desk, jobs, repairer)]
-            if checks
-            else []
+            [agent_health(probe), text_health(text, places), jobs_health(parts)] if checks else []
         )
-        watchers = _watchers(settings, observers, desk, jobs) if checks else ()
-        storing = storage_health(storage, [one.place for one in watchers])
+        watched = [one.place for one in parts.watchers] if checks else []
+        storing = storage_health(storage, watched)
         sources = [engine_health(stt), *checking, queue_health(admission), storing]
         circuits = [agent.circuits, *([remote.circuits] if remote else [])]
         return cls(
@@ -189,12 +179,12 @@ class Service:
             analysis=analysis,
             recordings=TemporaryRecordings(),
             storage=storage,
-            desk=desk,
-            jobs=jobs,
-            calls=calls,
-            repairer=repairer,
-            webhooks=_webhooks(settings, observers, desk),
-            watchers=watchers,
+            desk=parts.desk,
+            jobs=parts.runner,
+            calls=parts.calls,
+            repairer=parts.repairer,
+            webhooks=parts.webhooks,
+            watchers=parts.watchers,
             metrics=metrics,
             readiness=readiness,
             agent_probe=probe,
@@ -247,71 +237,6 @@ def _remote(settings: Settings, observers: tuple[Observer, ...]) -> RemoteStt | 
         api_key=key.get_secret_value() if key else None,
         circuit_policy=_circuit_policy(settings),
         connect_timeout_sec=settings.agent_connect_timeout_sec,
-    )
-
-
-def _desk(settings: Settings, observers: tuple[Observer, ...]) -> JobDesk:
-    home = data_home(settings.stt_home)
-    recordings = RecordingFolder(
-        settings.recordings_folder(home),
-        settings.recordings_max_bytes,
-        settings.recordings_reserve_bytes,
-        settings.recordings_keep_days * DAY_SEC,
-    )
-    return JobDesk(settings.database_file(home), recordings, observers)
-
-
-def _runner(
-    settings: Settings,
-    observers: tuple[Observer, ...],
-    desk: JobDesk,
-    analysis: CallAnalysis,
-    readiness: Readiness,
-) -> JobRunner:
-    terms = JobTerms(
-        settings.jobs_at_once,
-        settings.jobs_lease_sec,
-        settings.jobs_max_tries,
-        settings.stt_agent_channel,
-        settings.allows_agent,
-        _repair_terms(settings),
-    )
-    return JobRunner(desk, analysis, terms, lambda: readiness.reason is None, observers)
-
-
-def _watchers(
-    settings: Settings, observers: tuple[Observer, ...], desk: JobDesk, jobs: JobRunner
-) -> tuple[FolderWatcher, ...]:
-    agent = AgentConfig(settings.agent_url, timeout_sec=settings.agent_timeout_sec)
-    terms = WatchTerms(
-        settings.watch_pattern,
-        settings.watch_settle_sec,
-        settings.watch_interval_sec,
-        JobOptions(settings.watch_language, agent=agent if settings.watch_check else None),
-        settings.redaction != "off",
-    )
-    return tuple(
-        FolderWatcher(number, folder, desk, terms, jobs.wake, observers)
-        for number, folder in enumerate(settings.watch_folders, 1)
-    )
-
-
-def _webhooks(settings: Settings, observers: tuple[Observer, ...], desk: JobDesk) -> WebhookSender:
-    secrets = [one.get_secret_value() for one in settings.webhook_secrets]
-    client = WebhookClient(secrets, settings.webhook_timeout_sec)
-    return WebhookSender(desk, client, settings.allows_webhook, observers)
-
-
-def _repair_terms(settings: Settings) -> RepairTerms:
-    return RepairTerms(
-        settings.repair_keep_days * DAY_SEC,
-        settings.repair_max_bytes,
-        settings.repair_at_once,
-        settings.jobs_lease_sec,
-        settings.repair_calls,
-        settings.stt_agent_channel,
-        settings.agent_timeout_sec,
-        settings.allows_agent,
     )
 
 

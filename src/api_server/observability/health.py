@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass
 from api_server.clients.circuit_breaker import CircuitBreakers
 from api_server.clients.circuit_policy import CircuitSnapshot
 from api_server.compliance.text_worker import TextInChild
-from api_server.jobs.desk import JobDesk
-from api_server.jobs.repairer import Repairer
-from api_server.jobs.runner import JobRunner
+from api_server.jobs.parts import JobParts
 from api_server.models import HealthResponse
 from api_server.observability.agent_probe import AgentProbe
 from api_server.observability.metrics import FailureMetrics
@@ -134,7 +132,7 @@ def queue_health(admission: Admission) -> HealthSource:
     ]
 
 
-def jobs_health(desk: JobDesk, jobs: JobRunner, repairer: Repairer) -> HealthSource:
+def jobs_health(parts: JobParts) -> HealthSource:
     """Return the state of jobs; a store that cannot be used degrades, and one never used is idle.
 
     ``queued`` and ``running`` are cases, ``at_work`` those of this process, ``repairs`` answers
@@ -142,6 +140,7 @@ def jobs_health(desk: JobDesk, jobs: JobRunner, repairer: Repairer) -> HealthSou
     """
 
     def look() -> list[ComponentHealth]:
+        desk, jobs = parts.desk, parts.runner
         trouble, backlog = desk.trouble, jobs.backlog
         working = "ok" if desk.is_open else "idle"
         facts = {
@@ -151,7 +150,7 @@ def jobs_health(desk: JobDesk, jobs: JobRunner, repairer: Repairer) -> HealthSou
             "queued": backlog.queued if backlog else 0,
             "running": backlog.running if backlog else 0,
             "at_work": jobs.at_work,
-            "repairs": repairer.waiting or 0,
+            "repairs": parts.repairer.waiting or 0,
         }
         return [ComponentHealth(facts, trouble is not None)]
 

@@ -70,6 +70,5 @@ SCENARIOS = (
         _EXPECTED,
         _completed,
         KEEPING,
-        needs_agent=True,
     ),
 )
