@@ -71,9 +71,9 @@ project() {
 runtime() {
   groupadd --gid 1000 stt
   useradd --uid 1000 --gid 1000 --no-create-home --home-dir /app --shell /bin/bash stt
-  mkdir -p /app/models /app/audio /app/logs /app/tmp
+  mkdir -p /app/models /app/audio /app/logs /app/tmp /app/home
   chown stt:stt /app/models /app/audio
-  chmod 1777 /app/logs /app/tmp # any --user may write a log and its temporary files
+  chmod 1777 /app/logs /app/tmp /app/home # any --user may write a log, temporary files, the store
 }
 
 case "${1:-}" in

@@ -21,6 +21,7 @@ def create_app(settings: Settings | None = None, *, begin: bool = False) -> Fast
         SettingsInvalid: a setting is wrong.
         RubricInvalid: the rubric file is wrong.
         KeysInvalid: the keys cannot be used.
+        KeyMissing: the keys of recordings cannot be used.
     """
     return build_app(
         settings or read_settings(),
@@ -39,5 +40,6 @@ def create_stt_app(settings: Settings | None = None, *, begin: bool = False) -> 
         SettingsInvalid: a setting is wrong.
         RubricInvalid: the rubric file is wrong.
         KeysInvalid: the keys cannot be used.
+        KeyMissing: the keys of recordings cannot be used.
     """
     return build_app(settings or read_settings(), (recognition.router,), checks=False, begin=begin)

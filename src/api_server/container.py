@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import anyio.to_thread
@@ -19,7 +20,7 @@ from api_server.compliance.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
 from api_server.compliance.text_worker import TextInChild, TextOptions
 from api_server.compliance.validator import IncompleteElementsValidator, weighing_of
 from api_server.jobs.call_keeper import CallKeeper
-from api_server.jobs.desk import JobDesk
+from api_server.jobs.desk import InForce, JobDesk, Records
 from api_server.jobs.parts import JobParts
 from api_server.jobs.repairer import Dependencies, Repairer, Trust
 from api_server.jobs.rests import Rests
@@ -47,6 +48,7 @@ from api_server.pipeline.admission import Admission
 from api_server.pipeline.analysis import CallAnalysis
 from api_server.pipeline.check_admission import CheckAdmission
 from api_server.pipeline.recordings import Recordings, TemporaryRecordings
+from api_server.pipeline.records import proof_of, retention_of
 from api_server.pipeline.storage import Storage
 from api_server.settings import Settings
 from stt_engine.engine import WhisperSTT
@@ -113,6 +115,7 @@ class Service:
         Raises:
             RubricInvalid: the rubric file is wrong.
             KeysInvalid: the keys cannot be used.
+        KeyMissing: the keys of recordings cannot be used.
         """
         metrics, last_failures = FailureMetrics(settings.targets()), LastFailures()
         observers: tuple[Observer, ...] = (
@@ -158,7 +161,10 @@ class Service:
             lambda url: _trust_in(url, agent, probe),
             lambda: admission.quiet,
         )
-        parts = JobParts.of(settings, analysis, storage.uploads, known, rests, observers)
+        records = Records(
+            retention_of(settings), proof_of(settings), _in_force(settings.as_text(), validator)
+        )
+        parts = JobParts.of(settings, analysis, storage.uploads, known, rests, records, observers)
         checking = (
             [agent_health(probe), text_health(text, places), jobs_health(parts)] if checks else []
         )
@@ -238,6 +244,21 @@ def _remote(settings: Settings, observers: tuple[Observer, ...]) -> RemoteStt | 
         circuit_policy=_circuit_policy(settings),
         connect_timeout_sec=settings.agent_connect_timeout_sec,
     )
+
+
+def _in_force(settings: dict[str, str], validator: LiveValidator) -> Callable[[], InForce]:
+    """Return a function to what answers are made by; the same object while that is the same."""
+    known: tuple[Rubric, InForce] | None = None
+
+    def in_force() -> InForce:
+        nonlocal known
+        rubric = validator.rubric
+        if known is None or known[0] is not rubric:
+            said = {"version": rubric.version, "content": rubric.model_dump_json()}
+            known = rubric, (settings, said)
+        return known[1]
+
+    return in_force
 
 
 def _trust_in(url: str, agent: AgentBackend, probe: AgentProbe) -> Trust:

@@ -308,6 +308,8 @@ class CaseSummary(BaseModel):
     error: str | None = None
     repair: Literal["pending", "done", "given_up", "off"] | None = None
     """Whether what is missing in its answer is completed; `null` where nothing was."""
+    erased_at: datetime | None = None
+    """When what was said in it was removed: on request, or because its days were over."""
 
 
 class CaseList(BaseModel):

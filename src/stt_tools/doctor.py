@@ -21,6 +21,7 @@ from api_server.compliance.rubric import DEFAULT_RUBRIC, load_rubric
 from api_server.container import Service
 from api_server.http import server
 from api_server.observability.readiness import check_clip, recognise_clip
+from api_server.pipeline.records import keys_of
 from api_server.settings import LOOPBACK, Settings
 from stt_engine.backends.faster_whisper.openvino.cpu_features import (
     LIBRARY,
@@ -153,6 +154,7 @@ def start_problems(settings: Settings, problems: list[str]) -> list[str]:
         lambda: KeyRing(settings),
         lambda: load_rubric(settings.rubric_path or DEFAULT_RUBRIC),
         lambda: server.check_tls(settings),
+        lambda: keys_of(settings),
     ):
         try:
             use()

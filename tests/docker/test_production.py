@@ -53,6 +53,23 @@ def test_without_keys_nothing_is_started(production: Stack) -> None:
     assert "API_KEYS" in ran.stderr
 
 
+def test_a_job_survives_its_container(production: Stack) -> None:
+    """Jobs are kept in a volume: the root of the container is read-only."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    form = {"file_path": "/app/audio/test.wav", "language": "en"}
+    with httpx2.Client(base_url=URL, headers=headers, timeout=60, trust_env=False) as client:
+        taken = client.post("/jobs", data=form)
+        assert taken.status_code == 202, taken.text
+        job = f"/jobs/{taken.json()['id']}"
+        awaited(lambda: client.get(job).json()["state"] == "done", "the job is done")
+        production.compose("up", "-d", "--no-deps", "--force-recreate", "api-server")
+        name = container(production, "api-server")
+        awaited(lambda: health(name) == "healthy", f"{name} is healthy again")
+        assert client.get(job).json()["counts"]["done"] == 1
+    told = docker("exec", name, "stt-engine", "audit", "checkpoint")
+    assert told.startswith("stt-engine/")
+
+
 def test_a_call_needs_a_key_and_then_has_everything(production: Stack) -> None:
     assert ask(key="no").status_code == 401
     response = ask(incomplete_elements_check="true", timeout="240")

@@ -34,6 +34,7 @@ def build_app(
     Raises:
         RubricInvalid: the rubric file is wrong.
         KeysInvalid: the keys cannot be used.
+        KeyMissing: the keys of recordings cannot be used.
     """
     app = DescribedApp(
         title="stt-engine",

@@ -7,15 +7,21 @@ that does not answer makes whoever asked wait for a bounded time, and nobody els
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+import anyio.to_thread
 
 from api_server.jobs.events import StoreAnswers, StoreFailing
 from api_server.pipeline.storage import Place
 from api_server.store.errors import StoreUnavailable
 from api_server.store.recordings import RecordingFolder
+from api_server.store.records import ProofFiles, Retention
 from stt_engine.errors import StorageUnresponsive
 from stt_engine.events import Observer, emit
 
@@ -26,6 +32,23 @@ T = TypeVar("T")
 
 DATABASE_SEC = 20.0
 """How long a transaction may take, other processes' included."""
+
+
+InForce = tuple[Mapping[str, str], Mapping[str, str]]
+"""The settings and the rubric, as names and texts; another object where they have changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """How cases are kept and proved.
+
+    ``in_force`` returns the settings and the rubric by which answers are made: the log has them
+    before any answer of theirs.
+    """
+
+    retention: Retention | None = None
+    proof: ProofFiles | None = None
+    in_force: Callable[[], InForce] | None = None
 
 
 class NoStoreYet(Exception):
@@ -39,12 +62,19 @@ class JobDesk:
         path: the database's file.
         recordings: where recordings are kept.
         observers: told when the store cannot be used, and when it can again.
+        records: how cases are kept and proved.
     """
 
     def __init__(
-        self, path: Path, recordings: RecordingFolder, observers: Iterable[Observer] = ()
+        self,
+        path: Path,
+        recordings: RecordingFolder,
+        observers: Iterable[Observer] = (),
+        records: Records | None = None,
     ) -> None:
         self._path = path
+        self._records = records or Records()
+        self._noted: InForce | None = None
         self._observers = tuple(observers)
         self._place = Place("database", str(path), DATABASE_SEC)
         self._lock = threading.Lock()
@@ -80,16 +110,21 @@ class JobDesk:
         self._tell(None)
         return found
 
-    async def recording(self, sha256: str) -> Path:
-        """Return the file of a recording.
+    @asynccontextmanager
+    async def recording(self, sha256: str) -> AsyncIterator[Path]:
+        """Open a recording as a file; an encrypted one as a copy that goes with the context.
 
         Raises:
-            StoreUnavailable: it is not there.
+            StoreUnavailable: it is not there, or not what was written.
+            KeyMissing: its key is not there.
         """
-        path = self.recordings.path(sha256)
-        if not await self.run(lambda _store: path.is_file()):
-            raise StoreUnavailable(f"the recording {path} is gone from the store")
-        return path
+        opened = self.recordings.opened(sha256)
+        path = await self.run(lambda _store: opened.__enter__())
+        try:
+            yield path
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(opened.__exit__, None, None, None)
 
     def close(self) -> None:
         """Close the database."""
@@ -101,6 +136,7 @@ class JobDesk:
     def _do(self, work: Callable[[Store], T], make: bool) -> T:  # noqa: FBT001 - of partial()
         store = self._opened(make=make)
         try:
+            self._note(store)
             return work(store)
         except StoreUnavailable:
             if store.replaced:
@@ -114,11 +150,23 @@ class JobDesk:
                     self._refuse(make=make)
                 from api_server.store.store import Store  # noqa: PLC0415 - takes 0.5 s
 
-                store = Store(self._path, self.recordings)
+                store = Store(
+                    self._path,
+                    self.recordings,
+                    retention=self._records.retention,
+                    proof=self._records.proof,
+                )
                 store.sweep()
                 self._store = store
                 self._had = True
             return self._store
+
+    def _note(self, store: Store) -> None:
+        """Have the log say by which settings and rubric answers are made from now on."""
+        now = self._records.in_force() if self._records.in_force else None
+        if now is not None and now is not self._noted:
+            store.ledger.note_in_force(*now)
+            self._noted = now
 
     def _refuse(self, *, make: bool) -> None:
         """Raise where no database may be made: beside one that was removed, or without need."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from api_server.clients.webhooks import WebhookClient
 from api_server.jobs.call_keeper import CallKeeper
-from api_server.jobs.desk import JobDesk
+from api_server.jobs.desk import JobDesk, Records
 from api_server.jobs.endings import RepairTerms
 from api_server.jobs.options import JobOptions
 from api_server.jobs.repairer import Dependencies, Repairer
@@ -16,6 +16,7 @@ from api_server.jobs.runner import JobRunner, JobTerms
 from api_server.jobs.watcher import FolderWatcher, WatchTerms
 from api_server.jobs.webhooks import WebhookSender
 from api_server.pipeline.analysis import AgentConfig, CallAnalysis
+from api_server.pipeline.records import keys_of
 from api_server.pipeline.storage import Place
 from api_server.settings import Settings
 from api_server.store.recordings import DAY_SEC, RecordingFolder
@@ -42,11 +43,12 @@ class JobParts:
         uploads: Place,
         known: Dependencies,
         rests: Rests,
+        records: Records,
         observers: Iterable[Observer],
     ) -> JobParts:
-        """Wire them. ``uploads``: the threads that write recordings."""
+        """Wire them; ``uploads`` are the threads that write recordings."""
         observers = tuple(observers)
-        desk, repair = _desk(settings, observers), _repair_terms(settings)
+        desk, repair = _desk(settings, records, observers), _repair_terms(settings)
         runner = JobRunner(
             desk, analysis, _job_terms(settings, repair), known.recogniser_works, observers
         )
@@ -66,15 +68,16 @@ class JobParts:
         )
 
 
-def _desk(settings: Settings, observers: tuple[Observer, ...]) -> JobDesk:
+def _desk(settings: Settings, records: Records, observers: tuple[Observer, ...]) -> JobDesk:
     home = data_home(settings.stt_home)
     recordings = RecordingFolder(
         settings.recordings_folder(home),
         settings.recordings_max_bytes,
         settings.recordings_reserve_bytes,
         settings.recordings_keep_days * DAY_SEC,
+        keys_of(settings),
     )
-    return JobDesk(settings.database_file(home), recordings, observers)
+    return JobDesk(settings.database_file(home), recordings, observers, records)
 
 
 def _job_terms(settings: Settings, repair: RepairTerms) -> JobTerms:
@@ -85,6 +88,7 @@ def _job_terms(settings: Settings, repair: RepairTerms) -> JobTerms:
         settings.stt_agent_channel,
         settings.allows_agent,
         repair,
+        settings.audit_checkpoint_sec,
     )
 
 

@@ -231,7 +231,8 @@ class Repairer:
     @asynccontextmanager
     async def _opened(self, claimed: ToRepair, opener: Opener) -> AsyncIterator[Path]:
         if claimed.recording is not None:
-            yield await self._desk.recording(claimed.recording)
+            async with self._desk.recording(claimed.recording) as path:
+                yield path
             return
         async with opener(claimed.path or "", claimed.name) as path:
             yield path

@@ -46,6 +46,7 @@ _LOOK_SEC = 1.0
 """How often it is looked for work that another process has brought."""
 
 _SWEEP_SEC = 3600.0
+_FIRST_CHECKPOINT_SEC = 60.0
 
 _DEFECT_SEC = 10.0
 """Rest after a defect of ours, which the next look may only repeat."""
@@ -67,6 +68,7 @@ class JobTerms:
     agent_channel: int
     allows_agent: Callable[[str], bool]
     repair: RepairTerms
+    checkpoint_sec: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ class JobRunner:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._renew_leases)
             tasks.start_soon(self._sweep)
+            tasks.start_soon(self._sign)
             try:
                 while True:
                     woken, self._wake = self._wake.is_set(), anyio.Event()
@@ -181,6 +184,16 @@ class JobRunner:
             await anyio.sleep(_SWEEP_SEC)
             if self._desk.is_open:
                 await self._guarded(partial(self._desk.run, lambda store: store.sweep()))
+
+    async def _sign(self) -> None:
+        """Sign the log, as often as that is asked for."""
+        await anyio.sleep(min(_FIRST_CHECKPOINT_SEC, self._terms.checkpoint_sec))
+        while True:
+            if self._desk.is_open:
+                await self._guarded(
+                    partial(self._desk.run, lambda store: store.ledger.checkpoint())
+                )
+            await anyio.sleep(self._terms.checkpoint_sec)
 
     async def _guarded(self, work: Callable[[], Awaitable[object]]) -> None:
         """Do a part of the work; a defect in it is told, and ends neither jobs nor the server."""
@@ -242,7 +255,8 @@ class JobRunner:
     @asynccontextmanager
     async def _opened(self, claimed: Claimed, opener: Opener) -> AsyncIterator[Path]:
         if claimed.recording is not None:
-            yield await self._desk.recording(claimed.recording)
+            async with self._desk.recording(claimed.recording) as path:
+                yield path
             return
         async with opener(claimed.path or "", claimed.name) as path:
             yield path

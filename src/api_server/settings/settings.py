@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import SecretStr
+
 from api_server.settings.access import LOOPBACK, AccessSettings
 from api_server.settings.addresses import PORTS, Address
 from api_server.settings.agents import CircuitSettings, LlmServerSettings
@@ -12,6 +14,7 @@ from api_server.settings.limits import CallLimitSettings
 from api_server.settings.observability import LogSettings, ReadinessSettings
 from api_server.settings.pii import PersonalDataSettings
 from api_server.settings.recognition import RecognitionSettings
+from api_server.settings.retention import RetentionSettings
 from api_server.settings.webhooks import WebhookSettings
 from stt_engine.limits import Limits
 from stt_engine.speech import AudioLimits
@@ -26,6 +29,7 @@ class Settings(
     CircuitSettings,
     LlmServerSettings,
     WebhookSettings,
+    RetentionSettings,
     JobSettings,
     CallLimitSettings,
     RecognitionSettings,
@@ -38,6 +42,10 @@ class Settings(
     def reveals_text(self) -> bool:
         """Whether transcript text may stand in the log."""
         return self.log_transcripts and self.redaction != "everywhere"
+
+    def as_text(self) -> dict[str, str]:
+        """Return every setting by its variable's name, secrets in the open: for digests alone."""
+        return {name.upper(): _text(getattr(self, name)) for name in type(self).model_fields}
 
     def limits(self) -> Limits:
         """Return the engine's limits."""
@@ -87,3 +95,11 @@ class Settings(
         if self.webhook_allowed_urls and not self.webhook_secrets:
             found.append("WEBHOOK_ALLOWED_URLS is set without WEBHOOK_SECRETS: nothing is signed")
         return found
+
+
+def _text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, list | tuple):
+        return ",".join(map(_text, value))
+    return str(value)

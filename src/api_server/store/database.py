@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 from filelock import FileLock
 from sqlalchemy import Connection, Engine, create_engine, event, exc
@@ -77,6 +78,55 @@ class Database:
         except OSError:
             return True
 
+    def flush(self) -> None:
+        """Have the log of writes overwritten, which holds what was removed a while longer.
+
+        While another transaction runs it stays for now.
+
+        Raises:
+            StoreUnavailable: the database cannot be used.
+        """
+        with self._raw() as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def examine(self) -> list[str]:
+        """Return what is wrong with the file and its references: nothing, where all is well.
+
+        Raises:
+            StoreUnavailable: the database cannot be used.
+        """
+        with self._raw() as connection:
+            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
+            lost = connection.execute("PRAGMA foreign_key_check").fetchall()
+        told = [f"{row[0]}, row {row[1]}: refers to what is not there ({row[2]})" for row in lost]
+        return [one for one in found if one != "ok"] + told
+
+    def copy_to(self, target: Path) -> None:
+        """Copy the whole database into a new file, as it is at one moment.
+
+        Raises:
+            StoreUnavailable: that cannot be done.
+        """
+        with self._raw() as connection:
+            target.touch(mode=0o600, exist_ok=False)
+            copy = sqlite3.connect(target)
+            try:
+                connection.backup(copy)
+                copy.execute("PRAGMA journal_mode=DELETE")  # one file, for a tape
+            finally:
+                copy.close()
+
+    @contextmanager
+    def _raw(self) -> Iterator[sqlite3.Connection]:
+        with self._translated(), self._same_file():
+            held = self._engine.raw_connection()
+            try:
+                yield cast("sqlite3.Connection", held.driver_connection)
+            except sqlite3.Error as error:
+                raise StoreUnavailable(f"the database {self._path}: {error}") from error
+            finally:
+                held.close()
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
@@ -132,6 +182,7 @@ def _engine(path: Path) -> Engine:
         # FULL: what was answered with 202 survives a power cut.
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA secure_delete=ON")  # what is removed is overwritten
         return connection
 
     engine = create_engine(

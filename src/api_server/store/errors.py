@@ -27,3 +27,15 @@ class KeyReused(EngineError):
 
 class NoSuchWebhook(EngineError):
     """There is no webhook of this id that could be sent again."""
+
+
+class CaseHeld(EngineError):
+    """The case is held: nothing of it may be removed until it is released."""
+
+
+class LogBroken(EngineError):
+    """The audit log is not the one that was signed before: no checkpoint of it is made."""
+
+
+class KeyMissing(EngineError):
+    """A recording, or the log, needs a key that is not there, or that cannot be used."""

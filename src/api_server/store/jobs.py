@@ -23,6 +23,7 @@ from api_server.store.records import (
     RepairState,
     Revision,
 )
+from api_server.store.revisions import add_revision
 from api_server.store.schema import CASES, JOBS, RECORDINGS, REPAIRS, REVISIONS
 
 _ROWS_AT_ONCE = 500
@@ -90,9 +91,8 @@ def insert_call(connection: Connection, call: AnsweredCall, now: float) -> str:
             error=ending.error,
         )
     )
-    connection.execute(
-        insert(REVISIONS).values(case_seq=case.seq, number=1, made_at=now, answer=ending.answer)
-    )
+    if ending.answer is not None:
+        add_revision(connection, case.seq, ending.answer, now)
     repairs.open_repair(connection, case.seq, call.repair, now)
     return str(case.id)
 
@@ -252,7 +252,7 @@ def get_case(
     row = connection.execute(_cases().where(CASES.c.id == identity)).first()
     if row is None or owner not in {None, row.owner}:
         raise NoSuchCase(f"there is no case {identity}")
-    query = select(REVISIONS).where(REVISIONS.c.case_seq == row.seq)
+    query = select(REVISIONS).where(REVISIONS.c.case_seq == row.seq, REVISIONS.c.answer != "")
     if number is not None:
         query = query.where(REVISIONS.c.number == number)
     found = connection.execute(query.order_by(REVISIONS.c.number.desc()).limit(1)).first()
@@ -295,6 +295,7 @@ def _case(row: Row[Any]) -> CaseRecord:
         audio_sec=row.audio_sec,
         error_type=row.error_type,
         error=row.error,
+        erased_at=row.erased_at,
         repair=_repair(row),
     )
 
@@ -344,6 +345,7 @@ def retry_job(connection: Connection, identity: str, owner: str | None) -> int:
         CASES.c.job_seq == row.seq,
         CASES.c.state.in_(RETRIED),
         or_(CASES.c.recording.is_not(None), CASES.c.path.is_not(None)),
+        CASES.c.erased_at.is_(None),
     )
     repairs.drop(connection, select(CASES.c.seq).where(*again))
     queued = connection.execute(

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import uuid4
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, or_, select, update
 
 from api_server.store import repairs
 from api_server.store.records import OPEN, RETRIED, Backlog, Claimed, Ending
-from api_server.store.schema import CASES, JOBS, RECORDINGS, REPAIRS, REVISIONS
+from api_server.store.revisions import add_revision
+from api_server.store.schema import CASES, HOLDS, JOBS, RECORDINGS, REPAIRS
 
 LOST = "WorkerLost"
 """The ``error_type`` of a case whose workers have all disappeared."""
@@ -91,13 +92,7 @@ def finish(connection: Connection, claimed: Claimed, ending: Ending, now: float)
         )
     ).rowcount
     if ended and ending.answer is not None:
-        known = select(func.max(REVISIONS.c.number)).where(REVISIONS.c.case_seq == claimed.seq)
-        number = int(connection.execute(known).scalar() or 0) + 1
-        connection.execute(
-            insert(REVISIONS).values(
-                case_seq=claimed.seq, number=number, made_at=now, answer=ending.answer
-            )
-        )
+        add_revision(connection, claimed.seq, ending.answer, now)
         if ending.repair is not None:
             repairs.open_repair(connection, claimed.seq, ending.repair, now)
     return bool(ended)
@@ -184,12 +179,16 @@ def backlog(connection: Connection) -> Backlog:
 
 
 def forget_unneeded(
-    connection: Connection, retried_since: float, sha256s: Iterable[str] | None = None
+    connection: Connection,
+    retried_since: float,
+    kept_since: float,
+    sha256s: Iterable[str] | None = None,
 ) -> list[str]:
     """Delete the records of recordings (of ``sha256s``, or all) that no case needs; return them.
 
-    What failed or was cancelled needs its recording where it ended after ``retried_since``, and a
-    repair for as long as it waits.
+    What failed or was cancelled needs its recording where it ended after ``retried_since``, what
+    ended otherwise where it did after ``kept_since``, a repair for as long as it waits, and what is
+    held always.
     """
     repaired = (
         select(REPAIRS.c.case_seq)
@@ -206,6 +205,8 @@ def forget_unneeded(
             CASES.c.state.in_(OPEN),
             and_(CASES.c.state.in_(RETRIED), CASES.c.ended_at > retried_since),
             repaired,
+            and_(CASES.c.state.not_in(RETRIED), CASES.c.ended_at > kept_since),
+            CASES.c.seq.in_(select(HOLDS.c.case_seq)),
         ),
     )
     query = select(RECORDINGS.c.sha256).where(~needed.exists())

@@ -1,4 +1,7 @@
-"""Recordings in a folder, by the hash of their content; each written whole or not at all."""
+"""Recordings in a folder, by the hash of their content; each written whole or not at all.
+
+Where there are keys they are encrypted, from the first byte that reaches the disk.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,19 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
 from api_server.store.errors import StoreFull, StoreUnavailable
+from api_server.store.sealed import SealedReader, SealedWriter, SealingKeys, is_sealed, key_of
+from stt_engine.system.tempdirs import scratch_folder
 
 _BLOCK = 1024 * 1024
+_BEGINNING = 64
 DAY_SEC = 86400.0
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
@@ -43,12 +49,19 @@ class RecordingFolder:
         max_bytes: of all recordings that are kept.
         reserve_bytes: of free space that recordings leave on their file system.
         keep_sec: how long those of failed and cancelled cases are kept.
+        keys: what they are encrypted with; without, they are not.
     """
 
     def __init__(
-        self, folder: Path, max_bytes: int, reserve_bytes: int, keep_sec: float = math.inf
+        self,
+        folder: Path,
+        max_bytes: int,
+        reserve_bytes: int,
+        keep_sec: float = math.inf,
+        keys: SealingKeys | None = None,
     ) -> None:
         self.keep_sec = keep_sec
+        self._keys = keys
         self._folder = folder
         self._incoming = folder / "incoming"
         self.max_bytes = max_bytes
@@ -79,10 +92,13 @@ class RecordingFolder:
         digest, size = hashlib.sha256(), 0
         with file.open("xb") as target:
             file.chmod(0o600)
+            sealed = SealedWriter(target, self._keys) if self._keys else None
             while block := content.read(_BLOCK):
                 self.check_free(len(block))
                 digest.update(block)
-                size += target.write(block)
+                size += (sealed or target).write(block)
+            if sealed is not None:
+                sealed.finish()
             target.flush()
             os.fsync(target.fileno())
         return Received(file, digest.hexdigest(), size)
@@ -131,6 +147,86 @@ class RecordingFolder:
         """Return where a recording is, if it is kept."""
         return self._folder / sha256[:2] / sha256
 
+    @contextmanager
+    def opened(self, sha256: str) -> Iterator[Path]:
+        """Open a recording as a file; an encrypted one as a copy that goes with the context.
+
+        Raises:
+            StoreUnavailable: it is gone, or not what was written.
+            KeyMissing: its key is not there.
+        """
+        path = self.path(sha256)
+        try:
+            source = path.open("rb")
+        except OSError as exc:
+            raise StoreUnavailable(f"the recording {path} is gone from the store") from exc
+        with source:
+            if not _begins_sealed(source):
+                yield path
+                return
+            with scratch_folder() as folder:
+                copy = folder / sha256
+                with copy.open("xb") as target:
+                    copy.chmod(0o600)
+                    for chunk in SealedReader(source, self._keys).chunks():
+                        target.write(chunk)
+                yield copy
+
+    def read_range(self, sha256: str, begin: int, end: int) -> bytes:
+        """Return a part of a recording's bytes; raises as :meth:`opened` does."""
+        path = self.path(sha256)
+        try:
+            with path.open("rb") as source:
+                if _begins_sealed(source):
+                    return SealedReader(source, self._keys).read_range(begin, end)
+                source.seek(begin)
+                return source.read(max(0, end - begin))
+        except OSError as exc:
+            raise StoreUnavailable(f"the recording {path} is gone from the store") from exc
+
+    def is_current(self, sha256: str) -> bool:
+        """Return whether a recording is encrypted with the key for new ones (or needs to be none).
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with self.path(sha256).open("rb") as source:
+            return key_of(source.read(_BEGINNING)) == (self._keys.current if self._keys else None)
+
+    def rewrite(self, sha256: str) -> None:
+        """Encrypt a recording with the key for new ones, or not at all where there is none.
+
+        Raises:
+            StoreUnavailable: it cannot be read or written.
+            StoreFull: there is no room for the copy.
+            KeyMissing: its key is not there.
+        """
+        with self.opened(sha256) as plain, plain.open("rb") as content:
+            received = self.receive(content, plain.stat().st_size)
+        if received.sha256 != sha256:
+            received.drop()
+            raise StoreUnavailable(f"the recording {self.path(sha256)} is not what it was")
+        self.keep(received)
+
+    def copy_to(self, target: Path) -> int:
+        """Copy every recording, encrypted as it is, into a new folder; return how many.
+
+        Raises:
+            StoreUnavailable: that cannot be done.
+        """
+        count = 0
+        try:
+            target.mkdir(mode=0o700)
+            for sha256 in self.on_disk():
+                copy = target / sha256[:2] / sha256
+                copy.parent.mkdir(mode=0o700, exist_ok=True)
+                with suppress(FileNotFoundError):  # removed meanwhile
+                    shutil.copy2(self.path(sha256), copy)
+                    count += 1
+        except OSError as exc:
+            raise StoreUnavailable(f"the copy {target}: {exc.strerror}") from exc
+        return count
+
     def remove(self, sha256s: Iterable[str]) -> None:
         """Remove recordings; one that is not there, or cannot be removed, is no error."""
         for one in sha256s:
@@ -147,6 +243,12 @@ class RecordingFolder:
             with suppress(OSError):
                 if time.time() - file.stat().st_mtime > DAY_SEC:
                     file.unlink()
+
+
+def _begins_sealed(source: BinaryIO) -> bool:
+    beginning = source.read(_BEGINNING)
+    source.seek(0)
+    return is_sealed(beginning)
 
 
 def _sync_folder(folder: Path) -> None:

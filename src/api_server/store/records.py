@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from api_server.store.recordings import Received
@@ -122,6 +125,8 @@ class CaseRecord:
     error_type: str | None
     error: str | None
     repair: RepairState | None = None
+    erased_at: float | None = None
+    """When what was said in it was removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,3 +236,44 @@ class Backlog:
     queued: int
     running: int
     oldest_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is kept, in seconds from the end of a case.
+
+    ``wordless`` returns what remains of an answer (JSON) between the two: findings without words.
+    """
+
+    recordings_sec: float = 0.0
+    transcripts_sec: float = math.inf
+    results_sec: float = math.inf
+    wordless: Callable[[str], str] = lambda _answer: "[]"
+
+
+@dataclass(frozen=True, slots=True)
+class ProofFiles:
+    """Where the log's checkpoints are appended to, and the key that signs them."""
+
+    notes: Path
+    key: Path
+
+    @classmethod
+    def beside(cls, database: Path) -> ProofFiles:
+        """Return the files beside a database."""
+        return cls(database.with_name("audit.checkpoints"), database.with_name("audit.key"))
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFile:
+    """Everything about a case. ``recording`` is the hash of what its answers were made from.
+
+    ``findings`` is JSON: what was found, where the words are gone.
+    """
+
+    record: CaseRecord
+    job: JobRecord
+    revisions: tuple[Revision, ...]
+    recording: str | None
+    findings: str | None
+    is_held: bool

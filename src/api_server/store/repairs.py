@@ -12,6 +12,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, Select, and_, delete, func, insert, select, update
 
 from api_server.store.records import RECOGNISER, Ending, NewRepair, RepairStatus, ToRepair
+from api_server.store.revisions import add_revision
 from api_server.store.schema import CASES, JOBS, RECORDINGS, REPAIRS, REVISIONS
 
 EXPIRED = "RepairExpired"
@@ -179,11 +180,8 @@ def revise(connection: Connection, claimed: ToRepair, ending: Ending, now: float
     ).rowcount
     if not ended:
         return False
-    connection.execute(
-        insert(REVISIONS).values(
-            case_seq=claimed.seq, number=claimed.number + 1, made_at=now, answer=ending.answer
-        )
-    )
+    if ending.answer is not None:
+        add_revision(connection, claimed.seq, ending.answer, now)
     connection.execute(
         update(CASES)
         .where(CASES.c.seq == claimed.seq)
@@ -248,5 +246,5 @@ def expire(connection: Connection, now: float) -> list[str]:
 
 
 def drop(connection: Connection, case_seqs: Select[tuple[int]]) -> None:
-    """Delete the repairs of cases that are tried again as a whole."""
+    """Delete the repairs of cases that are tried again as a whole, or whose words are removed."""
     connection.execute(delete(REPAIRS).where(REPAIRS.c.case_seq.in_(case_seqs)))

@@ -76,12 +76,16 @@ CASES = Table(
     Column("audio_sec", Double),
     Column("error_type", String(100)),
     Column("error", Text),
+    Column("erased_at", Double),
+    Index("cases_ended", "ended_at"),
     Index("cases_turn", "state", "priority", "tries", "seq"),
     Index("cases_of_job", "job_seq", "seq"),
     Index("cases_counted", "job_seq", "state", "bytes", "audio_sec"),
     Index("cases_of_recording", "recording"),
 )
-"""The cases: each has either a kept ``recording`` or the ``path`` of a file below a root."""
+"""The cases: each has either a kept ``recording`` or the ``path`` of a file below a root.
+
+``erased_at``: when what was said in it was removed."""
 
 REVISIONS = Table(
     "revisions",
@@ -90,8 +94,11 @@ REVISIONS = Table(
     Column("number", Integer, primary_key=True),
     Column("made_at", Double, nullable=False),
     Column("answer", Text, nullable=False),
+    Column("recording", String(64)),
 )
-"""Whole answers of cases, from 1 on; never changed."""
+"""Whole answers of cases, from 1 on; never changed, until they are removed: then they are empty.
+
+``recording`` is the hash of what the answer was made from, where it was kept then."""
 
 REPAIRS = Table(
     "repairs",
@@ -144,3 +151,45 @@ WATCHED = Table(
     Index("watched_content", "sha256"),
 )
 """The files of watched folders that were taken, and the ``job`` that came of their content."""
+
+AUDIT_ENTRIES = Table(
+    "audit_entries",
+    METADATA,
+    Column("seq", _ROW_ID, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("commitment", String(64)),
+    Column("leaf", String(64), nullable=False),
+    Index("audit_of_subject", "subject", "seq"),
+    Index("audit_of_kind", "kind", "seq"),
+)
+"""The log, from 0 on: appended to, never changed; ``leaf`` is the hash of the other columns."""
+
+AUDIT_SALTS = Table(
+    "audit_salts",
+    METADATA,
+    Column("seq", _ROW_ID, ForeignKey("audit_entries.seq"), primary_key=True),
+    Column("salt", String(64), nullable=False),
+)
+"""The salts of commitments; those of a case are deleted with its content."""
+
+HOLDS = Table(
+    "holds",
+    METADATA,
+    Column("case_seq", _ROW_ID, ForeignKey("cases.seq"), primary_key=True),
+    Column("placed_at", Double, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+"""Cases of which nothing may be removed."""
+
+FINDINGS = Table(
+    "findings",
+    METADATA,
+    Column("case_seq", _ROW_ID, ForeignKey("cases.seq"), primary_key=True),
+    Column("findings", Text, nullable=False),
+)
+"""What was found in cases whose words are gone: elements and their status, without a quote."""

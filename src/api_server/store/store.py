@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from api_server.store import jobs, leases, repairs, watched, webhooks
+from api_server.store import audit_log, jobs, leases, removal, repairs, watched, webhooks
+from api_server.store.checkpoints import CheckpointFile
 from api_server.store.database import Database
 from api_server.store.errors import StoreFull, StoreUnavailable
+from api_server.store.ledger import Ledger
 from api_server.store.recordings import RecordingFolder
 from api_server.store.records import (
     AnsweredCall,
@@ -21,6 +23,8 @@ from api_server.store.records import (
     FoundFile,
     JobRecord,
     NewJob,
+    ProofFiles,
+    Retention,
     Revision,
     ToRepair,
     WebhookRecord,
@@ -38,17 +42,34 @@ class Store:
         path: the database's file.
         recordings: the folder.
         clock: seconds since 1970, UTC.
+        retention: how long what is kept.
+        proof: where the log is signed; by default beside the database.
 
     Raises:
         StoreUnavailable: the database cannot be opened.
     """
 
     def __init__(
-        self, path: Path, recordings: RecordingFolder, clock: Callable[[], float] = time.time
+        self,
+        path: Path,
+        recordings: RecordingFolder,
+        clock: Callable[[], float] = time.time,
+        retention: Retention | None = None,
+        proof: ProofFiles | None = None,
     ) -> None:
         self._database = Database(path)
         self._recordings = recordings
         self._clock = clock
+        self._retention = retention or Retention()
+        files = proof or ProofFiles.beside(path)
+        self.ledger = Ledger(self._database, CheckpointFile(files.notes, files.key), clock)
+        """What proves the record, and what is done with cases as records."""
+        with self._database.read() as connection:
+            is_new = audit_log.size(connection) == 0
+        if is_new:
+            with self._database.write() as connection:
+                if audit_log.size(connection) == 0:
+                    audit_log.adopt(connection, clock())
 
     @property
     def replaced(self) -> bool:
@@ -329,15 +350,59 @@ class Store:
 
     def _forget(self, sha256s: list[str] | None) -> None:
         with self._database.write() as connection:
+            now = self._clock()
             gone = leases.forget_unneeded(
-                connection, self._clock() - self._recordings.keep_sec, sha256s
+                connection,
+                now - self._recordings.keep_sec,
+                now - self._retention.recordings_sec,
+                sha256s,
             )
             self._recordings.remove(gone)
 
     def sweep(self) -> None:
-        """Remove recordings whose time is over, and what an end in the middle has left behind."""
+        """Remove what has outlived its days, and what an end in the middle has left behind."""
+        expired = 0
+        while more := self._expire():
+            expired += more
         self._forget(None)
         with self._database.write() as connection:
             webhooks.forget_old(connection, self._clock())
             self._recordings.remove(self._recordings.on_disk() - jobs.all_recordings(connection))
         self._recordings.sweep_incoming()
+        if expired:
+            self._database.flush()
+
+    def _expire(self) -> int:
+        with self._database.write() as connection:
+            return removal.expire(connection, self._retention, self._clock())
+
+    def erase(self, identity: str, actor: str) -> None:
+        """Remove what a case holds; raises as :func:`removal.erase` does."""
+        with self._database.write() as connection:
+            recording = removal.erase(connection, identity, actor, self._clock())
+        if recording is not None:
+            self._forget([recording])
+        self._database.flush()
+
+    def examine(self) -> list[str]:
+        """Return what is wrong with the database and the recordings; nothing where all is well."""
+        found = self._database.examine()
+        with self._database.read() as connection:
+            kept = jobs.all_recordings(connection)
+        lost = sorted(kept - self._recordings.on_disk())
+        return found + [f"recording {one}: its file is gone" for one in lost]
+
+    def backup(self, target: Path) -> int:
+        """Copy database, recordings and checkpoints to a new folder; return how many recordings.
+
+        What is removed meanwhile is in the copy of the database, and not among the recordings.
+
+        Raises:
+            StoreUnavailable: that cannot be done.
+            OSError: the folder cannot be made.
+        """
+        target.mkdir(mode=0o700)
+        self._database.copy_to(target / "cases.db")
+        count = self._recordings.copy_to(target / "recordings")
+        self.ledger.copy_to(target)
+        return count

@@ -1,22 +1,33 @@
-"""``stt-engine cases``: what became of each recording of a job."""
+"""``stt-engine cases``: what became of each recording, and what is done with the record of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from api_server.export.case_archive import CaseArchive
 from api_server.models import CaseResponse, CaseSummary
 from api_server.pipeline.render import cases as render
 from api_server.store.errors import NoSuchCase
 from api_server.store.records import CaseState
-from stt_tools.cli.keeping import Cursor, Limit, print_page, store_of
+from api_server.store.store import Store
+from stt_engine.recognition.decoder import AudioDecoder
+from stt_tools.cli.keeping import Cursor, Limit, actor, print_page, recordings_of, store_of
 from stt_tools.cli.options import Json, load_settings
 from stt_tools.cli.output import err, out, print_json
-from stt_tools.exits import DEGRADED, DONE
+from stt_tools.exits import DEGRADED, DONE, refuse
 
-app = typer.Typer(help="Show what became of each recording of a job.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show what became of each recording; export, hold and erase its record.",
+    no_args_is_help=True,
+)
+
+Case = Annotated[str, typer.Argument(help="A case's id.")]
 
 
 @app.command("list")
@@ -36,22 +47,91 @@ def list_(
 
 @app.command()
 def show(
-    case: Annotated[str, typer.Argument(help="A case's id.")],
+    case: Case,
     revision: Annotated[
         int | None, typer.Option(help="Which answer; by default the latest.", min=1)
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Show a case and its transcript; exit code 1 where it has none."""
-    with store_of(load_settings()) as store:
-        if store is None:
-            raise NoSuchCase(f"there is no case {case}")
+    with _open_store(case) as store:
         found = render.case_response(*store.get_case(case, None, revision))
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:
         _show(found)
     raise typer.Exit(DEGRADED if found.answer is None else DONE)
+
+
+@app.command()
+def export(
+    case: Case,
+    target: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The archive.", show_default="CASE.zip")
+    ] = None,
+    masked: Annotated[
+        bool, typer.Option("--masked", help="Hide personal data: mask texts, beep the recording.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write everything about a case, and the proof of it, into one archive."""
+    settings = load_settings()
+    path = target or Path(f"{case}.zip")
+    if path.exists():
+        refuse(f"{path} is there already")
+    decoder = AudioDecoder(settings.limits())
+    try:
+        with _open_store(case) as store:
+            archive = CaseArchive(store, recordings_of(settings), decoder.opened)
+            found = archive.write(case, path, actor(), masked=masked)
+    finally:
+        decoder.worker.close()
+    if as_json:
+        told = {"archive": str(path), "recording": found.recording, "missing": found.missing}
+        print_json(told)
+        return
+    out.print(escape(str(path)))
+    if found.missing:
+        err.print(f"without a recording: {escape(found.missing)}")
+
+
+@app.command()
+def erase(
+    case: Case,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove what was said, names, metadata and recording; that there was a case stays proved."""
+    if not yes:
+        typer.confirm(f"Remove the content of {case} for good?", abort=True, err=True)
+    with _open_store(case) as store:
+        store.erase(case, actor())
+    out.print(escape(f"{case}  erased"))
+
+
+@app.command()
+def hold(
+    case: Case, reason: Annotated[str, typer.Option(help="Why; kept until it is released.")]
+) -> None:
+    """Keep a case whole, whatever its days are, until it is released."""
+    with _open_store(case) as store:
+        changed = store.ledger.hold(case, reason, actor())
+    out.print(escape(f"{case}  {'held' if changed else 'is held already'}"))
+
+
+@app.command()
+def release(case: Case) -> None:
+    """End a hold."""
+    with _open_store(case) as store:
+        changed = store.ledger.release(case, actor())
+    out.print(escape(f"{case}  {'released' if changed else 'was not held'}"))
+
+
+@contextmanager
+def _open_store(case: str) -> Iterator[Store]:
+    with store_of(load_settings()) as store:
+        if store is None:
+            raise NoSuchCase(f"there is no case {case}")
+        yield store
 
 
 def _show(case: CaseResponse) -> None:
@@ -68,4 +148,5 @@ def _show(case: CaseResponse) -> None:
 
 def _line(case: CaseSummary) -> str:
     cause = f"  {case.error_type}: {case.error}" if case.error_type else ""
-    return escape(f"{case.id}  {case.state}  {case.name}{cause}")
+    erased = f"  erased {case.erased_at:%Y-%m-%d}" if case.erased_at else ""
+    return escape(f"{case.id}  {case.state}  {case.name}{cause}{erased}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -9,8 +11,17 @@ from typing import Annotated
 import typer
 
 from api_server.models import CaseList, JobList
+from api_server.pipeline.records import keys_of, proof_of, retention_of
 from api_server.settings import Settings
-from api_server.store.errors import KeyReused, NoSuchCase, NoSuchJob, NoSuchWebhook
+from api_server.store.errors import (
+    CaseHeld,
+    KeyMissing,
+    KeyReused,
+    LogBroken,
+    NoSuchCase,
+    NoSuchJob,
+    NoSuchWebhook,
+)
 from api_server.store.recordings import DAY_SEC, RecordingFolder
 from api_server.store.store import Store
 from stt_engine.model_store.places import data_home
@@ -21,6 +32,14 @@ Limit = Annotated[int, typer.Option(help="Entries of a page.", min=1, max=500)]
 Cursor = Annotated[int | None, typer.Option(help="Where the page before ended.")]
 
 
+def actor() -> str:
+    """Return who runs this command, as the log has it."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"cli:uid {os.getuid()}"
+
+
 def recordings_of(settings: Settings) -> RecordingFolder:
     """Return the folder of recordings that the settings name."""
     return RecordingFolder(
@@ -28,6 +47,7 @@ def recordings_of(settings: Settings) -> RecordingFolder:
         settings.recordings_max_bytes,
         settings.recordings_reserve_bytes,
         settings.recordings_keep_days * DAY_SEC,
+        keys_of(settings),
     )
 
 
@@ -53,7 +73,12 @@ def made_store_of(settings: Settings) -> Iterator[Store]:
         CommandFailed: what was asked for is not there.
         StoreUnavailable: it cannot be opened.
     """
-    store = Store(settings.database_file(data_home(settings.stt_home)), recordings_of(settings))
+    store = Store(
+        settings.database_file(data_home(settings.stt_home)),
+        recordings_of(settings),
+        retention=retention_of(settings),
+        proof=proof_of(settings),
+    )
     try:
         with _refusing():
             yield store
@@ -65,7 +90,15 @@ def made_store_of(settings: Settings) -> Iterator[Store]:
 def _refusing() -> Iterator[None]:
     try:
         yield
-    except (NoSuchJob, NoSuchCase, NoSuchWebhook, KeyReused) as exc:
+    except (
+        NoSuchJob,
+        NoSuchCase,
+        NoSuchWebhook,
+        KeyReused,
+        CaseHeld,
+        KeyMissing,
+        LogBroken,
+    ) as exc:
         refuse(str(exc), exc.error_type)
 
 

@@ -81,8 +81,31 @@ def _fields(case: CaseRecord) -> dict[str, Any]:
         "error_type": case.error_type,
         "error": case.error,
         "repair": case.repair.status if case.repair else None,
+        "erased_at": _time(case.erased_at) if case.erased_at is not None else None,
     }
 
 
 def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def wordless_findings(stored: str) -> str:
+    """Return what an answer has found, as JSON without a word that was said; see ``Retention``."""
+    check = CallResult.from_json(stored).check
+    if check is None or check.report is None:
+        return "[]"
+    report = check.report.value
+    found = [
+        {
+            "id": one.element.id,
+            "title": one.element.title,
+            "kind": one.element.kind,
+            "status": one.status,
+            "reason": str(one.reason),
+            "source": one.source,
+            "confidence": one.confidence,
+            "rubric_version": report.rubric_version,
+        }
+        for one in report.elements
+    ]
+    return json.dumps(found, ensure_ascii=False)

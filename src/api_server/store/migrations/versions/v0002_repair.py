@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0002_repair"
-down_revision = "0001"
+down_revision = "0002_audit"
 
 _ROW_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 

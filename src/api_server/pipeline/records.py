@@ -1,0 +1,42 @@
+"""How the records of calls are kept, by the settings: days, keys, and where the proof is."""
+
+from __future__ import annotations
+
+import math
+
+from api_server.pipeline.render.cases import wordless_findings
+from api_server.settings import Settings
+from api_server.store.recordings import DAY_SEC
+from api_server.store.records import ProofFiles, Retention
+from api_server.store.sealed import SealingKeys
+from stt_engine.model_store.places import data_home
+
+
+def retention_of(settings: Settings) -> Retention:
+    """Return how long what is kept."""
+    return Retention(
+        settings.retention_recordings_days * DAY_SEC,
+        _seconds(settings.retention_transcripts_days),
+        _seconds(settings.retention_results_days),
+        wordless_findings,
+    )
+
+
+def proof_of(settings: Settings) -> ProofFiles:
+    """Return where the log is signed."""
+    database = settings.database_file(data_home(settings.stt_home))
+    return ProofFiles(*settings.proof_files(database))
+
+
+def keys_of(settings: Settings) -> SealingKeys | None:
+    """Return the keys of recordings; ``None`` where they are not encrypted.
+
+    Raises:
+        KeyMissing: the file of keys cannot be used.
+    """
+    path = settings.recordings_key_file
+    return SealingKeys.from_file(path) if path is not None else None
+
+
+def _seconds(days: float | None) -> float:
+    return math.inf if days is None else days * DAY_SEC
