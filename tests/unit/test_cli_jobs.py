@@ -132,8 +132,8 @@ def test_webhooks_are_listed_and_sent_again(calls: Path, monkeypatch: pytest.Mon
     job = submit(calls, "--webhook-url", "https://example.com/hooks/me")
     run("jobs", "cancel", job["id"])
     store = store_of(calls)
-    (sent,) = store.claim_webhooks(10.0, 1)
-    store.note_undelivered(sent, "HTTP 410", None)
+    (sent,) = store.outbox.claim(10.0, 1)
+    store.outbox.note_undelivered(sent, "HTTP 410", None)
     store.close()
     (dead,) = run("webhooks", "list", "--status", "dead")["webhooks"]
     assert (dead["id"], dead["event"], dead["error"]) == (sent.id, "job.done", "HTTP 410")

@@ -87,7 +87,7 @@ class WebhookSender:
         except WebhookRefused as exc:
             await self._put_back(webhook, exc)
             return
-        await self._desk.run(lambda store: store.note_delivered(webhook))
+        await self._desk.run(lambda store: store.outbox.note_delivered(webhook))
         self._emit(WebhookDelivered(webhook=webhook.id, what=webhook.event))
 
     async def _put_back(self, webhook: WebhookRecord, refused: WebhookRefused) -> None:
@@ -117,14 +117,14 @@ class WebhookSender:
 
 
 def _at_rest(store: Store) -> bool:
-    return store.webhooks_at_rest()
+    return store.outbox.is_empty()
 
 
 def _claimed(store: Store, lease_sec: float) -> list[WebhookRecord]:
-    return store.claim_webhooks(lease_sec, _AT_ONCE)
+    return store.outbox.claim(lease_sec, _AT_ONCE)
 
 
 def _note_undelivered(
     store: Store, webhook: WebhookRecord, error: str, after_sec: float | None
 ) -> str:
-    return store.note_undelivered(webhook, error, after_sec)
+    return store.outbox.note_undelivered(webhook, error, after_sec)

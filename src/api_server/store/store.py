@@ -12,6 +12,7 @@ from api_server.store.checkpoints import CheckpointFile
 from api_server.store.database import Database
 from api_server.store.errors import StoreFull, StoreUnavailable
 from api_server.store.ledger import Ledger
+from api_server.store.outbox import Outbox
 from api_server.store.recordings import RecordingFolder
 from api_server.store.records import (
     AnsweredCall,
@@ -27,8 +28,6 @@ from api_server.store.records import (
     Retention,
     Revision,
     ToRepair,
-    WebhookRecord,
-    WebhookStatus,
 )
 
 MOST_OPEN_CASES = 1_000_000
@@ -64,6 +63,8 @@ class Store:
         files = proof or ProofFiles.beside(path)
         self.ledger = Ledger(self._database, CheckpointFile(files.notes, files.key), clock)
         """What proves the record, and what is done with cases as records."""
+        self.outbox = Outbox(self._database, clock)
+        """What is to be told of jobs."""
         with self._database.read() as connection:
             is_new = audit_log.size(connection) == 0
         if is_new:
@@ -299,40 +300,6 @@ class Store:
         """Give up what has waited for too long; see :func:`repairs.expire`."""
         with self._database.write() as connection:
             return repairs.expire(connection, self._clock())
-
-    def claim_webhooks(self, lease_sec: float, limit: int) -> list[WebhookRecord]:
-        """Take webhooks to be sent; see :func:`webhooks.claim`."""
-        with self._database.write() as connection:
-            return webhooks.claim(connection, self._clock(), lease_sec, limit)
-
-    def note_delivered(self, sent: WebhookRecord) -> None:
-        """Note that a webhook has arrived."""
-        with self._database.write() as connection:
-            webhooks.note_delivered(connection, sent, self._clock())
-
-    def note_undelivered(
-        self, sent: WebhookRecord, error: str, after_sec: float | None
-    ) -> WebhookStatus:
-        """Note that a webhook has not arrived; see :func:`webhooks.note_undelivered`."""
-        with self._database.write() as connection:
-            return webhooks.note_undelivered(connection, sent, error, after_sec, self._clock())
-
-    def webhooks_at_rest(self) -> bool:
-        """Return whether no webhook waits to be sent."""
-        with self._database.read() as connection:
-            return webhooks.count(connection, "pending") == 0
-
-    def list_webhooks(
-        self, limit: int, before: int | None, status: WebhookStatus | None = None
-    ) -> list[WebhookRecord]:
-        """Return a page of webhooks; see :func:`webhooks.list_webhooks`."""
-        with self._database.read() as connection:
-            return webhooks.list_webhooks(connection, limit, before, status)
-
-    def resend_webhooks(self, identity: str | None) -> int:
-        """Queue one webhook, or every dead one; raises as :func:`webhooks.resend` does."""
-        with self._database.write() as connection:
-            return webhooks.resend(connection, identity, self._clock())
 
     def _forget_of(self, claimed: ToRepair) -> None:
         if claimed.recording is not None:

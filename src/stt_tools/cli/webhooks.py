@@ -26,7 +26,7 @@ def list_(
 ) -> None:
     """List webhooks, the newest first."""
     with store_of(load_settings()) as store:
-        found = store.list_webhooks(limit + 1, cursor, status) if store else []
+        found = store.outbox.list(limit + 1, cursor, status) if store else []
     page, more = found[:limit], len(found) > limit
     if as_json:
         following = str(page[-1].seq) if more else None
@@ -50,7 +50,7 @@ def resend(
     with store_of(load_settings()) as store:
         if store is None:
             refuse("there are no webhooks", "NoSuchWebhook")
-        queued = store.resend_webhooks(webhook)
+        queued = store.outbox.resend(webhook)
     if as_json:
         print_json({"queued": queued})
     else:

@@ -39,7 +39,7 @@ def submit(store: Store, path: Path, *contents: bytes, url: str | None = URL) ->
 
 def told(store: Store) -> list[tuple[str, dict[str, Any]]]:
     found = []
-    for one in reversed(store.list_webhooks(100, None)):
+    for one in reversed(store.outbox.list(100, None)):
         body = json.loads(one.body)
         assert body["type"] == one.event
         assert SECRET_WORDS not in one.body
@@ -48,7 +48,7 @@ def told(store: Store) -> list[tuple[str, dict[str, Any]]]:
 
 
 def sent(store: Store) -> WebhookRecord:
-    (one,) = store.claim_webhooks(LEASE_SEC, 1)
+    (one,) = store.outbox.claim(LEASE_SEC, 1)
     return one
 
 
@@ -95,7 +95,7 @@ def test_a_job_without_an_address_tells_nobody(tmp_path: Path, store: Store) -> 
     submit(store, tmp_path, b"one", url=None)
     store.finish(store.claim(LEASE_SEC, 1)[0], DONE)
     assert told(store) == []
-    assert store.webhooks_at_rest()
+    assert store.outbox.is_empty()
 
 
 def test_a_revision_is_told(tmp_path: Path, store: Store) -> None:
@@ -117,14 +117,14 @@ def test_one_that_is_being_sent_is_nobody_elses_until_its_sender_is_gone(
 ) -> None:
     store.cancel_job(submit(store, tmp_path, b"one"), None)
     first = sent(store)
-    assert (first.tries, store.claim_webhooks(LEASE_SEC, 1)) == (1, [])
+    assert (first.tries, store.outbox.claim(LEASE_SEC, 1)) == (1, [])
     clock.now += LEASE_SEC
     again = sent(store)
     assert (again.id, again.body, again.tries) == (first.id, first.body, 2)
-    store.note_delivered(again)
+    store.outbox.note_delivered(again)
     clock.now += LEASE_SEC
-    assert store.claim_webhooks(LEASE_SEC, 1) == []
-    assert store.webhooks_at_rest()
+    assert store.outbox.claim(LEASE_SEC, 1) == []
+    assert store.outbox.is_empty()
 
 
 def test_one_that_does_not_arrive_is_dead_after_a_day_and_is_sent_again_by_command(
@@ -132,20 +132,20 @@ def test_one_that_does_not_arrive_is_dead_after_a_day_and_is_sent_again_by_comma
 ) -> None:
     store.cancel_job(submit(store, tmp_path, b"one"), None)
     began, tries = clock.now, 0
-    while store.note_undelivered(one := sent(store), "HTTP 500", 3600.0) == "pending":
-        assert store.claim_webhooks(LEASE_SEC, 1) == []
+    while store.outbox.note_undelivered(one := sent(store), "HTTP 500", 3600.0) == "pending":
+        assert store.outbox.claim(LEASE_SEC, 1) == []
         clock.now += 3600.0
         tries += 1
     assert (tries, clock.now - began) == (24, TRIED_SEC)
-    (dead,) = store.list_webhooks(10, None, "dead")
-    assert (dead.id, dead.error, store.webhooks_at_rest()) == (one.id, "HTTP 500", True)
-    assert store.resend_webhooks(None) == 1
+    (dead,) = store.outbox.list(10, None, "dead")
+    assert (dead.id, dead.error, store.outbox.is_empty()) == (one.id, "HTTP 500", True)
+    assert store.outbox.resend(None) == 1
     again = sent(store)
-    assert (again.id, again.tries, store.resend_webhooks(None)) == (one.id, 1, 0)
-    assert store.note_undelivered(again, "HTTP 410", None) == "dead"
-    assert store.resend_webhooks(one.id) == 1
+    assert (again.id, again.tries, store.outbox.resend(None)) == (one.id, 1, 0)
+    assert store.outbox.note_undelivered(again, "HTTP 410", None) == "dead"
+    assert store.outbox.resend(one.id) == 1
     with pytest.raises(NoSuchWebhook):
-        store.resend_webhooks("msg_none")
+        store.outbox.resend("msg_none")
 
 
 def test_what_waits_for_the_same_address_waits_too_and_others_do_not(
@@ -153,16 +153,16 @@ def test_what_waits_for_the_same_address_waits_too_and_others_do_not(
 ) -> None:
     for url in (URL, URL, "https://example.com/other"):
         store.cancel_job(submit(store, tmp_path, b"one", url=url), None)
-    store.note_undelivered(sent(store), "no answer in 15 s", 60.0)
+    store.outbox.note_undelivered(sent(store), "no answer in 15 s", 60.0)
     other = sent(store)
-    assert (other.url, store.claim_webhooks(LEASE_SEC, 9)) == ("https://example.com/other", [])
+    assert (other.url, store.outbox.claim(LEASE_SEC, 9)) == ("https://example.com/other", [])
     clock.now += 60.0
-    assert [one.url for one in store.claim_webhooks(LEASE_SEC, 9)].count(URL) == 2
+    assert [one.url for one in store.outbox.claim(LEASE_SEC, 9)].count(URL) == 2
 
 
 def test_what_ended_long_ago_is_forgotten(tmp_path: Path, store: Store, clock: Clock) -> None:
     store.cancel_job(submit(store, tmp_path, b"one"), None)
-    store.note_delivered(sent(store))
+    store.outbox.note_delivered(sent(store))
     store.sweep()
     assert len(told(store)) == 1
     clock.now += 31 * 86400.0
