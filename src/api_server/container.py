@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import anyio.to_thread
 
 from api_server.access.key_ring import KeyRing
 from api_server.clients.agent.backend import AgentBackend
+from api_server.clients.agent.formats import redact_url
 from api_server.clients.circuit_policy import CircuitPolicy
 from api_server.clients.remote_stt import RemoteStt
 from api_server.compliance.live_validator import LiveValidator
@@ -17,8 +19,14 @@ from api_server.compliance.questions import elements_that_fit
 from api_server.compliance.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
 from api_server.compliance.text_worker import TextInChild, TextOptions
 from api_server.compliance.validator import IncompleteElementsValidator, weighing_of
+from api_server.jobs.call_keeper import CallKeeper
 from api_server.jobs.desk import InForce, JobDesk, Records
-from api_server.jobs.runner import JobRunner, JobTerms
+from api_server.jobs.parts import JobParts
+from api_server.jobs.repairer import Dependencies, Repairer, Trust
+from api_server.jobs.rests import Rests
+from api_server.jobs.runner import JobRunner
+from api_server.jobs.watcher import FolderWatcher
+from api_server.jobs.webhooks import WebhookSender
 from api_server.observability.agent_probe import AgentProbe
 from api_server.observability.health import (
     HealthReport,
@@ -40,15 +48,13 @@ from api_server.pipeline.admission import Admission
 from api_server.pipeline.analysis import CallAnalysis
 from api_server.pipeline.check_admission import CheckAdmission
 from api_server.pipeline.recordings import Recordings, TemporaryRecordings
-from api_server.pipeline.records import keys_of, proof_of, retention_of
+from api_server.pipeline.records import proof_of, retention_of
 from api_server.pipeline.storage import Storage
 from api_server.settings import Settings
-from api_server.store.recordings import DAY_SEC, RecordingFolder
 from stt_engine.engine import WhisperSTT
 from stt_engine.events import Observer
 from stt_engine.log import LogObserver
 from stt_engine.model_store.log_lines import FETCH_LINES
-from stt_engine.model_store.places import data_home
 from stt_engine.recognition.log_lines import stt_lines
 from stt_engine.workers.process import WorkerLimits
 
@@ -86,11 +92,17 @@ class Service:
     storage: Storage
     desk: JobDesk
     jobs: JobRunner
+    calls: CallKeeper
+    repairer: Repairer
+    webhooks: WebhookSender
+    watchers: tuple[FolderWatcher, ...]
     metrics: FailureMetrics
     readiness: Readiness
     agent_probe: AgentProbe
     report: HealthReport
     observers: tuple[Observer, ...]
+    leaving: threading.Event = field(default_factory=threading.Event)
+    """Set once the server ends: what would be followed for long is followed no more."""
 
     @classmethod
     def of(cls, settings: Settings, *, begin: bool = False, checks: bool = True) -> Service:
@@ -120,8 +132,9 @@ class Service:
         own = load_rubric(source) if settings.rubric_path else None
         if begin:
             readiness.begin()
-        probe = _agent_probe(settings, observers)
-        agent = _agent(settings, (*observers, probe))
+        rests = Rests()
+        probe = _agent_probe(settings, (*observers, rests))
+        agent = _agent(settings, (*observers, probe, rests))
         rubric = own or load_rubric(source)
         text = _text(settings, observers, rubric)
         limits = _review_limits(settings)
@@ -142,15 +155,22 @@ class Service:
         mask = text.mask if settings.redaction == "everywhere" else None
         places = CheckAdmission(settings.analyze_max_at_once)
         analysis = CallAnalysis(stt, validator, admission, observers, mask)
-        desk = _desk(settings, observers, validator)
-        jobs = _runner(settings, observers, desk, analysis, readiness)
-        checking = (
-            [agent_health(probe), text_health(text, places), jobs_health(desk, jobs)]
-            if checks
-            else []
-        )
         storage = Storage(settings.audio_roots, settings.audio_open_timeout_sec, observers)
-        sources = [engine_health(stt), *checking, queue_health(admission), storage_health(storage)]
+        known = Dependencies(
+            lambda: readiness.reason is None,
+            lambda url: _trust_in(url, agent, probe),
+            lambda: admission.quiet,
+        )
+        records = Records(
+            retention_of(settings), proof_of(settings), _in_force(settings.as_text(), validator)
+        )
+        parts = JobParts.of(settings, analysis, storage.uploads, known, rests, records, observers)
+        checking = (
+            [agent_health(probe), text_health(text, places), jobs_health(parts)] if checks else []
+        )
+        watched = [one.place for one in parts.watchers] if checks else []
+        storing = storage_health(storage, watched)
+        sources = [engine_health(stt), *checking, queue_health(admission), storing]
         circuits = [agent.circuits, *([remote.circuits] if remote else [])]
         return cls(
             settings=settings,
@@ -165,8 +185,12 @@ class Service:
             analysis=analysis,
             recordings=TemporaryRecordings(),
             storage=storage,
-            desk=desk,
-            jobs=jobs,
+            desk=parts.desk,
+            jobs=parts.runner,
+            calls=parts.calls,
+            repairer=parts.repairer,
+            webhooks=parts.webhooks,
+            watchers=parts.watchers,
             metrics=metrics,
             readiness=readiness,
             agent_probe=probe,
@@ -183,7 +207,13 @@ class Service:
         agents = {probe.url: probe.now.state == "ok"} if known else {}
         ready = self.readiness.reason is None
         return self.metrics.exposition(
-            self.admission, loaded, circuits, agents, self.jobs.backlog, ready=ready
+            self.admission,
+            loaded,
+            circuits,
+            agents,
+            self.jobs.backlog,
+            self.repairer.waiting,
+            ready=ready,
         )
 
     async def stop(self) -> None:
@@ -216,21 +246,6 @@ def _remote(settings: Settings, observers: tuple[Observer, ...]) -> RemoteStt | 
     )
 
 
-def _desk(settings: Settings, observers: tuple[Observer, ...], validator: LiveValidator) -> JobDesk:
-    home = data_home(settings.stt_home)
-    recordings = RecordingFolder(
-        settings.recordings_folder(home),
-        settings.recordings_max_bytes,
-        settings.recordings_reserve_bytes,
-        settings.recordings_keep_days * DAY_SEC,
-        keys_of(settings),
-    )
-    records = Records(
-        retention_of(settings), proof_of(settings), _in_force(settings.as_text(), validator)
-    )
-    return JobDesk(settings.database_file(home), recordings, observers, records)
-
-
 def _in_force(settings: dict[str, str], validator: LiveValidator) -> Callable[[], InForce]:
     """Return a function to what answers are made by; the same object while that is the same."""
     known: tuple[Rubric, InForce] | None = None
@@ -246,22 +261,14 @@ def _in_force(settings: dict[str, str], validator: LiveValidator) -> Callable[[]
     return in_force
 
 
-def _runner(
-    settings: Settings,
-    observers: tuple[Observer, ...],
-    desk: JobDesk,
-    analysis: CallAnalysis,
-    readiness: Readiness,
-) -> JobRunner:
-    terms = JobTerms(
-        settings.jobs_at_once,
-        settings.jobs_lease_sec,
-        settings.jobs_max_tries,
-        settings.stt_agent_channel,
-        settings.allows_agent,
-        settings.audit_checkpoint_sec,
-    )
-    return JobRunner(desk, analysis, terms, lambda: readiness.reason is None, observers)
+def _trust_in(url: str, agent: AgentBackend, probe: AgentProbe) -> Trust:
+    """Return what the probe and the circuit of an agent know of it."""
+    if redact_url(url) == probe.url and probe.probes and probe.now.state == "failing":
+        return "away"
+    circuit = agent.circuit_of(url)
+    if circuit is None or circuit.state == "closed":
+        return "works"
+    return "away" if circuit.retry_after else "doubted"
 
 
 def _circuit_policy(settings: Settings) -> CircuitPolicy:

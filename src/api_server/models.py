@@ -75,7 +75,9 @@ class TranscribeResponse(BaseModel):
     timings: dict[str, float] = {}
     processing_time_sec: float = 0.0
     repair: dict[str, Any] | None = None
-    """What is missing and can be completed later; `null` where nothing is."""
+    """What is missing, and whether it is completed later: `{case, missing, status, revision,
+    expires_at}` with a `status` of `pending`, `done`, `given_up` or `off`; `null` where nothing is
+    or was."""
 
 
 class RecognitionResponse(BaseModel):
@@ -282,6 +284,7 @@ class JobResponse(BaseModel):
     """Share of the bytes of all recordings whose cases have ended."""
     audio_sec: float
     """Seconds of sound in cases that have ended with a transcript."""
+    webhook_url: str | None = None
 
 
 class JobList(BaseModel):
@@ -307,6 +310,8 @@ class CaseSummary(BaseModel):
     error_type: str | None = None
     """Why it ended as it did, or why it was put back."""
     error: str | None = None
+    repair: Literal["pending", "done", "given_up", "off"] | None = None
+    """Whether what is missing in its answer is completed; `null` where nothing was."""
     erased_at: datetime | None = None
     """When what was said in it was removed: on request, or because its days were over."""
 
@@ -319,7 +324,7 @@ class CaseList(BaseModel):
 
 
 class CaseResponse(CaseSummary):
-    """A case with its latest answer."""
+    """A case with an answer: the latest, where no revision was asked for."""
 
     revision: int | None = None
     """Number of the answer, from 1; `null` where there is none."""

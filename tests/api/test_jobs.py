@@ -11,8 +11,9 @@ import anyio
 import httpx2
 import pytest
 
+from tests.support.fault_server import FaultServer, refused_port
 from tests.support.in_process import CANARY_WORDS, Running, running
-from tests.support.scripted_llm import llm
+from tests.support.scripted_llm import honest, llm
 from tests.support.server import ROOT
 
 pytestmark = pytest.mark.timeout(180)
@@ -161,6 +162,29 @@ async def test_a_check_is_done_too_and_one_that_fails_leaves_parts_missing(
         answer = (await get(app, f"/cases/{one['id']}"))["answer"]
         assert answer["is_partial_failure"] == (state == "partial")
         assert bool(one["error_type"]) == (state == "partial")
+
+
+async def test_a_check_that_failed_is_made_up_for_when_its_llm_is_there(
+    app: Running, canary: bytes
+) -> None:
+    port = refused_port()
+    url = f"http://127.0.0.1:{port}/v1/chat/completions"
+    form = {"incomplete_elements_check": "true", "timeout": "30", "agent_url": url}
+    job = await taken(app, parts(canary), language="en", **form)
+    assert (await ended(app, job["id"]))["counts"]["partial"] == 1
+    (case,) = await cases(app, job["id"])
+    assert case["repair"] == "pending"
+    async with FaultServer(honest, port=port) as llm_server:
+        with anyio.fail_after(90):
+            while (await get(app, f"/jobs/{job['id']}"))["counts"]["done"] != 1:  # noqa: ASYNC110
+                await anyio.sleep(0.05)
+    assert len(llm_server.posts) == 1
+    found = await get(app, f"/cases/{case['id']}")
+    assert (found["revision"], found["repair"], found["error_type"]) == (2, "done", None)
+    first = await get(app, f"/cases/{case['id']}", revision=1)
+    assert first["answer"]["is_partial_failure"]
+    assert first["answer"]["text"] == found["answer"]["text"]
+    await get(app, f"/cases/{case['id']}", 404, revision=3)
 
 
 async def test_a_folder_is_every_file_in_it_that_matches(app: Running, folder: Path) -> None:

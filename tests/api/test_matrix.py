@@ -221,7 +221,13 @@ def assert_answer(row: Row, response: httpx2.Response, *, strict: bool) -> None:
     assert body["success"] == row.success
     assert body["request_id"] == response.headers["x-request-id"]
     assert body["language"] == "en"
-    missing = row.degraded and {"missing": row.degraded.split(","), "revision": 1}
+    missing = row.degraded and {
+        "case": None,
+        "missing": row.degraded.split(","),
+        "status": "off",
+        "revision": 1,
+        "expires_at": None,
+    }
     assert body["repair"] == missing
     assert body["processing_time_sec"] > 0
     assert_stt(row, body)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
+from api_server.jobs.endings import RepairTerms
 from api_server.store.recordings import RecordingFolder
 from api_server.store.records import NewCase, NewJob
 from api_server.store.store import Store
@@ -35,3 +37,17 @@ def new_job(
         NewCase(f"{n}.wav", folder.receive(io.BytesIO(one))) for n, one in enumerate(contents)
     )
     return NewJob(owner, "{}", "{}", priority, cases, asked, key)
+
+
+def repair_terms(**changed: Any) -> RepairTerms:
+    given: dict[str, Any] = {
+        "keep_sec": 3600.0,
+        "max_bytes": PLENTY,
+        "at_once": 2,
+        "lease_sec": 30.0,
+        "calls": True,
+        "agent_channel": 0,
+        "agent_timeout_sec": 30.0,
+        "allows_agent": lambda url: "allowed" in url,
+    }
+    return RepairTerms(**given | changed)

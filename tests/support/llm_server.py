@@ -42,8 +42,8 @@ def free_port() -> int:
 class LlmServer:
     """One llama.cpp server; ends with its process group."""
 
-    def __init__(self, log: Path, context: int = 4096) -> None:
-        self.port = free_port()
+    def __init__(self, log: Path, context: int = 4096, port: int | None = None) -> None:
+        self.port = port or free_port()
         self._log = log
         command = [
             sys.executable,

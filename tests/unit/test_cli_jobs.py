@@ -142,3 +142,27 @@ def test_what_cannot_be_done_is_told(calls: Path, given: tuple[str, ...], said: 
 
 def _invoke(*given: object) -> None:
     CliRunner().invoke(app, [*map(str, given)], catch_exceptions=False, standalone_mode=False)
+
+
+def test_webhooks_are_listed_and_sent_again(calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("webhooks", "list")["webhooks"] == []
+    monkeypatch.setenv("WEBHOOK_ALLOWED_URLS", "https://example.com/hooks")
+    monkeypatch.setenv("WEBHOOK_SECRETS", "whsec_" + "A" * 32)
+    with pytest.raises(CommandFailed, match="WEBHOOK_ALLOWED_URLS"):
+        CliRunner().invoke(
+            app,
+            ["jobs", "submit", str(calls), "--webhook-url", "http://10.0.0.1/"],
+            catch_exceptions=False,
+        )
+    job = submit(calls, "--webhook-url", "https://example.com/hooks/me")
+    run("jobs", "cancel", job["id"])
+    store = store_of(calls)
+    (sent,) = store.outbox.claim(10.0, 1)
+    store.outbox.note_undelivered(sent, "HTTP 410", None)
+    store.close()
+    (dead,) = run("webhooks", "list", "--status", "dead")["webhooks"]
+    assert (dead["id"], dead["event"], dead["error"]) == (sent.id, "job.done", "HTTP 410")
+    assert run("webhooks", "resend", "--dead") == {"queued": 1}
+    assert run("webhooks", "resend", sent.id) == {"queued": 1}
+    (queued,) = run("webhooks", "list")["webhooks"]
+    assert (queued["status"], queued["tries"]) == ("pending", 0)

@@ -82,6 +82,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             tasks.start_soon(service.text.begin)
             tasks.start_soon(service.agent_probe.watch, service.agent.probe)
             tasks.start_soon(service.jobs.run, partial(open_for_job, service.storage))
+            tasks.start_soon(service.webhooks.run)
+            for watcher in service.watchers:
+                tasks.start_soon(watcher.run)
+            tasks.start_soon(service.repairer.run, partial(open_for_job, service.storage))
         try:
             yield
         finally:

@@ -172,6 +172,7 @@ class _Server(uvicorn.Server):
                 log.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._service.leaving.set()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._stop_after_grace)
             await super().shutdown(sockets)

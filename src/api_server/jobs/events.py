@@ -65,3 +65,94 @@ class StoreFailing(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreAnswers(Event):
     """The store of jobs can be used again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseRevised(Event):
+    """A missing stage was completed: the case has another answer, and keeps those before."""
+
+    case: str
+    job: str
+    revision: int
+    completed: tuple[str, ...]
+    missing: tuple[str, ...]
+    """What the new answer still lacks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairPutBack(Event):
+    """The dependency was thought to be back, and is not; the repair waits again."""
+
+    case: str
+    after_sec: float
+    error_type: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairsGivenUp(Event):
+    """These answers stay as they are."""
+
+    cases: tuple[str, ...]
+    error_type: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallKept(Event):
+    """A call was answered in part, and is kept to be completed."""
+
+    case: str
+    missing: tuple[str, ...]
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallNotKept(Event):
+    """A call was answered in part and could not be kept: it stays as it was answered."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookDelivered(Event):
+    """A webhook has arrived."""
+
+    webhook: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookPutBack(Event):
+    """A webhook has not arrived, and is sent again."""
+
+    webhook: str
+    what: str
+    error: str
+    after_sec: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookDead(Event):
+    """A webhook has not arrived, and is not sent again by itself."""
+
+    webhook: str
+    what: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileTaken(Event):
+    """A file of a watched folder was taken; ``known``: its content had been before."""
+
+    name: str
+    job: str
+    known: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileUnreadable(Event):
+    """A file of a watched folder cannot be read; it is tried again."""
+
+    name: str
+    reason: str

@@ -37,12 +37,18 @@ def read_metadata(given: str) -> str:
 
 
 def digest(
-    options: JobOptions, metadata: str, priority: int, inputs: Sequence[str | NewCase | None]
+    options: JobOptions,
+    metadata: str,
+    priority: int,
+    inputs: Sequence[str | NewCase | None],
+    webhook_url: str | None = None,
 ) -> str:
     """Return the hash of what is asked for: the same is asked by the same idempotency key."""
     named = [_identity(one) if isinstance(one, NewCase) else one for one in inputs]
-    asked = json.dumps([options.to_json(), metadata, priority, named])
-    return hashlib.sha256(asked.encode()).hexdigest()
+    asked = [options.to_json(), metadata, priority, named]
+    if webhook_url:  # a key of before there were webhooks stands for the same request
+        asked.append(webhook_url)
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
 def _identity(case: NewCase) -> list[str | None]:

@@ -19,6 +19,7 @@ import anyio
 import anyio.abc
 
 from api_server.jobs.desk import JobDesk, NoStoreYet
+from api_server.jobs.endings import FINAL, RepairTerms, ending_of, repair_of
 from api_server.jobs.events import CaseEnded, CasePutBack, CasesTakenUp, LeaseLost
 from api_server.jobs.options import JobOptions
 from api_server.pipeline.analysis import AnalysisRequest, CallAnalysis
@@ -28,10 +29,7 @@ from api_server.store.records import Backlog, Claimed, Ending
 from stt_engine.call import CallCancelled, CallContext
 from stt_engine.errors import (
     AudioRejected,
-    EmptyTranscript,
     InvalidRequest,
-    LanguageNotSupported,
-    RecordingQuarantined,
     ServerStopping,
 )
 from stt_engine.events import Event, Observer, Stage, emit, request_id
@@ -55,9 +53,6 @@ _DEFECT_SEC = 10.0
 _RENEWALS = 3.0
 """Renewals in the time of a lease."""
 
-_FINAL = {one.error_type for one in (RecordingQuarantined, EmptyTranscript, LanguageNotSupported)}
-"""Failures that another try would only repeat."""
-
 _FIRST_REST_SEC, _LONGEST_REST_SEC = 5.0, 300.0
 _LEAVING_SEC = 5.0
 
@@ -71,6 +66,7 @@ class JobTerms:
     max_tries: int
     agent_channel: int
     allows_agent: Callable[[str], bool]
+    repair: RepairTerms
     checkpoint_sec: float = 3600.0
 
 
@@ -250,7 +246,7 @@ class JobRunner:
                 options = JobOptions.from_json(claimed.options)
                 async with self._opened(claimed, opener) as path:
                     call = self._call(claimed, options, path, context)
-                    return self._judged(claimed, await self._analysis.run(call))
+                    return self._judged(claimed, options, await self._analysis.run(call))
         except (AudioRejected, InvalidRequest) as exc:
             return Ending("refused", error_type=error_type_of(exc), error=str(exc))
         return self._unfinished(claimed, attempts.failures[-1])
@@ -273,20 +269,10 @@ class JobRunner:
         speech = options.speech(path, self._terms.agent_channel)
         return AnalysisRequest(speech, claimed.name, agent, context)
 
-    def _judged(self, claimed: Claimed, result: CallResult) -> Ending | _Again:
-        recognition, cause = result.recognition, result.check_cause
-        if recognition.is_dummy:
-            return self._unfinished(claimed, recognition.cause)
-        answer, seconds = result.to_json().decode(), recognition.value.duration
-        if not result.check_degraded:
-            return Ending("done", answer, seconds)
-        return Ending(
-            "partial",
-            answer,
-            seconds,
-            cause.error_type if cause else None,
-            cause.message if cause else None,
-        )
+    def _judged(self, claimed: Claimed, options: JobOptions, result: CallResult) -> Ending | _Again:
+        if result.recognition.is_dummy:
+            return self._unfinished(claimed, result.recognition.cause)
+        return ending_of(result, repair_of(result, options, self._terms.repair))
 
     def _unfinished(self, claimed: Claimed, failure: Failure | None) -> Ending | _Again:
         """Return what becomes of a case that this machine could not work on."""
@@ -294,7 +280,7 @@ class JobRunner:
             return Ending("failed", error="no backend could take part")
         if failure.error_type == ServerStopping.error_type:
             return _Again(failure, 0.0, counted=False)
-        if failure.error_type in _FINAL or claimed.tries >= self._terms.max_tries:
+        if failure.error_type in FINAL or claimed.tries >= self._terms.max_tries:
             return Ending("failed", error_type=failure.error_type, error=failure.message)
         rest = min(_FIRST_REST_SEC * 2 ** (claimed.tries - 1), _LONGEST_REST_SEC)
         return _Again(failure, rest, counted=True)

@@ -81,6 +81,11 @@ class AgentProbe:
             self._wanted.set()
 
     @property
+    def probes(self) -> bool:
+        """True where a failing agent is probed, so that it is known when it is back."""
+        return self._interval_sec > 0
+
+    @property
     def trouble(self) -> dict[str, str]:
         """Return the degraded component with its reason; empty if none is known to be."""
         return {"agent": self.now.reason} if self.now.reason else {}

@@ -8,15 +8,14 @@ from dataclasses import asdict, dataclass
 from api_server.clients.circuit_breaker import CircuitBreakers
 from api_server.clients.circuit_policy import CircuitSnapshot
 from api_server.compliance.text_worker import TextInChild
-from api_server.jobs.desk import JobDesk
-from api_server.jobs.runner import JobRunner
+from api_server.jobs.parts import JobParts
 from api_server.models import HealthResponse
 from api_server.observability.agent_probe import AgentProbe
 from api_server.observability.metrics import FailureMetrics
 from api_server.observability.readiness import LastFailures, Readiness
 from api_server.pipeline.admission import Admission
 from api_server.pipeline.check_admission import CheckAdmission
-from api_server.pipeline.storage import Storage
+from api_server.pipeline.storage import Place, Storage
 from stt_engine.engine import WhisperSTT
 from stt_engine.version import __version__
 
@@ -107,14 +106,14 @@ def text_health(text: TextInChild, checks: CheckAdmission) -> HealthSource:
     ]
 
 
-def storage_health(storage: Storage) -> HealthSource:
+def storage_health(storage: Storage, watched: Sequence[Place] = ()) -> HealthSource:
     """Return the state of every place from which recordings come; one that hangs degrades."""
     return lambda: [
         ComponentHealth(
             {"name": one.name, "state": one.state, "waiting": one.waiting, "late": one.late},
             one.state != "ok",
         )
-        for one in storage.places
+        for one in (*storage.places, *watched)
     ]
 
 
@@ -133,13 +132,15 @@ def queue_health(admission: Admission) -> HealthSource:
     ]
 
 
-def jobs_health(desk: JobDesk, jobs: JobRunner) -> HealthSource:
+def jobs_health(parts: JobParts) -> HealthSource:
     """Return the state of jobs; a store that cannot be used degrades, and one never used is idle.
 
-    ``queued`` and ``running`` are cases, ``at_work`` those of this process.
+    ``queued`` and ``running`` are cases, ``at_work`` those of this process, ``repairs`` answers
+    that wait for what they lack.
     """
 
     def look() -> list[ComponentHealth]:
+        desk, jobs = parts.desk, parts.runner
         trouble, backlog = desk.trouble, jobs.backlog
         working = "ok" if desk.is_open else "idle"
         facts = {
@@ -149,6 +150,7 @@ def jobs_health(desk: JobDesk, jobs: JobRunner) -> HealthSource:
             "queued": backlog.queued if backlog else 0,
             "running": backlog.running if backlog else 0,
             "at_work": jobs.at_work,
+            "repairs": parts.repairer.waiting or 0,
         }
         return [ComponentHealth(facts, trouble is not None)]
 

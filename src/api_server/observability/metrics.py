@@ -13,7 +13,17 @@ from prometheus_client.registry import Collector
 
 from api_server.clients.events import AgentAnswerRepaired, CircuitChanged
 from api_server.compliance.events import TiersDisagreed
-from api_server.jobs.events import CaseEnded, CasePutBack, CasesTakenUp
+from api_server.jobs.events import (
+    CaseEnded,
+    CasePutBack,
+    CaseRevised,
+    CasesTakenUp,
+    FileTaken,
+    RepairsGivenUp,
+    WebhookDead,
+    WebhookDelivered,
+    WebhookPutBack,
+)
 from api_server.pipeline.admission import Admission
 from api_server.pipeline.events import CallGivenUp, CallServed
 from api_server.settings.addresses import Address
@@ -90,6 +100,14 @@ class FailureMetrics:
             "case_wait_seconds", "Seconds from a case's coming to its last beginning.", _LONG
         )
         self._put_back = counter("cases_put_back", "Tries of cases that this machine failed.")
+        self._revised = counter(
+            "repairs", "Answers that lacked a stage: completed, or given up.", "end"
+        )
+        self._files = counter(
+            "watched_files", "Files of watched folders, by what they were.", "what"
+        )
+        self._webhooks = counter("webhooks", "Deliveries of webhooks that were tried.", "end")
+        self._to_repair = gauge("repairs_waiting", "Answers that wait for a stage they lack.")
         self._queued = gauge("cases_queued", "Cases of jobs that wait.")
         self._running = gauge("cases_running", "Cases of jobs at work, on every server.")
         self._oldest = gauge("cases_oldest_seconds", "Seconds that the oldest case has waited.")
@@ -104,6 +122,18 @@ class FailureMetrics:
             _at(AnswerWarned, self._warned),
             _at(CaseEnded, self._case_ended),
             _at(CasesTakenUp, lambda event: self._cases.labels("failed").inc(len(event.failed))),
+            _at(CaseRevised, lambda _event: self._revised.labels("revised").inc()),
+            _at(
+                RepairsGivenUp,
+                lambda event: self._revised.labels("given_up").inc(len(event.cases)),
+            ),
+            _at(
+                FileTaken,
+                lambda event: self._files.labels("known" if event.known else "taken").inc(),
+            ),
+            _at(WebhookDelivered, lambda _event: self._webhooks.labels("delivered").inc()),
+            _at(WebhookPutBack, lambda _event: self._webhooks.labels("put_back").inc()),
+            _at(WebhookDead, lambda _event: self._webhooks.labels("dead").inc()),
             _at(CasePutBack, lambda _event: self._put_back.inc()),
             _at(WorkerChanged, lambda event: self._workers.labels(event.role, event.what).inc()),
             _at(
@@ -185,12 +215,15 @@ class FailureMetrics:
         circuits: dict[str, bool],
         agents: dict[str, bool],
         jobs: Backlog | None = None,
+        repairs: int | None = None,
         *,
         ready: bool,
     ) -> bytes:
         """Return the scrape's text, with the gauges as they are now."""
         self._depth.set(queue.waiting)
         self._work.set(queue.work_waiting_sec)
+        if repairs is not None:
+            self._to_repair.set(repairs)
         if jobs is not None:
             self._queued.set(jobs.queued)
             self._running.set(jobs.running)

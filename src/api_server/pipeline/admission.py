@@ -76,6 +76,11 @@ class Admission:
         return max(0, len(self._inside) - AT_WORK)
 
     @property
+    def quiet(self) -> bool:
+        """True while no call is inside but those of the background."""
+        return self._quiet.is_set()
+
+    @property
     def factor(self) -> float:
         """Seconds that this server lately took for a second of sound."""
         return self._pace.factor

@@ -39,6 +39,12 @@ class CallResult:
     revision: int = 1
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """The stages that gave nothing usable: ``stt``, ``agent``, both or none."""
+        stages = (("stt", self.recognition.is_dummy), ("agent", self.check_degraded))
+        return tuple(name for name, degraded in stages if degraded)
+
+    @property
     def check_degraded(self) -> bool:
         """True where a check was asked for and gave nothing usable of the agent's."""
         return self.check is not None and self.check.degraded

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from api_server.settings.base import EmptyIsNone, Section
+from api_server.settings.base import CommaSeparated, EmptyIsNone, Section
 
 _SQLITE = "sqlite:///"
 
@@ -52,6 +52,41 @@ class JobSettings(Section):
 
     jobs_lease_sec: float = Field(30.0, ge=1)
     """Time after which a case whose server has disappeared is taken up again."""
+
+    repair_keep_days: float = Field(7.0, ge=0)
+    """Days in which the missing stage of a degraded answer is completed once its dependency is
+    back; then it is given up. 0: nothing is."""
+
+    repair_calls: bool = False
+    """Keep degraded answers of POST /transcribe too, with their recordings, and complete them:
+    each becomes a case. Personal data of calls is then on this machine's disk."""
+
+    repair_max_bytes: int = Field(10 * 1024**3, ge=0)
+    """Bytes of all recordings that are kept for repairs. Beyond it, a check is still completed,
+    and a recognition is not (`off`)."""
+
+    repair_at_once: int = Field(2, ge=1, le=64)
+    """Repairs that are worked on at once, while no other call wants the recogniser."""
+
+    watch_folders: CommaSeparated[Path] = Field([])
+    """Folders below AUDIO_ROOTS, comma-separated; each file in them, and in folders in them,
+    becomes a case once. Nothing is moved or deleted."""
+
+    watch_pattern: str = "*"
+    """Names of the files that are taken, as `*.wav`. Never taken: hidden files, `.json`, `.tmp`,
+    `.part`, links."""
+
+    watch_settle_sec: float = Field(10.0, ge=0)
+    """Time that a file has to stay as it is before it is taken."""
+
+    watch_interval_sec: float = Field(5.0, gt=0)
+    """How often the folders are looked at."""
+
+    watch_language: str = "ko"
+    """Language of their recordings: a code, or `auto`."""
+
+    watch_check: bool = False
+    """Check them for elements of an incomplete sale too, with the LLM server."""
 
     @field_validator("database_url")
     @classmethod

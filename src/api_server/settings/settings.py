@@ -15,6 +15,7 @@ from api_server.settings.observability import LogSettings, ReadinessSettings
 from api_server.settings.pii import PersonalDataSettings
 from api_server.settings.recognition import RecognitionSettings
 from api_server.settings.retention import RetentionSettings
+from api_server.settings.webhooks import WebhookSettings
 from stt_engine.limits import Limits
 from stt_engine.speech import AudioLimits
 
@@ -27,6 +28,7 @@ class Settings(
     ComplianceSettings,
     CircuitSettings,
     LlmServerSettings,
+    WebhookSettings,
     RetentionSettings,
     JobSettings,
     CallLimitSettings,
@@ -84,6 +86,14 @@ class Settings(
             found.append("AGENT_TIMEOUT_SEC is above AGENT_MAX_TIMEOUT_SEC: every check is refused")
         if self.api_tls_key_file and not self.api_tls_cert_file:
             found.append("API_TLS_KEY_FILE is set without API_TLS_CERT_FILE: nothing is encrypted")
+        roots = [root.absolute() for root in self.audio_roots]
+        found += [
+            f"WATCH_FOLDERS: {one} is not below AUDIO_ROOTS"
+            for one in self.watch_folders
+            if not any(one.absolute().is_relative_to(root) for root in roots)
+        ]
+        if self.webhook_allowed_urls and not self.webhook_secrets:
+            found.append("WEBHOOK_ALLOWED_URLS is set without WEBHOOK_SECRETS: nothing is signed")
         return found
 
 

@@ -25,6 +25,10 @@ class KeyReused(EngineError):
     """The idempotency key stands for another request already."""
 
 
+class NoSuchWebhook(EngineError):
+    """There is no webhook of this id that could be sent again."""
+
+
 class CaseHeld(EngineError):
     """The case is held: nothing of it may be removed until it is released."""
 

@@ -8,21 +8,27 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
 
+from api_server.store import repairs
 from api_server.store.errors import KeyReused, NoSuchCase, NoSuchJob
 from api_server.store.records import (
     ENDS,
     OPEN,
     RETRIED,
     STATES,
+    AnsweredCall,
     CaseRecord,
     CaseState,
     JobRecord,
     NewJob,
+    RepairState,
     Revision,
 )
-from api_server.store.schema import CASES, JOBS, RECORDINGS, REVISIONS
+from api_server.store.revisions import add_revision
+from api_server.store.schema import CASES, JOBS, RECORDINGS, REPAIRS, REVISIONS
 
 _ROWS_AT_ONCE = 500
+_REQUEST, _CALL = "request", "call"
+"""Where a job's cases came from."""
 
 
 def find_replayed(connection: Connection, new: NewJob) -> str | None:
@@ -62,7 +68,36 @@ def kept_bytes(connection: Connection) -> int:
     return int(connection.execute(select(func.sum(RECORDINGS.c.bytes))).scalar() or 0)
 
 
-def insert_job(connection: Connection, new: NewJob, now: float) -> str:
+def insert_call(connection: Connection, call: AnsweredCall, now: float) -> str:
+    """Insert a call that was answered, with its answer and its repair; return its case's id."""
+    new = NewJob(call.owner, call.options, "{}", 0, (call.case,), "")
+    job = insert_job(connection, new, now, source=_CALL)
+    case = connection.execute(
+        select(CASES.c.seq, CASES.c.id)
+        .join(JOBS, JOBS.c.seq == CASES.c.job_seq)
+        .where(JOBS.c.id == job)
+    ).one()
+    ending = call.ending
+    connection.execute(
+        update(CASES)
+        .where(CASES.c.seq == case.seq)
+        .values(
+            state=ending.state,
+            tries=1,
+            started_at=now,
+            ended_at=now,
+            audio_sec=ending.audio_sec,
+            error_type=ending.error_type,
+            error=ending.error,
+        )
+    )
+    if ending.answer is not None:
+        add_revision(connection, case.seq, ending.answer, now)
+    repairs.open_repair(connection, case.seq, call.repair, now)
+    return str(case.id)
+
+
+def insert_job(connection: Connection, new: NewJob, now: float, *, source: str = _REQUEST) -> str:
     """Insert a job with its cases and the records of their recordings; return its id."""
     identity = f"job-{uuid4().hex}"
     received = {one.received.sha256: one.received for one in new.cases if one.received}
@@ -83,6 +118,8 @@ def insert_job(connection: Connection, new: NewJob, now: float) -> str:
             priority=new.priority,
             created_at=now,
             cases=len(new.cases),
+            source=source,
+            webhook_url=new.webhook_url,
         )
     )
     (seq,) = inserted.inserted_primary_key or (None,)
@@ -110,8 +147,11 @@ def insert_job(connection: Connection, new: NewJob, now: float) -> str:
 def list_jobs(
     connection: Connection, owner: str | None, limit: int, before: int | None
 ) -> list[JobRecord]:
-    """Return the newest jobs with a number below ``before``; ``owner=None``: everybody's."""
-    query = select(JOBS).order_by(JOBS.c.seq.desc()).limit(limit)
+    """Return the newest jobs with a number below ``before``; ``owner=None``: everybody's.
+
+    Calls that wait for their repair are no jobs that anybody has sent.
+    """
+    query = select(JOBS).where(JOBS.c.source != _CALL).order_by(JOBS.c.seq.desc()).limit(limit)
     if owner is not None:
         query = query.where(JOBS.c.owner == owner)
     if before is not None:
@@ -172,6 +212,7 @@ def _job(row: Row[Any], counted: list[Row[Any]]) -> JobRecord:
         bytes=sum(one.bytes for one in counted),
         bytes_ended=sum(one.bytes for one in counted if one.state in ENDS),
         audio_sec=sum(one.audio_sec or 0.0 for one in counted),
+        webhook_url=row.webhook_url,
     )
 
 
@@ -201,28 +242,40 @@ def list_cases(
 
 
 def get_case(
-    connection: Connection, identity: str, owner: str | None
+    connection: Connection, identity: str, owner: str | None, number: int | None = None
 ) -> tuple[CaseRecord, Revision | None]:
-    """Return one case, and its latest revision if it has one.
+    """Return one case, and its latest revision (or that ``number``) if it has one.
 
     Raises:
-        NoSuchCase: there is none, or it is another caller's.
+        NoSuchCase: there is none, it is another caller's, or it has no such revision.
     """
     row = connection.execute(_cases().where(CASES.c.id == identity)).first()
     if row is None or owner not in {None, row.owner}:
         raise NoSuchCase(f"there is no case {identity}")
-    latest = connection.execute(
-        select(REVISIONS)
-        .where(REVISIONS.c.case_seq == row.seq, REVISIONS.c.answer != "")
-        .order_by(REVISIONS.c.number.desc())
-        .limit(1)
-    ).first()
-    return _case(row), Revision(latest.number, latest.made_at, latest.answer) if latest else None
+    query = select(REVISIONS).where(REVISIONS.c.case_seq == row.seq, REVISIONS.c.answer != "")
+    if number is not None:
+        query = query.where(REVISIONS.c.number == number)
+    found = connection.execute(query.order_by(REVISIONS.c.number.desc()).limit(1)).first()
+    if found is None and number is not None:
+        raise NoSuchCase(f"the case {identity} has no revision {number}")
+    return _case(row), Revision(found.number, found.made_at, found.answer) if found else None
 
 
 def _cases() -> Select[Any]:
-    return select(CASES, JOBS.c.id.label("job"), JOBS.c.owner).join(
-        JOBS, JOBS.c.seq == CASES.c.job_seq
+    return (
+        select(
+            CASES,
+            JOBS.c.id.label("job"),
+            JOBS.c.owner,
+            REPAIRS.c.status.label("repair_status"),
+            REPAIRS.c.missing.label("repair_missing"),
+            REPAIRS.c.expires_at.label("repair_expires_at"),
+            REPAIRS.c.tries.label("repair_tries"),
+            REPAIRS.c.error_type.label("repair_error_type"),
+            REPAIRS.c.error.label("repair_error"),
+        )
+        .join(JOBS, JOBS.c.seq == CASES.c.job_seq)
+        .join(REPAIRS, REPAIRS.c.case_seq == CASES.c.seq, isouter=True)
     )
 
 
@@ -243,6 +296,20 @@ def _case(row: Row[Any]) -> CaseRecord:
         error_type=row.error_type,
         error=row.error,
         erased_at=row.erased_at,
+        repair=_repair(row),
+    )
+
+
+def _repair(row: Row[Any]) -> RepairState | None:
+    if row.repair_status is None:
+        return None
+    return RepairState(
+        missing=tuple(filter(None, row.repair_missing.split(","))),
+        status=row.repair_status,
+        expires_at=row.repair_expires_at,
+        tries=row.repair_tries,
+        error_type=row.repair_error_type,
+        error=row.repair_error,
     )
 
 
@@ -274,14 +341,16 @@ def retry_job(connection: Connection, identity: str, owner: str | None) -> int:
         NoSuchJob: there is none, or it is another caller's.
     """
     row = _job_row(connection, identity, owner)
+    again = (
+        CASES.c.job_seq == row.seq,
+        CASES.c.state.in_(RETRIED),
+        or_(CASES.c.recording.is_not(None), CASES.c.path.is_not(None)),
+        CASES.c.erased_at.is_(None),
+    )
+    repairs.drop(connection, select(CASES.c.seq).where(*again))
     queued = connection.execute(
         update(CASES)
-        .where(
-            CASES.c.job_seq == row.seq,
-            CASES.c.state.in_(RETRIED),
-            or_(CASES.c.recording.is_not(None), CASES.c.path.is_not(None)),
-            CASES.c.erased_at.is_(None),
-        )
+        .where(*again)
         .values(
             state="queued",
             tries=0,

@@ -12,9 +12,10 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, and_, delete, func, or_, select, update
 
+from api_server.store import repairs
 from api_server.store.records import OPEN, RETRIED, Backlog, Claimed, Ending
 from api_server.store.revisions import add_revision
-from api_server.store.schema import CASES, HOLDS, JOBS, RECORDINGS
+from api_server.store.schema import CASES, HOLDS, JOBS, RECORDINGS, REPAIRS
 
 LOST = "WorkerLost"
 """The ``error_type`` of a case whose workers have all disappeared."""
@@ -73,7 +74,10 @@ def renew(connection: Connection, tokens: Iterable[str], now: float, lease_sec: 
 
 
 def finish(connection: Connection, claimed: Claimed, ending: Ending, now: float) -> bool:
-    """End a case with its result; false, and nothing is changed, where its lease is gone."""
+    """End a case with its result; false, and nothing is changed, where its lease is gone.
+
+    A case that was tried again as a whole gets the revision after those it has.
+    """
     ended = connection.execute(
         update(CASES)
         .where(CASES.c.seq == claimed.seq, CASES.c.token == claimed.token)
@@ -89,6 +93,8 @@ def finish(connection: Connection, claimed: Claimed, ending: Ending, now: float)
     ).rowcount
     if ended and ending.answer is not None:
         add_revision(connection, claimed.seq, ending.answer, now)
+        if ending.repair is not None:
+            repairs.open_repair(connection, claimed.seq, ending.repair, now)
     return bool(ended)
 
 
@@ -181,13 +187,24 @@ def forget_unneeded(
     """Delete the records of recordings (of ``sha256s``, or all) that no case needs; return them.
 
     What failed or was cancelled needs its recording where it ended after ``retried_since``, what
-    ended otherwise where it did after ``kept_since``, and what is held always.
+    ended otherwise where it did after ``kept_since``, a repair for as long as it waits, and what is
+    held always.
     """
+    repaired = (
+        select(REPAIRS.c.case_seq)
+        .where(
+            REPAIRS.c.case_seq == CASES.c.seq,
+            REPAIRS.c.status == "pending",
+            REPAIRS.c.keeps_recording,
+        )
+        .exists()
+    )
     needed = select(CASES.c.recording).where(
         CASES.c.recording == RECORDINGS.c.sha256,
         or_(
             CASES.c.state.in_(OPEN),
             and_(CASES.c.state.in_(RETRIED), CASES.c.ended_at > retried_since),
+            repaired,
             and_(CASES.c.state.not_in(RETRIED), CASES.c.ended_at > kept_since),
             CASES.c.seq.in_(select(HOLDS.c.case_seq)),
         ),

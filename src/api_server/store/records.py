@@ -22,6 +22,39 @@ RETRIED: tuple[CaseState, ...] = ("failed", "cancelled")
 OPEN: tuple[CaseState, ...] = ("queued", "running")
 
 
+RepairStatus = Literal["pending", "done", "given_up", "off"]
+"""``off``: an answer that is not kept, and so cannot be completed."""
+
+RECOGNISER = "stt"
+"""The target of a repair that waits for the recogniser; any other is an agent's URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRepair:
+    """What is to be completed: the stages that are ``missing``, and what they wait for.
+
+    ``keep_sec``: seconds until it is given up; ``max_bytes``: of all recordings that are kept for
+    repairs.
+    """
+
+    missing: tuple[str, ...]
+    target: str
+    keep_sec: float
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RepairState:
+    """How far the repair of a case's answer is."""
+
+    missing: tuple[str, ...]
+    status: RepairStatus
+    expires_at: float
+    tries: int = 0
+    error_type: str | None = None
+    error: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class NewCase:
     """A recording to be worked on: one that has arrived, or the path of a file."""
@@ -43,6 +76,7 @@ class NewJob:
     cases: tuple[NewCase, ...]
     request_sha256: str
     idempotency_key: str | None = None
+    webhook_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +95,7 @@ class JobRecord:
     bytes: int
     bytes_ended: int
     audio_sec: float
+    webhook_url: str | None = None
 
     @property
     def state(self) -> str:
@@ -89,6 +124,7 @@ class CaseRecord:
     audio_sec: float | None
     error_type: str | None
     error: str | None
+    repair: RepairState | None = None
     erased_at: float | None = None
     """When what was said in it was removed."""
 
@@ -127,6 +163,70 @@ class Ending:
     audio_sec: float | None = None
     error_type: str | None = None
     error: str | None = None
+    repair: NewRepair | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredCall:
+    """A call that was answered in part, to be kept as a case with its answer."""
+
+    owner: str
+    options: str
+    case: NewCase
+    ending: Ending
+    repair: NewRepair
+
+
+@dataclass(frozen=True, slots=True)
+class ToRepair:
+    """A case whose answer a worker completes, for as long as it renews its lease.
+
+    ``answer`` is the revision ``number``; ``tries`` counts those before this one.
+    """
+
+    seq: int
+    id: str
+    job: str
+    name: str
+    recording: str | None
+    path: str | None
+    options: str
+    missing: tuple[str, ...]
+    target: str
+    number: int
+    answer: str
+    token: str
+    tries: int
+
+
+WebhookStatus = Literal["pending", "delivered", "dead"]
+"""``dead``: no more tries are made by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRecord:
+    """What is told to the address that a job names; ``body`` is the JSON that is sent."""
+
+    seq: int
+    id: str
+    url: str
+    event: str
+    body: str
+    status: WebhookStatus
+    made_at: float
+    expires_at: float
+    tries: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file of a watched folder, as it was when its content was read."""
+
+    path: str
+    bytes: int
+    modified_ns: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

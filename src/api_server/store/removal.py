@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
 
-from api_server.store import audit_log
+from api_server.store import audit_log, repairs
 from api_server.store.errors import CaseHeld, NoSuchCase
 from api_server.store.records import Retention
 from api_server.store.schema import CASES, FINDINGS, HOLDS, JOBS, REVISIONS
@@ -87,6 +87,7 @@ def _remove_words(connection: Connection, case: Row[Any], now: float) -> None:
         update(REVISIONS).where(REVISIONS.c.case_seq == case.seq).values(answer="", recording=None)
     )
     connection.execute(update(CASES).where(CASES.c.seq == case.seq).values(erased_at=now))
+    repairs.drop(connection, select(CASES.c.seq).where(CASES.c.seq == case.seq))
     audit_log.drop_salts(connection, case.id)
 
 

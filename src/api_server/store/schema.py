@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -16,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0002_audit"
+HEAD = "0002_watch"
 """The migration after which the tables are these."""
 
 METADATA = MetaData()
@@ -46,9 +47,12 @@ JOBS = Table(
     Column("created_at", Double, nullable=False),
     Column("cancelled_at", Double),
     Column("cases", Integer, nullable=False),
+    Column("source", String(16), nullable=False, server_default="request"),
+    Column("webhook_url", Text),
     UniqueConstraint("owner", "idempotency_key", name="jobs_idempotency"),
 )
-"""The jobs; ``owner`` is the name of the caller's key, empty without keys."""
+"""The jobs; ``owner`` is the name of the caller's key, empty without keys. ``source``: ``request``,
+``watch`` (a watched folder), or ``call``: its one case is a call that was answered in part."""
 
 CASES = Table(
     "cases",
@@ -95,6 +99,58 @@ REVISIONS = Table(
 """Whole answers of cases, from 1 on; never changed, until they are removed: then they are empty.
 
 ``recording`` is the hash of what the answer was made from, where it was kept then."""
+
+REPAIRS = Table(
+    "repairs",
+    METADATA,
+    Column("case_seq", _ROW_ID, ForeignKey("cases.seq"), primary_key=True),
+    Column("missing", String(32), nullable=False),
+    Column("target", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("keeps_recording", Boolean, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("not_before", Double, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("token", String(64)),
+    Column("lease_until", Double),
+    Column("error_type", String(100)),
+    Column("error", Text),
+    Index("repairs_turn", "status", "target", "not_before"),
+)
+"""What is missing in the latest answer of a case, and the ``target`` that it waits for."""
+
+WEBHOOKS = Table(
+    "webhooks",
+    METADATA,
+    Column("seq", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("job_seq", _ROW_ID, ForeignKey("jobs.seq"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("event", String(32), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("made_at", Double, nullable=False),
+    Column("not_before", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("ended_at", Double),
+    Column("error", Text),
+    Index("webhooks_turn", "status", "not_before", "seq"),
+)
+"""What is told to the address that a job names; a row comes with what it tells of."""
+
+WATCHED = Table(
+    "watched",
+    METADATA,
+    Column("path", Text, primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("job", String(64), nullable=False),
+    Column("noted_at", Double, nullable=False),
+    Index("watched_content", "sha256"),
+)
+"""The files of watched folders that were taken, and the ``job`` that came of their content."""
 
 AUDIT_ENTRIES = Table(
     "audit_entries",

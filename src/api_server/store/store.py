@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from api_server.store import audit_log, jobs, leases, removal
+from api_server.store import audit_log, jobs, leases, removal, repairs, watched, webhooks
 from api_server.store.checkpoints import CheckpointFile
 from api_server.store.database import Database
 from api_server.store.errors import StoreFull, StoreUnavailable
 from api_server.store.ledger import Ledger
+from api_server.store.outbox import Outbox
 from api_server.store.recordings import RecordingFolder
 from api_server.store.records import (
+    AnsweredCall,
     Backlog,
     CaseRecord,
     CaseState,
     Claimed,
     Ending,
+    FoundFile,
     JobRecord,
     NewJob,
     ProofFiles,
     Retention,
     Revision,
+    ToRepair,
 )
 
 MOST_OPEN_CASES = 1_000_000
@@ -59,6 +63,8 @@ class Store:
         files = proof or ProofFiles.beside(path)
         self.ledger = Ledger(self._database, CheckpointFile(files.notes, files.key), clock)
         """What proves the record, and what is done with cases as records."""
+        self.outbox = Outbox(self._database, clock)
+        """What is to be told of jobs."""
         with self._database.read() as connection:
             is_new = audit_log.size(connection) == 0
         if is_new:
@@ -94,6 +100,30 @@ class Store:
                 self._recordings.keep(one)
             return jobs.insert_job(connection, new, self._clock()), True
 
+    def take_file(self, found: FoundFile, new: NewJob) -> tuple[str, bool]:
+        """Note a file of a watched folder, and take the job of its content, once.
+
+        Return the job, and whether it is a new one.
+
+        Raises:
+            StoreFull: too many cases wait.
+            StoreUnavailable: nothing was taken.
+        """
+        with self._database.write() as connection:
+            job = watched.job_of_content(connection, found.sha256)
+            fresh = job is None
+            if job is None:
+                if jobs.count_open_cases(connection) >= MOST_OPEN_CASES:
+                    raise StoreFull(f"{MOST_OPEN_CASES} cases wait already")
+                job = jobs.insert_job(connection, new, self._clock(), source="watch")
+            watched.note(connection, found, job, self._clock())
+            return job, fresh
+
+    def noted_files(self, paths: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Return what is noted of files; see :func:`watched.as_noted`."""
+        with self._database.read() as connection:
+            return watched.as_noted(connection, paths)
+
     def check_quota(self, more: int) -> None:
         """Return where ``more`` bytes of recordings may come.
 
@@ -126,15 +156,39 @@ class Store:
         with self._database.read() as connection:
             return jobs.list_cases(connection, owner, limit, before, job, state)
 
-    def get_case(self, identity: str, owner: str | None) -> tuple[CaseRecord, Revision | None]:
-        """Return a case and its latest revision; raises as :func:`jobs.get_case` does."""
+    def get_case(
+        self, identity: str, owner: str | None, number: int | None = None
+    ) -> tuple[CaseRecord, Revision | None]:
+        """Return a case and a revision of it; see :func:`jobs.get_case`, which may raise."""
         with self._database.read() as connection:
-            return jobs.get_case(connection, identity, owner)
+            return jobs.get_case(connection, identity, owner, number)
+
+    def keep_call(self, call: AnsweredCall) -> CaseRecord:
+        """Keep a call that was answered in part, with its recording where that has arrived.
+
+        Raises:
+            StoreFull: the quota.
+            StoreUnavailable: nothing was kept.
+        """
+        received = call.case.received
+        with self._database.write() as connection:
+            if received is not None:
+                missing = jobs.missing_recordings(connection, [received.sha256])
+                more = received.bytes if missing else 0
+                self._recordings.check_quota(jobs.kept_bytes(connection), more)
+                self._recordings.keep(received)
+            identity = jobs.insert_call(connection, call, self._clock())
+            found, _ = jobs.get_case(connection, identity, None)
+        if received is not None:
+            with suppress(StoreUnavailable):
+                self._forget([received.sha256])  # where repairs have no room for it
+        return found
 
     def cancel_job(self, identity: str, owner: str | None) -> JobRecord:
         """Cancel what has not ended, and return the job; raises as :func:`jobs.cancel_job` does."""
         with self._database.write() as connection:
-            jobs.cancel_job(connection, identity, owner, self._clock())
+            if jobs.cancel_job(connection, identity, owner, self._clock()):
+                webhooks.tell_job(connection, identity, self._clock())
             return jobs.get_job(connection, identity, owner)
 
     def retry_job(self, identity: str, owner: str | None) -> JobRecord:
@@ -161,6 +215,8 @@ class Store:
         """
         with self._database.write() as connection:
             ended = leases.finish(connection, claimed, ending, self._clock())
+            if ended:
+                webhooks.tell_cases(connection, [claimed.id], self._clock())
         if ended and claimed.recording is not None:
             with suppress(StoreUnavailable):  # the case has ended; the next start removes it
                 self._forget([claimed.recording])
@@ -189,7 +245,66 @@ class Store:
     def reap(self, max_tries: int) -> tuple[list[str], list[str]]:
         """Take back cases whose worker is gone; see :func:`leases.reap`."""
         with self._database.write() as connection:
-            return leases.reap(connection, self._clock(), max_tries)
+            queued, failed = leases.reap(connection, self._clock(), max_tries)
+            webhooks.tell_cases(connection, failed, self._clock())
+            return queued, failed
+
+    def waiting_repairs(self) -> dict[str, int]:
+        """Return how many repairs wait for which target."""
+        with self._database.read() as connection:
+            return repairs.waiting(connection)
+
+    def claim_repairs(self, lease_sec: float, targets: Iterable[str], limit: int) -> list[ToRepair]:
+        """Lease repairs to a worker; see :func:`repairs.claim`."""
+        with self._database.write() as connection:
+            return repairs.claim(connection, self._clock(), lease_sec, targets, limit)
+
+    def renew_repairs(self, tokens: Iterable[str], lease_sec: float) -> set[str]:
+        """Prolong leases; see :func:`repairs.renew`."""
+        with self._database.write() as connection:
+            return repairs.renew(connection, tokens, self._clock(), lease_sec)
+
+    def revise(self, claimed: ToRepair, ending: Ending) -> bool:
+        """Store the next revision, once; false where its lease is gone. See :meth:`finish`."""
+        with self._database.write() as connection:
+            revised = repairs.revise(connection, claimed, ending, self._clock())
+            if revised:
+                webhooks.tell_revision(connection, claimed, ending, self._clock())
+        if revised:
+            self._forget_of(claimed)
+        return revised
+
+    def put_back_repair(
+        self, claimed: ToRepair, after_sec: float, *, counted: bool, error_type: str, error: str
+    ) -> bool:
+        """Have a repair wait for ``after_sec`` seconds; see :func:`repairs.put_back`."""
+        with self._database.write() as connection:
+            return repairs.put_back(
+                connection,
+                claimed,
+                self._clock() + after_sec,
+                counted=counted,
+                error_type=error_type,
+                error=error,
+            )
+
+    def give_up_repair(self, claimed: ToRepair, error_type: str, error: str) -> bool:
+        """End a repair without a revision; see :func:`repairs.give_up`."""
+        with self._database.write() as connection:
+            ended = repairs.give_up(connection, claimed, error_type, error)
+        if ended:
+            self._forget_of(claimed)
+        return ended
+
+    def expire_repairs(self) -> list[str]:
+        """Give up what has waited for too long; see :func:`repairs.expire`."""
+        with self._database.write() as connection:
+            return repairs.expire(connection, self._clock())
+
+    def _forget_of(self, claimed: ToRepair) -> None:
+        if claimed.recording is not None:
+            with suppress(StoreUnavailable):  # the next sweep removes it
+                self._forget([claimed.recording])
 
     def backlog(self) -> Backlog:
         """Return what waits."""
@@ -218,6 +333,7 @@ class Store:
             expired += more
         self._forget(None)
         with self._database.write() as connection:
+            webhooks.forget_old(connection, self._clock())
             self._recordings.remove(self._recordings.on_disk() - jobs.all_recordings(connection))
         self._recordings.sweep_incoming()
         if expired:

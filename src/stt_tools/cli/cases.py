@@ -56,6 +56,9 @@ def show(
         typer.Option("--format", help=f"Print {', '.join(TEXT_FORMATS)} instead, for programs."),
     ] = None,
     english: Annotated[bool, typer.Option(help="Print the translation (with --format).")] = False,
+    revision: Annotated[
+        int | None, typer.Option(help="Which answer; by default the latest.", min=1)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show a case and its transcript; exit code 1 where it has none."""
@@ -66,10 +69,10 @@ def show(
     if english and form is None:
         refuse("--english needs --format")
     with _open_store(case) as store:
-        record, revision = store.get_case(case, None)
+        record, found_revision = store.get_case(case, None, revision)
     if form is not None:
-        _print_text(render.case_transcript(revision), form, english=english)
-    found = render.case_response(record, revision)
+        _print_text(render.case_transcript(found_revision), form, english=english)
+    found = render.case_response(record, found_revision)
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:

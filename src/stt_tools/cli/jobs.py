@@ -68,6 +68,9 @@ def submit(
     key: Annotated[
         str | None, typer.Option("--idempotency-key", help="The same key is the same job.")
     ] = None,
+    webhook_url: Annotated[
+        str | None, typer.Option(help="Told of the ends of its cases, and of its own.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Take recordings: copies are kept until each has ended."""
@@ -82,6 +85,8 @@ def submit(
         temperature,
     )
     described = _metadata(metadata)
+    if webhook_url and not settings.allows_webhook(webhook_url):
+        refuse("--webhook-url: no address of WEBHOOK_ALLOWED_URLS")
     paths = _files(files, pattern, settings.jobs_max_cases)
     folder, received = recordings_of(settings), list[Received]()
     try:
@@ -89,8 +94,8 @@ def submit(
             with path.open("rb") as content:
                 received.append(folder.receive(content, path.stat().st_size))
         cases = tuple(NewCase(str(path), one) for path, one in zip(paths, received, strict=True))
-        asked = digest(options, described, priority, cases)
-        new = NewJob("", options.to_json(), described, priority, cases, asked, key)
+        asked = digest(options, described, priority, cases, webhook_url)
+        new = NewJob("", options.to_json(), described, priority, cases, asked, key, webhook_url)
         job = _submitted(settings, new)
     finally:
         for one in received:

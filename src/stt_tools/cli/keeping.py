@@ -20,6 +20,7 @@ from api_server.store.errors import (
     LogBroken,
     NoSuchCase,
     NoSuchJob,
+    NoSuchWebhook,
 )
 from api_server.store.recordings import DAY_SEC, RecordingFolder
 from api_server.store.store import Store
@@ -89,7 +90,15 @@ def made_store_of(settings: Settings) -> Iterator[Store]:
 def _refusing() -> Iterator[None]:
     try:
         yield
-    except (NoSuchJob, NoSuchCase, KeyReused, CaseHeld, KeyMissing, LogBroken) as exc:
+    except (
+        NoSuchJob,
+        NoSuchCase,
+        NoSuchWebhook,
+        KeyReused,
+        CaseHeld,
+        KeyMissing,
+        LogBroken,
+    ) as exc:
         refuse(str(exc), exc.error_type)
 
 

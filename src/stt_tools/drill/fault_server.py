@@ -21,7 +21,7 @@ MODELS = {"object": "list", "data": [{"id": "fault-model", "object": "model"}]}
 
 @dataclass
 class Exchange:
-    """One request and its connection."""
+    """One request and its connection; names of ``headers`` are in small letters."""
 
     method: str
     path: str
@@ -138,12 +138,13 @@ async def not_http(exchange: Exchange) -> None:
 
 @dataclass
 class FaultServer:
-    """A server on a free port while its block runs; ``models`` answers every GET."""
+    """A server while its block runs, on ``port`` or a free one; ``models`` answers every GET."""
 
     script: Script
     models: Script = field(default_factory=lambda: answer(200, MODELS))
     requests: list[Exchange] = field(default_factory=list)
     host: str = "127.0.0.1"
+    port: int = 0
 
     def __post_init__(self) -> None:
         """Create the condition and the task set."""
@@ -152,7 +153,7 @@ class FaultServer:
 
     async def __aenter__(self) -> Self:
         """Start listening."""
-        self._server = await asyncio.start_server(self._connected, self.host, 0)
+        self._server = await asyncio.start_server(self._connected, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -208,7 +209,8 @@ class FaultServer:
             raise ConnectionError("TLS was asked of a plain server")
         head = (first + await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         method, path, _ = head[0].split(" ")
-        headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+        fields = (line.split(": ", 1) for line in head[1:] if line)
+        headers = {name.lower(): value for name, value in fields}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         return Exchange(method, path, headers, body, reader, writer)
 

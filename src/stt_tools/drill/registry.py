@@ -14,6 +14,7 @@ from stt_tools.drill import (
     limit_scenarios,
     model_scenarios,
     remote_scenarios,
+    repair_scenarios,
     sharing_scenarios,
     worker_scenarios,
 )
@@ -34,6 +35,8 @@ EXEMPT: Mapping[str, str] = MappingProxyType(
         "KeyMissing": "it is said of records, and in no answer; tests take the keys away",
         "LogBroken": "no checkpoint is made, and calls know nothing of it; tests cut the log",
         "KeyReused": "it is told as a problem document, and in no answer; tests send a key twice",
+        "NoSuchWebhook": "it is told by a command, and in no answer; tests ask for none",
+        "WebhookRefused": "it is told in the log and by a command; tests refuse deliveries",
         "ResourcesExhausted": "a server without descriptors answers nobody; tests take them away",
     }
 )
@@ -47,6 +50,7 @@ def scenarios() -> tuple[Scenario, ...]:
         *audio_scenarios.SCENARIOS,
         *agent_scenarios.SCENARIOS,
         *check_scenarios.SCENARIOS,
+        *repair_scenarios.SCENARIOS,
         *model_scenarios.SCENARIOS,
         *worker_scenarios.SCENARIOS,
         *sharing_scenarios.SCENARIOS,

@@ -23,7 +23,7 @@ from api_server.store.sealed import SealingKeys
 from api_server.store.store import Store
 from stt_engine.outcome import Outcome
 from stt_engine.speech import Transcript
-from tests.support.jobs_in_store import PLENTY
+from tests.support.jobs_in_store import PLENTY, repair_terms
 
 KEYS = SealingKeys("one", {"one": b"1" * 32})
 SPOKEN = CallResult(Outcome(Transcript("안녕하세요", "ko", 3.0, "speech"), "faster-whisper"))
@@ -46,7 +46,7 @@ class Analysis:
 async def at_work(
     desk: JobDesk, analysis: Any, checkpoint_sec: float = 3600.0
 ) -> AsyncIterator[None]:
-    terms = JobTerms(1, 30.0, 1, 0, lambda _url: True, checkpoint_sec)
+    terms = JobTerms(1, 30.0, 1, 0, lambda _url: True, repair_terms(), checkpoint_sec)
     runner = JobRunner(desk, analysis, terms, lambda: True, [])
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(runner.run, _no_opener)

@@ -41,7 +41,7 @@ from stt_engine.errors import (
 from stt_engine.events import Event, Stage
 from stt_engine.outcome import DUMMY, AttemptFailed, Failure, Outcome
 from stt_engine.speech import Transcript
-from tests.support.jobs_in_store import folder_at, new_job
+from tests.support.jobs_in_store import folder_at, new_job, repair_terms
 
 BOUND = 30.0
 SPOKEN = CallResult(Outcome(Transcript("안녕하세요", "ko", 3.0, "speech"), "faster-whisper"))
@@ -125,7 +125,7 @@ async def house(
     events: list[Event] = []
     analysis: Any = Analysis(list(says))
     desk = JobDesk(path / "cases.db", folder_at(path), [events.append])
-    terms = JobTerms(2, lease_sec, max_tries, 0, lambda url: "allowed" in url)
+    terms = JobTerms(2, lease_sec, max_tries, 0, lambda url: "allowed" in url, repair_terms())
     runner = JobRunner(desk, analysis, terms, is_ready, [events.append])
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(runner.run, _opener)

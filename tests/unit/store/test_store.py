@@ -8,9 +8,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
 
 from api_server.store import migrations
 from api_server.store.database import Database
@@ -49,6 +52,36 @@ def test_the_steps_lead_to_the_tables_of_the_code(tmp_path: Path) -> None:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
     heads = ScriptDirectory(str(Path(migrations.__file__).parent)).get_heads()
     assert heads == [HEAD]
+
+
+def test_a_store_of_the_first_version_opens_with_what_it_holds(
+    tmp_path: Path, clock: Clock
+) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'cases.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text("INSERT INTO jobs VALUES (1,'job-1','',NULL,'a','{}','{}',5,1,NULL,1)")
+        )
+        connection.execute(
+            text(
+                "INSERT INTO cases (seq,id,job_seq,name,path,bytes,state,priority,tries,not_before,"
+                "received_at) VALUES (1,'case-1',1,'a.wav','/a.wav',3,'partial',5,1,0,1)"
+            )
+        )
+        connection.execute(text("INSERT INTO revisions VALUES (1,1,2,'{}')"))
+    engine.dispose()
+    store = store_at(tmp_path, clock)
+    (job,) = store.list_jobs(None, 10, None)
+    case, revision = store.get_case("case-1", None)
+    assert (job.id, job.webhook_url, job.counts["partial"]) == ("job-1", None, 1)
+    assert revision is not None
+    assert (case.repair, revision.number, store.waiting_repairs()) == (None, 1, {})
+    store.submit(new_job(tmp_path, b"one"))
+    store.close()
 
 
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path, store: Store) -> None:

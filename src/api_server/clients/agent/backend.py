@@ -16,15 +16,16 @@ import random
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 import anyio
 import httpx2
 import stamina
 
 from api_server.clients.agent.errors import (
+    AddressInvalid,
     AgentConnectionError,
     AgentNotFound,
     AgentStatusError,
@@ -58,7 +59,7 @@ from api_server.clients.agent.types import (
     RequestFormat,
     build_agent_response,
 )
-from api_server.clients.circuit_breaker import CircuitBreakers, CircuitPolicy
+from api_server.clients.circuit_breaker import CircuitBreakers, CircuitPolicy, CircuitSnapshot
 from api_server.clients.deadline import Clock, Deadline
 from api_server.clients.events import AgentAnswerRepaired, AgentCallRetried, AgentCallStarted
 from api_server.clients.http import create_client
@@ -170,6 +171,19 @@ class AgentBackend:
         """Send a text and return the response dict; a failure of the agent is in it, not raised."""
         request = AgentRequest(request_text, url, request_format, timeout, chat_thread_id)
         return build_agent_response(await self.ask(request))
+
+    def circuit_of(self, url: str) -> CircuitSnapshot | None:
+        """Return the circuit of an agent where it is not closed; ``None`` where nothing is known.
+
+        With a ``retry_after`` of 0, the next call is let through as a probe.
+        """
+        names = set()
+        for way in get_args(RequestFormat):
+            with suppress(AddressInvalid):
+                shown = redact_url(parse_endpoint(url, way).target)
+                names.add(f"{shown} ({self._model})" if self._model else shown)
+        found = (one for one in self.circuits.snapshots() if one.target in names)
+        return next((one for one in found if one.state != "closed"), None)
 
     async def probe(
         self,

@@ -59,3 +59,9 @@ def build_queue_problem(exc: QueueFull) -> Problem:
         f"{exc}; try again in {exc.retry_after} s.",
         {"Retry-After": str(exc.retry_after)},
     )
+
+
+def owner_of(request: Request) -> str:
+    """Return whose a job or a case is: the name of the caller's key."""
+    key = request.scope.get("key")
+    return key.name if key else ""

@@ -11,6 +11,7 @@ from fastapi import File, Form, Header, Query, Request, Response, UploadFile
 from api_server.clients.agent.types import RequestFormat
 from api_server.container import Service
 from api_server.http.form_fields import Keywords, Prompt, Temperature, TextFormat, Translate
+from api_server.http.job_events import LAST_ID, JobEvents
 from api_server.http.job_files import (
     case_of_path,
     cases_of_folder,
@@ -20,7 +21,7 @@ from api_server.http.job_files import (
 from api_server.http.openapi import PROBLEM
 from api_server.http.problems import TITLES, Problem, build_store_problem
 from api_server.http.routes.agent_config import build_agent_config, check_timeout
-from api_server.http.routes.dependencies import REFUSALS, ServiceDependency
+from api_server.http.routes.dependencies import REFUSALS, ServiceDependency, owner_of
 from api_server.http.strict import strict_router
 from api_server.http.transcripts import text_response
 from api_server.http.upload import FilePath, Language
@@ -51,6 +52,8 @@ _ASKED: dict[int | str, dict[str, Any]] = {
     **{status: REFUSALS[status] for status in (400, 404)},
     **_UNAVAILABLE,
 }
+
+_STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
 
 Limit = Annotated[int, Query(ge=1, le=500, description="Entries of a page")]
 Cursor = Annotated[
@@ -91,6 +94,9 @@ async def submit(
     prompt: Prompt = None,
     keywords: Keywords = None,
     temperature: Temperature = 0.0,
+    webhook_url: Annotated[
+        Text | None, Form(description="Told of the ends of its cases, and of its own")
+    ] = None,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
 ) -> JobResponse:
     """Take recordings to be transcribed and, if asked, checked, behind all calls."""
@@ -104,6 +110,7 @@ async def submit(
     hints = Hints.of(prompt, keywords)
     options = JobOptions(language, word_timestamps, agent, translate, hints, temperature)
     _check_options(service, options)
+    _check_webhook(service, webhook_url)
     described = _metadata("{}" if metadata is None else metadata)
     received: list[Received] = []
     try:
@@ -111,13 +118,14 @@ async def submit(
         # A folder is asked for by its name, not by what is in it now.
         inputs = (folder, pattern) if folder else cases
         new = NewJob(
-            owner=_owner(request),
+            owner=owner_of(request),
             options=options.to_json(),
             metadata=described,
             priority=priority,
             cases=tuple(cases),
-            request_sha256=digest(options, described, priority, inputs),
+            request_sha256=digest(options, described, priority, inputs, webhook_url),
             idempotency_key=idempotency_key,
+            webhook_url=webhook_url or None,
         )
         job, fresh = await _ask(service, lambda store: store.submit(new), make=True)
         found = await _ask(service, lambda store: store.get_job(job, None))
@@ -150,6 +158,33 @@ async def show_job(service: ServiceDependency, request: Request, job: str) -> Jo
     viewer = _viewer(request)
     found = await _ask_of_job(service, job, lambda store: store.get_job(job, viewer))
     return render.job_response(found)
+
+
+@router.get(
+    "/jobs/{job}/events",
+    responses={
+        **_ASKED,
+        200: {"description": "The job, each time it changes", "content": _STREAM},
+        204: {"description": "It has ended, and that was told"},
+    },
+)
+async def follow_job(
+    service: ServiceDependency,
+    request: Request,
+    job: str,
+    last_event_id: Annotated[str | None, Header(description="As browsers send it again")] = None,
+) -> Response:
+    """Follow a job until it ends: server-sent events of the fields of `GET /jobs/{job}`."""
+    viewer = _viewer(request)
+
+    async def look() -> JobResponse:
+        found = await _ask_of_job(service, job, lambda store: store.get_job(job, viewer))
+        return render.job_response(found)
+
+    first = await look()
+    if last_event_id == LAST_ID and first.state in {"done", "cancelled"}:
+        return Response(status_code=204)  # ends the browser's coming back
+    return JobEvents(first, look, service.leaving.is_set)
 
 
 @router.post("/jobs/{job}/cancel", responses=_ASKED)
@@ -205,8 +240,11 @@ async def show_case(
         TextFormat | None, Query(alias="format", description="The text alone, as a file")
     ] = None,
     english: Annotated[bool, Query(description="The translation; with 'format'")] = False,
+    revision: Annotated[
+        int | None, Query(ge=1, le=2**31, description="Which answer; by default the latest")
+    ] = None,
 ) -> CaseResponse | Response:
-    """Show a case with its latest answer, which is that of `POST /transcribe`."""
+    """Show a case with an answer of it, which is that of `POST /transcribe`."""
     viewer = _viewer(request)
     if english and form is None:
         raise Problem(400, "bad-field", "english: only 'format' has it; the answer has both")
@@ -215,10 +253,10 @@ async def show_case(
         if form is not None:
             return await _ask(
                 service,
-                lambda store: _as_file(store.get_case(case, viewer), form, english=english),
+                lambda store: _as_file(store.get_case(case, viewer, revision), form, english=english),
             )
         return await _ask(
-            service, lambda store: render.case_response(*store.get_case(case, viewer))
+            service, lambda store: render.case_response(*store.get_case(case, viewer, revision))
         )
     except NoStoreYet:
         raise build_store_problem(NoSuchCase(f"there is no case {case}")) from None
@@ -268,6 +306,16 @@ def _check_options(service: Service, options: JobOptions) -> None:
         raise Problem(400, "bad-field", str(exc)) from exc
 
 
+def _check_webhook(service: Service, url: str | None) -> None:
+    if url and not service.settings.allows_webhook(url):
+        raise Problem(
+            403,
+            "webhook-not-allowed",
+            "webhook_url names an address that this server may not call; "
+            "the operator can add it to WEBHOOK_ALLOWED_URLS.",
+        )
+
+
 async def _cases(
     service: Service,
     files: list[UploadFile],
@@ -295,12 +343,6 @@ def _metadata(given: str) -> str:
         return read_metadata(given)
     except InvalidRequest as exc:
         raise Problem(400, "bad-field", str(exc)) from exc
-
-
-def _owner(request: Request) -> str:
-    """Return whose the job is: the name of the caller's key."""
-    key = request.scope.get("key")
-    return key.name if key else ""
 
 
 def _viewer(request: Request) -> str | None:

@@ -20,15 +20,23 @@ from api_server.http.form_fields import (
 from api_server.http.openapi import PROBLEM
 from api_server.http.problems import Problem
 from api_server.http.routes.agent_config import build_agent_config
-from api_server.http.routes.dependencies import REFUSALS, ServiceDependency, run_analysis
+from api_server.http.routes.dependencies import (
+    REFUSALS,
+    ServiceDependency,
+    owner_of,
+    run_analysis,
+)
 from api_server.http.strict import strict_router
 from api_server.http.transcripts import text_response
 from api_server.http.upload import FilePath, Language, open_recording
+from api_server.jobs.call_keeper import CallRecording
+from api_server.jobs.options import JobOptions
 from api_server.models import Text, TranscribeResponse
 from api_server.pipeline.analysis import AnalysisRequest
 from api_server.pipeline.render import answers
 from api_server.pipeline.render.formats import english_of
 from api_server.pipeline.result import CallResult
+from api_server.store.records import CaseRecord
 from stt_engine.events import request_id
 from stt_engine.hints import Hints
 from stt_engine.speech import SpeechRequest
@@ -74,12 +82,18 @@ async def transcribe_v2(
             path, language, translate, word_timestamps, channel, hints, temperature
         )
         analysis = await run_analysis(service, AnalysisRequest(speech, shown, agent), request)
+        kept = await service.calls.keep(
+            analysis,
+            JobOptions(language, word_timestamps, agent, translate, hints, temperature),
+            CallRecording(path, shown, file_path),
+            owner_of(request),
+        )
     strict = service.settings.strict if strict is None else strict
     recognition = analysis.recognition
     if form is not None and not recognition.is_dummy:
         found = english_of(recognition.value) if translate else recognition.value
         return await anyio.to_thread.run_sync(text_response, form, found)
-    return _render_response(analysis, strict=strict or form is not None)
+    return _render_response(analysis, kept, strict=strict or form is not None)
 
 
 def check_format(form: TextFormat | None, *, incomplete_elements_check: bool) -> None:
@@ -93,8 +107,8 @@ def check_format(form: TextFormat | None, *, incomplete_elements_check: bool) ->
         raise Problem(400, "bad-field", words)
 
 
-def _render_response(analysis: CallResult, *, strict: bool) -> Response:
-    answer = answers.transcribe_response(analysis, request_id.get() or "")
+def _render_response(analysis: CallResult, kept: CaseRecord | None, *, strict: bool) -> Response:
+    answer = answers.transcribe_response(analysis, request_id.get() or "", kept)
     degraded = answers.degraded_stages(analysis)
     headers = {"X-STT-Degraded": degraded} if degraded else {}
     status = 503 if degraded and strict else 200

@@ -5,13 +5,23 @@ from __future__ import annotations
 import logging
 
 from api_server.jobs.events import (
+    CallKept,
+    CallNotKept,
     CaseEnded,
     CasePutBack,
+    CaseRevised,
     CasesTakenUp,
+    FileTaken,
+    FileUnreadable,
     JobTaken,
     LeaseLost,
+    RepairPutBack,
+    RepairsGivenUp,
     StoreAnswers,
     StoreFailing,
+    WebhookDead,
+    WebhookDelivered,
+    WebhookPutBack,
 )
 from api_server.pii.names import mask_name
 from stt_engine.events import Stage
@@ -48,7 +58,73 @@ def _taken_up(event: CasesTakenUp) -> str:
     )
 
 
+def _revised(event: CaseRevised) -> str:
+    what = "완전한 결과" if not event.missing else f"아직 빠진 단계: {', '.join(event.missing)}"
+    done = ", ".join(event.completed)
+    return f"빠진 단계 보완 ({event.case}, {done}, 개정 {event.revision}): {what}"
+
+
+def _repair_put_back(event: RepairPutBack) -> str:
+    cause = mask_name(f"{event.error_type}: {event.error}", _LONGEST)
+    return f"보완 다시 대기 ({event.case}, {event.after_sec:.0f}초 후): {cause}"
+
+
+def _given_up(event: RepairsGivenUp) -> str:
+    cause = mask_name(f"{event.error_type}: {event.error}", _LONGEST)
+    return f"보완 포기 ({len(event.cases)}건, {', '.join(event.cases[:5])}): {cause}"
+
+
+def _file_taken(event: FileTaken) -> str:
+    what = "이미 접수된 내용" if event.known else "접수"
+    return f"감시 폴더 파일 {what} ({event.job}): {event.name}"
+
+
 JOB_LINES: Table = (
+    on(FileTaken, "Jobs", logging.INFO, _file_taken),
+    on(
+        FileUnreadable,
+        "Jobs",
+        logging.WARNING,
+        lambda event: f"감시 폴더 파일을 읽을 수 없음 ({event.reason}): {event.name}",
+    ),
+    on(
+        CallKept,
+        "Jobs",
+        logging.INFO,
+        lambda event: (
+            f"일부만 답한 통화 보관 ({event.case}, {', '.join(event.missing)}, {event.status})"
+        ),
+    ),
+    on(
+        CallNotKept,
+        "Jobs",
+        logging.WARNING,
+        lambda event: f"일부만 답한 통화를 보관하지 못함: {event.reason}",
+    ),
+    on(CaseRevised, "Jobs", logging.INFO, _revised),
+    on(RepairPutBack, "Jobs", logging.INFO, _repair_put_back),
+    on(RepairsGivenUp, "Jobs", logging.WARNING, _given_up),
+    on(
+        WebhookDelivered,
+        "Jobs",
+        logging.DEBUG,
+        lambda event: f"웹훅 전달 ({event.webhook}, {event.what})",
+    ),
+    on(
+        WebhookPutBack,
+        "Jobs",
+        logging.WARNING,
+        lambda event: (
+            f"웹훅 전달 실패 ({event.webhook}, {event.what}, "
+            f"{event.after_sec:.0f}초 후 다시): {event.error}"
+        ),
+    ),
+    on(
+        WebhookDead,
+        "Jobs",
+        logging.ERROR,
+        lambda event: f"웹훅 전달 포기 ({event.webhook}, {event.what}): {event.error}",
+    ),
     on(
         JobTaken,
         "Jobs",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from api_server.compliance.result import (
@@ -12,14 +13,17 @@ from api_server.compliance.result import (
 )
 from api_server.models import AnalyzeResponse, RecognitionResponse, TranscribeResponse
 from api_server.pipeline.result import CallResult, CheckResult
+from api_server.store.records import CaseRecord
 from stt_engine.log import named
 from stt_engine.outcome import Outcome
 from stt_engine.result import transcribe_result
 from stt_engine.warnings import AnswerWarning
 
 
-def transcribe_response(result: CallResult, request_id: str) -> TranscribeResponse:
-    """Return the answer of ``POST /transcribe``."""
+def transcribe_response(
+    result: CallResult, request_id: str, case: CaseRecord | None = None
+) -> TranscribeResponse:
+    """Return the answer of ``POST /transcribe``; ``case``: as what it is kept, if it is."""
     recognised = transcribe_result(result.recognition)
     partial = result.check_degraded and recognised["success"]
     return TranscribeResponse(
@@ -46,7 +50,7 @@ def transcribe_response(result: CallResult, request_id: str) -> TranscribeRespon
         warnings=[*result.recognition.value.warnings, *_check_warnings(result.check)],
         timings=recognised["timings"],
         processing_time_sec=result.elapsed_sec,
-        repair=_missing(result),
+        repair=_repair(result, case),
     )
 
 
@@ -77,15 +81,7 @@ def analyze_response(checked: Outcome[ComplianceReport], request_id: str) -> Ana
 
 def degraded_stages(result: CallResult) -> str:
     """Return the value of ``X-STT-Degraded``: ``stt``, ``agent``, ``stt,agent``, or empty."""
-    stages = [
-        name
-        for name, degraded in (
-            ("stt", result.recognition.is_dummy),
-            ("agent", result.check_degraded),
-        )
-        if degraded
-    ]
-    return ",".join(stages)
+    return ",".join(result.missing)
 
 
 def _agent_fields(check: CheckResult | None) -> dict[str, Any]:
@@ -117,6 +113,22 @@ def _partial_reason(result: CallResult) -> str:
     return f"불완전판매요소 검증 실패 ({why})"
 
 
-def _missing(result: CallResult) -> dict[str, Any] | None:
-    missing = degraded_stages(result)
-    return {"missing": missing.split(","), "revision": result.revision} if missing else None
+def _repair(result: CallResult, case: CaseRecord | None) -> dict[str, Any] | None:
+    """Return what is missing in ``result``, and whether it is completed later."""
+    kept = case.repair if case else None
+    if not result.missing and kept is None:
+        return None
+    waits = kept is not None and kept.status == "pending"
+    return {
+        "case": case.id if case and kept else None,
+        "missing": list(result.missing),
+        "status": kept.status if kept else "off",
+        "revision": result.revision,
+        "expires_at": shown_time(kept.expires_at) if kept and waits else None,
+    }
+
+
+def shown_time(seconds: float) -> str:
+    """Return seconds since 1970 as callers see a time: ISO 8601 in UTC."""
+    told = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    return told.replace("+00:00", "Z")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -28,6 +29,7 @@ def job_response(job: JobRecord) -> JobResponse:
         counts=job.counts,
         share_done=round(ended, 4),
         audio_sec=job.audio_sec,
+        webhook_url=job.webhook_url,
     )
 
 
@@ -58,11 +60,11 @@ def case_response(case: CaseRecord, revision: Revision | None) -> CaseResponse:
     """Return a case with its answer."""
     if revision is None:
         return CaseResponse(**_fields(case))
-    result = CallResult.from_json(revision.answer)
+    result = replace(CallResult.from_json(revision.answer), revision=revision.number)
     return CaseResponse(
         **_fields(case),
         revision=revision.number,
-        answer=answers.transcribe_response(result, case.id),
+        answer=answers.transcribe_response(result, case.id, case),
     )
 
 
@@ -87,6 +89,7 @@ def _fields(case: CaseRecord) -> dict[str, Any]:
         "audio_sec": case.audio_sec,
         "error_type": case.error_type,
         "error": case.error,
+        "repair": case.repair.status if case.repair else None,
         "erased_at": _time(case.erased_at) if case.erased_at is not None else None,
     }
 

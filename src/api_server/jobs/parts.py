@@ -1,0 +1,116 @@
+"""Everything about jobs that one server holds, wired by its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from api_server.clients.webhooks import WebhookClient
+from api_server.jobs.call_keeper import CallKeeper
+from api_server.jobs.desk import JobDesk, Records
+from api_server.jobs.endings import RepairTerms
+from api_server.jobs.options import JobOptions
+from api_server.jobs.repairer import Dependencies, Repairer
+from api_server.jobs.rests import Rests
+from api_server.jobs.runner import JobRunner, JobTerms
+from api_server.jobs.watcher import FolderWatcher, WatchTerms
+from api_server.jobs.webhooks import WebhookSender
+from api_server.pipeline.analysis import AgentConfig, CallAnalysis
+from api_server.pipeline.records import keys_of
+from api_server.pipeline.storage import Place
+from api_server.settings import Settings
+from api_server.store.recordings import DAY_SEC, RecordingFolder
+from stt_engine.events import Observer
+from stt_engine.model_store.places import data_home
+
+
+@dataclass(frozen=True, slots=True)
+class JobParts:
+    """The parts; none of them opens the store before it is needed."""
+
+    desk: JobDesk
+    runner: JobRunner
+    calls: CallKeeper
+    repairer: Repairer
+    webhooks: WebhookSender
+    watchers: tuple[FolderWatcher, ...]
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        analysis: CallAnalysis,
+        uploads: Place,
+        known: Dependencies,
+        rests: Rests,
+        records: Records,
+        observers: Iterable[Observer],
+    ) -> JobParts:
+        """Wire them; ``uploads`` are the threads that write recordings."""
+        observers = tuple(observers)
+        desk, repair = _desk(settings, records, observers), _repair_terms(settings)
+        runner = JobRunner(
+            desk, analysis, _job_terms(settings, repair), known.recogniser_works, observers
+        )
+        secrets = [one.get_secret_value() for one in settings.webhook_secrets]
+        client = WebhookClient(secrets, settings.webhook_timeout_sec)
+        watch = _watch_terms(settings)
+        return cls(
+            desk=desk,
+            runner=runner,
+            calls=CallKeeper(desk, uploads, repair, observers),
+            repairer=Repairer(desk, analysis, repair, known, rests, observers),
+            webhooks=WebhookSender(desk, client, settings.allows_webhook, observers),
+            watchers=tuple(
+                FolderWatcher(number, folder, desk, watch, runner.wake, observers)
+                for number, folder in enumerate(settings.watch_folders, 1)
+            ),
+        )
+
+
+def _desk(settings: Settings, records: Records, observers: tuple[Observer, ...]) -> JobDesk:
+    home = data_home(settings.stt_home)
+    recordings = RecordingFolder(
+        settings.recordings_folder(home),
+        settings.recordings_max_bytes,
+        settings.recordings_reserve_bytes,
+        settings.recordings_keep_days * DAY_SEC,
+        keys_of(settings),
+    )
+    return JobDesk(settings.database_file(home), recordings, observers, records)
+
+
+def _job_terms(settings: Settings, repair: RepairTerms) -> JobTerms:
+    return JobTerms(
+        settings.jobs_at_once,
+        settings.jobs_lease_sec,
+        settings.jobs_max_tries,
+        settings.stt_agent_channel,
+        settings.allows_agent,
+        repair,
+        settings.audit_checkpoint_sec,
+    )
+
+
+def _repair_terms(settings: Settings) -> RepairTerms:
+    return RepairTerms(
+        settings.repair_keep_days * DAY_SEC,
+        settings.repair_max_bytes,
+        settings.repair_at_once,
+        settings.jobs_lease_sec,
+        settings.repair_calls,
+        settings.stt_agent_channel,
+        settings.agent_timeout_sec,
+        settings.allows_agent,
+    )
+
+
+def _watch_terms(settings: Settings) -> WatchTerms:
+    agent = AgentConfig(settings.agent_url, timeout_sec=settings.agent_timeout_sec)
+    return WatchTerms(
+        settings.watch_pattern,
+        settings.watch_settle_sec,
+        settings.watch_interval_sec,
+        JobOptions(settings.watch_language, agent=agent if settings.watch_check else None),
+        settings.redaction != "off",
+    )

@@ -1,0 +1,244 @@
+"""Watched folders: a file that stays as it is becomes a case once; nothing in them changes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api_server.jobs.desk import JobDesk
+from api_server.jobs.events import FileTaken, FileUnreadable
+from api_server.jobs.options import JobOptions
+from api_server.jobs.watcher import FolderWatcher, WatchTerms
+from api_server.store.records import CaseRecord, JobRecord
+from stt_engine.errors import StorageUnresponsive
+from stt_engine.events import Event
+from tests.support.clock import Clock
+from tests.support.jobs_in_store import folder_at
+
+SETTLE_SEC = 10.0
+
+
+class House:
+    """One watcher over a folder, and the store that it fills."""
+
+    def __init__(self, path: Path, clock: Clock, pattern: str = "*") -> None:
+        self.folder = path / "calls"
+        self.folder.mkdir(exist_ok=True)
+        self.events: list[Event] = []
+        self.clock = clock
+        self.desk = JobDesk(path / "cases.db", folder_at(path), [self.events.append])
+        terms = WatchTerms(pattern, SETTLE_SEC, 1.0, JobOptions("auto"), masks_names=True)
+        observers = [self.events.append]
+        self.watcher = FolderWatcher(
+            1, self.folder, self.desk, terms, lambda: None, observers, clock
+        )
+
+    def put(self, name: str, content: bytes = b"sound") -> Path:
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    async def settle(self) -> None:
+        """Look, let time pass, and look again."""
+        await self.watcher.look()
+        self.clock.now += SETTLE_SEC
+        await self.watcher.look()
+
+    async def cases(self) -> list[CaseRecord]:
+        return await self.desk.run(lambda store: store.list_cases(None, 100, None), make=True)
+
+    async def jobs(self) -> list[JobRecord]:
+        return await self.desk.run(lambda store: store.list_jobs(None, 100, None), make=True)
+
+    def taken(self) -> list[tuple[str, bool]]:
+        found = [one for one in self.events if isinstance(one, FileTaken)]
+        return [(Path(one.name).name, one.known) for one in found]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(1_000.0)
+
+
+@pytest.fixture
+async def house(tmp_path: Path, clock: Clock) -> AsyncIterator[House]:
+    found = House(tmp_path, clock)
+    yield found
+    found.desk.close()
+
+
+async def test_a_file_is_taken_once_it_stays_as_it_is(house: House) -> None:
+    path = house.put("a.wav", b"half")
+    await house.watcher.look()
+    assert house.taken() == []
+    path.write_bytes(b"half and half")
+    house.clock.now += SETTLE_SEC
+    await house.watcher.look()
+    assert house.taken() == [], "it has grown: it has to stay anew"
+    house.clock.now += SETTLE_SEC
+    await house.watcher.look()
+    await house.settle()
+    (case,) = await house.cases()
+    assert (case.name, case.bytes, case.state) == (str(path), 13, "queued")
+    assert path.read_bytes() == b"half and half"
+    (job,) = await house.jobs()
+    assert JobOptions.from_json(job.options) == JobOptions("auto")
+
+
+async def test_a_file_that_is_renamed_into_place_is_taken_under_its_name(house: House) -> None:
+    part = house.put("a.wav.part")
+    await house.settle()
+    part.rename(house.folder / "a.wav")
+    await house.settle()
+    assert house.taken() == [("a.wav", False)]
+
+
+async def test_times_of_other_clocks_mean_nothing(house: House) -> None:
+    for name, when in (("past.wav", 1.0), ("future.wav", 4e9)):
+        os.utime(house.put(name, name.encode()), (when, when))
+    await house.settle()
+    assert len(await house.cases()) == 2
+
+
+async def test_a_content_is_taken_once_whatever_its_name(house: House) -> None:
+    house.put("a.wav")
+    await house.settle()
+    house.put("deep/b.wav")
+    await house.settle()
+    await house.settle()
+    assert house.taken() == [("a.wav", False), ("b.wav", True)]
+    assert len(await house.cases()) == 1
+
+
+async def test_other_content_of_the_same_name_is_another_case(house: House) -> None:
+    house.put("a.wav", b"one")
+    await house.settle()
+    house.put("a.wav", b"other")
+    await house.settle()
+    assert len(await house.cases()) == 2
+
+
+async def test_after_a_restart_nothing_is_taken_again(
+    house: House, tmp_path: Path, clock: Clock
+) -> None:
+    house.put("a.wav")
+    await house.settle()
+    house.desk.close()
+    again = House(tmp_path, clock)
+    await again.settle()
+    assert again.taken() == []
+    assert len(await again.cases()) == 1
+    again.desk.close()
+
+
+async def test_what_is_no_recording_is_left_alone(house: House, tmp_path: Path) -> None:
+    for name in ("a.json", ".hidden.wav", "b.tmp", ".deep/c.wav"):
+        house.put(name, name.encode())
+    (tmp_path / "elsewhere.wav").write_bytes(b"not here")
+    (house.folder / "link.wav").symlink_to(tmp_path / "elsewhere.wav")
+    (house.folder / "links").symlink_to(tmp_path)
+    await house.settle()
+    assert house.taken() == []
+
+
+async def test_only_names_of_the_pattern_are_taken(tmp_path: Path, clock: Clock) -> None:
+    found = House(tmp_path, clock, "*.wav")
+    found.put("a.wav")
+    found.put("a.mp3", b"other")
+    await found.settle()
+    assert found.taken() == [("a.wav", False)]
+    found.desk.close()
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "content", "metadata"),
+    [
+        ("a.wav.json", b'{"agent": 7}', '{"agent": 7}'),
+        ("a.json", '\ufeff{"지점": "서울"}'.encode(), '{"지점": "서울"}'),
+        ("a.json", b"[1]", '{"sidecar": "invalid"}'),
+        ("a.json", b'{"a": "' + b"x" * 20_000 + b'"}', '{"sidecar": "invalid"}'),
+        ("a.json", b"\xff\xfe", '{"sidecar": "invalid"}'),
+        ("b.json", b'{"a": 1}', "{}"),
+    ],
+)
+async def test_what_stands_beside_it_is_its_metadata(
+    house: House, sidecar: str, content: bytes, metadata: str
+) -> None:
+    house.put("a.wav")
+    house.put(sidecar, content)
+    await house.settle()
+    (job,) = await house.jobs()
+    assert job.metadata == metadata
+
+
+async def test_a_file_that_changes_while_it_is_read_waits(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = house.put("a.wav")
+    await house.watcher.look()
+    house.clock.now += SETTLE_SEC
+    really = os.fstat
+
+    def grown(descriptor: int) -> os.stat_result:
+        with path.open("ab") as content:
+            content.write(b"more")
+        return really(descriptor)
+
+    monkeypatch.setattr("api_server.jobs.watcher.os.fstat", grown)
+    await house.watcher.look()
+    monkeypatch.undo()
+    assert house.taken() == []
+    await house.settle()
+    assert house.taken() == [("a.wav", False)]
+
+
+async def test_one_that_cannot_be_read_holds_up_no_other(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.put("a.wav", b"a")
+    house.put("b.wav", b"b")
+    really = Path.open
+
+    def refused(path: Path, *given: Any, **named: Any) -> Any:
+        if path.name == "a.wav":
+            raise PermissionError(13, "Permission denied")
+        return really(path, *given, **named)
+
+    monkeypatch.setattr(Path, "open", refused)
+    await house.settle()
+    assert house.taken() == [("b.wav", False)]
+    assert [one for one in house.events if isinstance(one, FileUnreadable)]
+    monkeypatch.undo()
+    await house.settle()
+    assert len(await house.cases()) == 2
+
+
+async def test_a_folder_that_is_gone_is_looked_for_again(house: House) -> None:
+    house.folder.rename(house.folder.with_name("away"))
+    with pytest.raises(OSError, match="calls"):
+        await house.watcher.look()
+    house.folder.with_name("away").rename(house.folder)
+    house.put("a.wav")
+    await house.settle()
+    assert len(await house.cases()) == 1
+
+
+async def test_a_folder_that_does_not_answer_is_told_and_waited_for_no_longer(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import threading  # noqa: PLC0415
+
+    answers = threading.Event()
+    monkeypatch.setattr(
+        "api_server.jobs.watcher.os.scandir", lambda _folder: answers.wait(30) and None
+    )
+    monkeypatch.setattr(house.watcher.place._threads, "timeout_sec", 0.05)
+    with pytest.raises(StorageUnresponsive):
+        await house.watcher.look()
+    assert house.watcher.place.state != "ok"
+    answers.set()
