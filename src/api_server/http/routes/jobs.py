@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import File, Form, Header, Query, Request, Response, UploadFile
 
@@ -41,6 +41,9 @@ from stt_engine.events import emit
 from stt_engine.hints import Hints
 
 T = TypeVar("T")
+
+if TYPE_CHECKING:  # it takes half a second
+    from api_server.store.store import Store
 
 router = strict_router()
 
@@ -248,16 +251,16 @@ async def show_case(
     viewer = _viewer(request)
     if english and form is None:
         raise Problem(400, "bad-field", "english: only 'format' has it; the answer has both")
-    try:
-        # Rendered in the thread: an answer may be long.
+
+    def rendered(store: Store) -> CaseResponse | Response:
+        """Render the case in the thread: an answer may be long."""
+        found = store.get_case(case, viewer, revision)
         if form is not None:
-            return await _ask(
-                service,
-                lambda store: _as_file(store.get_case(case, viewer, revision), form, english=english),
-            )
-        return await _ask(
-            service, lambda store: render.case_response(*store.get_case(case, viewer, revision))
-        )
+            return _as_file(found, form, english=english)
+        return render.case_response(*found)
+
+    try:
+        return await _ask(service, rendered)
     except NoStoreYet:
         raise build_store_problem(NoSuchCase(f"there is no case {case}")) from None
 
