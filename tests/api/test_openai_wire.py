@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from api_server.http.openai.fields import NOT_HONOURED, TRANSCRIPTION
 from tests.support.bad_input import assert_problem
 from tests.support.in_process import CANARY_WORDS, Running, running
 
@@ -144,6 +145,14 @@ async def test_keys(canary: bytes) -> None:
             other = {"Authorization": "Bearer a-key-that-only-reads"}
             refused = await guarded.client.get(path, headers=other)
             assert (refused.status_code, refused.json()["error"]["code"]) == (403, "wrong_role")
+
+
+async def test_the_document_names_every_field_that_is_honoured(healthy: Running) -> None:
+    document = (await healthy.client.get("/openapi.json")).json()
+    content = document["paths"][PATH]["post"]["requestBody"]["content"]["multipart/form-data"]
+    named = {one.removesuffix("[]") for one in content["schema"]["properties"]}
+    elsewhere = {"languages", "chunking_strategy[type]"}  # other words for the same
+    assert named == TRANSCRIPTION - set(NOT_HONOURED) - elsewhere
 
 
 async def test_names_are_a_setting(whisper_base: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from api_server.http.openai.fields import STREAM_FORMATS, TRANSLATION_FORMATS
 from api_server.pipeline.render.formats import FORMATS, SEGMENT, WORD
+from stt_engine.hints import LONGEST_KEYWORD, LONGEST_PROMPT, MOST_KEYWORDS, SHORTEST_KEYWORD
 from stt_engine.languages import AUTO, LANGUAGES
 
 JsonObject = dict[str, Any]
@@ -21,7 +22,13 @@ _COMMON: JsonObject = {
     "file": {"type": "string", "format": "binary"},
     "model": {"type": "string", "description": "A name of GET /v1/models"},
     "language": _LANGUAGE,
-    "temperature": {"type": "number", "enum": [0]},
+    "temperature": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
+}
+_KEYWORDS: JsonObject = {
+    "type": "array",
+    "items": {"type": "string", "minLength": SHORTEST_KEYWORD, "maxLength": LONGEST_KEYWORD},
+    "maxItems": MOST_KEYWORDS,
+    "description": "Names and products to look out for",
 }
 
 
@@ -45,6 +52,10 @@ AUDIO_BODIES: JsonObject = {
         **{
             "timestamp_granularities[]": _GRANULARITIES,
             "timestamp_granularities": _GRANULARITIES,
+            "keywords[]": _KEYWORDS,
+            "keywords": _KEYWORDS,
+            "hotwords": {"type": "string", "description": "Keywords, separated by commas"},
+            "prompt": {"type": "string", "maxLength": LONGEST_PROMPT},
             "chunking_strategy": {"type": "string", "enum": ["auto"]},
             "stream": {
                 "type": "boolean",
