@@ -15,6 +15,7 @@ from api_server.settings.observability import LogSettings, ReadinessSettings
 from api_server.settings.pii import PersonalDataSettings
 from api_server.settings.recognition import RecognitionSettings
 from api_server.settings.retention import RetentionSettings
+from api_server.settings.review import ReviewSettings
 from stt_engine.limits import Limits
 from stt_engine.speech import AudioLimits
 
@@ -27,6 +28,7 @@ class Settings(
     ComplianceSettings,
     CircuitSettings,
     LlmServerSettings,
+    ReviewSettings,
     RetentionSettings,
     JobSettings,
     CallLimitSettings,

@@ -188,7 +188,7 @@ def list_cases(
     Raises:
         NoSuchJob: there is no job ``job``, or it is another caller's.
     """
-    query = _cases().order_by(CASES.c.seq.desc()).limit(limit)
+    query = CASE_ROWS.order_by(CASES.c.seq.desc()).limit(limit)
     if job is not None:
         query = query.where(CASES.c.job_seq == _job_row(connection, job, owner).seq)
     elif owner is not None:
@@ -197,7 +197,7 @@ def list_cases(
         query = query.where(CASES.c.state == state)
     if before is not None:
         query = query.where(CASES.c.seq < before)
-    return [_case(row) for row in connection.execute(query)]
+    return [case_of_row(row) for row in connection.execute(query)]
 
 
 def get_case(
@@ -208,7 +208,7 @@ def get_case(
     Raises:
         NoSuchCase: there is none, or it is another caller's.
     """
-    row = connection.execute(_cases().where(CASES.c.id == identity)).first()
+    row = connection.execute(CASE_ROWS.where(CASES.c.id == identity)).first()
     if row is None or owner not in {None, row.owner}:
         raise NoSuchCase(f"there is no case {identity}")
     latest = connection.execute(
@@ -217,16 +217,19 @@ def get_case(
         .order_by(REVISIONS.c.number.desc())
         .limit(1)
     ).first()
-    return _case(row), Revision(latest.number, latest.made_at, latest.answer) if latest else None
+    return case_of_row(row), Revision(
+        latest.number, latest.made_at, latest.answer
+    ) if latest else None
 
 
-def _cases() -> Select[Any]:
-    return select(CASES, JOBS.c.id.label("job"), JOBS.c.owner).join(
-        JOBS, JOBS.c.seq == CASES.c.job_seq
-    )
+CASE_ROWS: Select[Any] = select(CASES, JOBS.c.id.label("job"), JOBS.c.owner).join(
+    JOBS, JOBS.c.seq == CASES.c.job_seq
+)
+"""Cases as :func:`case_of_row` takes them."""
 
 
-def _case(row: Row[Any]) -> CaseRecord:
+def case_of_row(row: Row[Any]) -> CaseRecord:
+    """Return a case."""
     return CaseRecord(
         seq=row.seq,
         id=row.id,
