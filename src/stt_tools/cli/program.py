@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from stt_engine import __version__
-from stt_tools.cli import analyze, audit, cases, db, doctor, jobs, models, serve, transcribe
+from stt_tools.cli import analyze, audit, cases, db, doctor, jobs, models, serve, transcribe, user
 from stt_tools.cli.ending import exit_code_of
 from stt_tools.cli.output import out
 from stt_tools.drill.command import drill
@@ -32,6 +32,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(cases.app, name="cases")
 app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
+app.add_typer(user.app, name="user")
 
 
 def run() -> int:
