@@ -10,11 +10,11 @@ import os
 import shutil
 import wave
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from threading import Lock
 from uuid import uuid4
 
 import anyio
@@ -25,6 +25,7 @@ from anyio import to_thread
 from stt_engine.events import Observer
 from stt_engine.limits import Limits
 from stt_engine.recognition.decoder import AudioDecoder
+from stt_engine.system.tempdirs import scratch_folder
 
 RATE = 16_000
 BINS = 24_000
@@ -74,8 +75,7 @@ class Sounds:
         reserve_bytes: int,
         observers: Iterable[Observer] = (),
     ) -> None:
-        self._temporary = TemporaryDirectory(prefix="stt-review-") if folder is None else None
-        self._folder = folder or Path(self._temporary.name if self._temporary else "")
+        self._known, self._lock, self._held = folder, Lock(), ExitStack()
         self._max_bytes, self._reserve_bytes = max_bytes, reserve_bytes
         self._decoder = AudioDecoder(limits, observers)
         self._limiter = anyio.CapacityLimiter(1)
@@ -88,7 +88,7 @@ class Sounds:
             SoundUnavailable: there is no room, or too many wait.
             EngineError: it cannot be decoded.
         """
-        sound = self._of(key)
+        sound = await to_thread.run_sync(self._of, key)
         while (event := self._making.get(key)) is not None:
             await event.wait()
         if await to_thread.run_sync(_touched, sound):
@@ -110,8 +110,15 @@ class Sounds:
     def close(self) -> None:
         """End the decoder's process."""
         self._decoder.worker.close()
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        self._held.close()
+
+    @property
+    def _folder(self) -> Path:
+        """The folder of the cache; a temporary one goes even after a kill, at the next start."""
+        with self._lock:
+            if self._known is None:
+                self._known = self._held.enter_context(scratch_folder())
+            return self._known
 
     def _of(self, key: str) -> Sound:
         return Sound(self._folder / f"{key}.wav", self._folder / f"{key}.peaks")
