@@ -9,7 +9,7 @@ CLIENTS := .venv-clients
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test test-first test-second test-programs test-mutants check test-pythons test-torch test-clients test-e2e serve doctor drill soak overload attack bench eval train cer docs lock clean \
+.PHONY: help setup models demo test test-first test-second test-programs test-mutants check test-pythons test-torch test-clients test-e2e test-web serve doctor drill soak overload attack bench eval train cer docs lock clean \
 	docker-build docker-up docker-down docker-drill docker-test docker-pin docker-base docker-bundle
 
 help: ## list the targets
@@ -46,7 +46,7 @@ test-first:
 	@$(BIN)/pytest tests/failure tests/api tests/torch
 
 test-second:
-	@$(BIN)/pytest tests/unit tests/honesty tests/spec >$(HALF) 2>&1
+	@$(BIN)/pytest tests/unit tests/web tests/honesty tests/spec >$(HALF) 2>&1
 
 test-e2e: models ## the slower tests: whole programs, calls in a row, a real LLM, kept defects
 	@mkdir -p $(dir $(MUTANTS))
@@ -69,6 +69,18 @@ test-clients: models ## other people's clients on a server of its own (LiteLLM: 
 
 test-pythons: models ## a fast part of the tests on every Python from 3.11 to 3.14 that is here (PYTHONS=3.13)
 	@$(BIN)/python requirements/pythons.py $(PYTHONS)
+
+BROWSER := .cache/browser
+CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
+
+test-web: setup ## the page for reviewers in a real browser (needs Chromium; CHROMIUM=program)
+	@if [ -z "$(CHROMIUM)" ]; then \
+		echo "SKIPPED: the tests of the page in a browser. No Chromium is here: apt-get install chromium"; \
+	else \
+		cmp -s requirements/browser.lock $(BROWSER)/lock || { rm -rf $(BROWSER); \
+			$(BIN)/pip install -q --require-hashes --no-deps --target $(BROWSER) -r requirements/browser.lock \
+			&& cp requirements/browser.lock $(BROWSER)/lock; } || exit 1; \
+		CHROMIUM="$(CHROMIUM)" PYTHONPATH=$(BROWSER) $(BIN)/pytest tests/browser; fi
 
 check: setup ## style, types, import directions, docstrings, dependencies
 	@$(BIN)/ruff check .
@@ -122,6 +134,7 @@ lock: ## pin the dependencies again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/cuda.in -o requirements/cuda.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/llm-llama.in -c requirements/dev.lock -o requirements/llm-llama.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --excludes requirements/llm-vllm.excludes requirements/llm-vllm.in -o requirements/llm-vllm.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/browser.in -c requirements/dev.lock -o requirements/browser.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/train.in -c requirements/dev.lock -o requirements/train.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/clients.in -o requirements/clients.lock
 

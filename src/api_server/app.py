@@ -23,12 +23,14 @@ def create_app(settings: Settings | None = None, *, begin: bool = False) -> Fast
         KeysInvalid: the keys cannot be used.
         KeyMissing: the keys of recordings cannot be used.
     """
-    return build_app(
-        settings or read_settings(),
-        (transcribe.router, analyze.router, jobs.router),
-        checks=True,
-        begin=begin,
-    )
+    settings = settings or read_settings()
+    routers = (transcribe.router, analyze.router, jobs.router)
+    app = build_app(settings, routers, checks=True, begin=begin)
+    if settings.review_page:
+        from api_server.web.page import install  # noqa: PLC0415 - only who has the page needs it
+
+        install(app)
+    return app
 
 
 def create_stt_app(settings: Settings | None = None, *, begin: bool = False) -> FastAPI:

@@ -48,7 +48,7 @@ LINE_MODULES = (log, stt_lines, fetch_lines, agent, jobs, transcribe, validation
 
 _HANGUL = re.compile("[가-힣]")
 _SETTING = re.compile(
-    r"\b(?:API|STT|AUDIO|ANALYZE|QUEUE|VLLM|AGENT|CIRCUIT|RUBRIC|READY|LOG|JOBS|RECORDINGS)_[A-Z_]+\b"
+    r"\b(?:API|STT|AUDIO|ANALYZE|QUEUE|VLLM|AGENT|CIRCUIT|RUBRIC|READY|LOG|JOBS|RECORDINGS|REVIEW)_[A-Z_]+\b"
 )
 _FILE = re.compile(r"`((?:src|tests|examples|evaluation|benchmarks|monitoring)/[^\s`*]*)`")
 _PROGRAM = re.compile(r"\bpython3? -m ((?:api_server|stt_engine|stt_tools|benchmarks)[\w.]*)")

@@ -28,6 +28,8 @@ ROLE_OF: Mapping[str, Role | None] = {
     "/jobs/{job}/retry": "call",
     "/cases": "call",
     "/cases/{case}": "call",
+    # People log in there, and have roles of their own.
+    "/review": None,
     "/metrics": "read",
     # A page of a browser cannot send a key before it is there, nor can what it loads.
     "/docs": None,
@@ -46,6 +48,7 @@ OPEN_PATHS = frozenset(path for path, role in ROLE_OF.items() if role is None)
 
 
 _ONE_MODEL = "/v1/models/"
+_PAGE = "/review/"
 
 _OF_ONE = re.compile(r"/(job|case)s/[^/]+(/[^/]+)?")
 
@@ -61,6 +64,8 @@ def role_of(path: str) -> Role | None:
 
 
 def _entry_of(path: str) -> str:
+    if path.startswith(_PAGE):
+        return "/review"
     if path.startswith(_ONE_MODEL):
         return f"{_ONE_MODEL}{{model}}"
     if found := _OF_ONE.fullmatch(path):

@@ -59,6 +59,7 @@ def build_app(
         limits={
             "/analyze": (settings.analyze_max_bytes, "ANALYZE_MAX_BYTES"),
             "/jobs": (settings.jobs_max_bytes, "JOBS_MAX_BYTES"),
+            "/review/jobs": (settings.jobs_max_bytes, "JOBS_MAX_BYTES"),
         },
         default=(settings.audio_max_bytes, "AUDIO_MAX_BYTES"),
         timeout_sec=settings.api_body_timeout_sec,

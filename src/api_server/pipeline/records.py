@@ -15,7 +15,7 @@ from stt_engine.model_store.places import data_home
 def retention_of(settings: Settings) -> Retention:
     """Return how long what is kept."""
     return Retention(
-        settings.retention_recordings_days * DAY_SEC,
+        max(settings.retention_recordings_days * DAY_SEC, settings.review_keep_sec()),
         _seconds(settings.retention_transcripts_days),
         _seconds(settings.retention_results_days),
         wordless_findings,

@@ -15,6 +15,7 @@ from api_server.settings.observability import LogSettings, ReadinessSettings
 from api_server.settings.pii import PersonalDataSettings
 from api_server.settings.recognition import RecognitionSettings
 from api_server.settings.retention import RetentionSettings
+from api_server.settings.review import ReviewSettings
 from api_server.settings.webhooks import WebhookSettings
 from stt_engine.limits import Limits
 from stt_engine.speech import AudioLimits
@@ -29,6 +30,7 @@ class Settings(
     CircuitSettings,
     LlmServerSettings,
     WebhookSettings,
+    ReviewSettings,
     RetentionSettings,
     JobSettings,
     CallLimitSettings,

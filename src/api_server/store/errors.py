@@ -39,3 +39,19 @@ class LogBroken(EngineError):
 
 class KeyMissing(EngineError):
     """A recording, or the log, needs a key that is not there, or that cannot be used."""
+
+
+class DecisionRefused(EngineError):
+    """A decision that may not be added; ``code`` says why, for whoever words it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class NoSuchUser(EngineError):
+    """There is no account of this name."""
+
+
+class UserExists(EngineError):
+    """There is an account of this name already."""

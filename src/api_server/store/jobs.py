@@ -229,7 +229,7 @@ def list_cases(
     Raises:
         NoSuchJob: there is no job ``job``, or it is another caller's.
     """
-    query = _cases().order_by(CASES.c.seq.desc()).limit(limit)
+    query = CASE_ROWS.order_by(CASES.c.seq.desc()).limit(limit)
     if job is not None:
         query = query.where(CASES.c.job_seq == _job_row(connection, job, owner).seq)
     elif owner is not None:
@@ -238,7 +238,7 @@ def list_cases(
         query = query.where(CASES.c.state == state)
     if before is not None:
         query = query.where(CASES.c.seq < before)
-    return [_case(row) for row in connection.execute(query)]
+    return [case_of_row(row) for row in connection.execute(query)]
 
 
 def get_case(
@@ -249,7 +249,7 @@ def get_case(
     Raises:
         NoSuchCase: there is none, it is another caller's, or it has no such revision.
     """
-    row = connection.execute(_cases().where(CASES.c.id == identity)).first()
+    row = connection.execute(CASE_ROWS.where(CASES.c.id == identity)).first()
     if row is None or owner not in {None, row.owner}:
         raise NoSuchCase(f"there is no case {identity}")
     query = select(REVISIONS).where(REVISIONS.c.case_seq == row.seq, REVISIONS.c.answer != "")
@@ -258,28 +258,29 @@ def get_case(
     found = connection.execute(query.order_by(REVISIONS.c.number.desc()).limit(1)).first()
     if found is None and number is not None:
         raise NoSuchCase(f"the case {identity} has no revision {number}")
-    return _case(row), Revision(found.number, found.made_at, found.answer) if found else None
+    return case_of_row(row), Revision(found.number, found.made_at, found.answer) if found else None
 
 
-def _cases() -> Select[Any]:
-    return (
-        select(
-            CASES,
-            JOBS.c.id.label("job"),
-            JOBS.c.owner,
-            REPAIRS.c.status.label("repair_status"),
-            REPAIRS.c.missing.label("repair_missing"),
-            REPAIRS.c.expires_at.label("repair_expires_at"),
-            REPAIRS.c.tries.label("repair_tries"),
-            REPAIRS.c.error_type.label("repair_error_type"),
-            REPAIRS.c.error.label("repair_error"),
-        )
-        .join(JOBS, JOBS.c.seq == CASES.c.job_seq)
-        .join(REPAIRS, REPAIRS.c.case_seq == CASES.c.seq, isouter=True)
+CASE_ROWS: Select[Any] = (
+    select(
+        CASES,
+        JOBS.c.id.label("job"),
+        JOBS.c.owner,
+        REPAIRS.c.status.label("repair_status"),
+        REPAIRS.c.missing.label("repair_missing"),
+        REPAIRS.c.expires_at.label("repair_expires_at"),
+        REPAIRS.c.tries.label("repair_tries"),
+        REPAIRS.c.error_type.label("repair_error_type"),
+        REPAIRS.c.error.label("repair_error"),
     )
+    .join(JOBS, JOBS.c.seq == CASES.c.job_seq)
+    .join(REPAIRS, REPAIRS.c.case_seq == CASES.c.seq, isouter=True)
+)
+"""Cases as :func:`case_of_row` takes them."""
 
 
-def _case(row: Row[Any]) -> CaseRecord:
+def case_of_row(row: Row[Any]) -> CaseRecord:
+    """Return a case."""
     return CaseRecord(
         seq=row.seq,
         id=row.id,

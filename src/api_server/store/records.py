@@ -18,6 +18,8 @@ STATES: tuple[CaseState, ...] = get_args(CaseState)
 ENDS: tuple[CaseState, ...] = ("done", "partial", "refused", "failed", "cancelled")
 RETRIED: tuple[CaseState, ...] = ("failed", "cancelled")
 """Ends after which a case can be tried again."""
+REVIEWED: tuple[CaseState, ...] = ("done", "partial")
+"""Ends with a transcript, which people may want to listen to."""
 
 OPEN: tuple[CaseState, ...] = ("queued", "running")
 

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, inser
 from api_server.store import audit_log, repairs
 from api_server.store.errors import CaseHeld, NoSuchCase
 from api_server.store.records import Retention
+from api_server.store.review_tables import DECISIONS
 from api_server.store.schema import CASES, FINDINGS, HOLDS, JOBS, REVISIONS
 
 _AT_ONCE = 200
@@ -85,6 +86,9 @@ def _keep_findings(connection: Connection, case_seq: int, wordless: Callable[[st
 def _remove_words(connection: Connection, case: Row[Any], now: float) -> None:
     connection.execute(
         update(REVISIONS).where(REVISIONS.c.case_seq == case.seq).values(answer="", recording=None)
+    )
+    connection.execute(
+        update(DECISIONS).where(DECISIONS.c.case_seq == case.seq).values(quote=None, reason="")
     )
     connection.execute(update(CASES).where(CASES.c.seq == case.seq).values(erased_at=now))
     repairs.drop(connection, select(CASES.c.seq).where(CASES.c.seq == case.seq))

@@ -17,12 +17,13 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0002_watch"
+HEAD = "0003_decisions"
 """The migration after which the tables are these."""
 
 METADATA = MetaData()
 
-_ROW_ID = BigInteger().with_variant(Integer, "sqlite")
+ROW_ID = BigInteger().with_variant(Integer, "sqlite")
+"""The type of a row's number."""
 
 RECORDINGS = Table(
     "recordings",
@@ -36,7 +37,7 @@ RECORDINGS = Table(
 JOBS = Table(
     "jobs",
     METADATA,
-    Column("seq", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("seq", ROW_ID, primary_key=True, autoincrement=True),
     Column("id", String(64), nullable=False, unique=True),
     Column("owner", String(200), nullable=False),
     Column("idempotency_key", String(255)),
@@ -57,9 +58,9 @@ JOBS = Table(
 CASES = Table(
     "cases",
     METADATA,
-    Column("seq", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("seq", ROW_ID, primary_key=True, autoincrement=True),
     Column("id", String(64), nullable=False, unique=True),
-    Column("job_seq", _ROW_ID, ForeignKey("jobs.seq"), nullable=False),
+    Column("job_seq", ROW_ID, ForeignKey("jobs.seq"), nullable=False),
     Column("name", Text, nullable=False),
     Column("path", Text),
     Column("recording", String(64), ForeignKey("recordings.sha256")),
@@ -90,7 +91,7 @@ CASES = Table(
 REVISIONS = Table(
     "revisions",
     METADATA,
-    Column("case_seq", _ROW_ID, ForeignKey("cases.seq"), primary_key=True),
+    Column("case_seq", ROW_ID, ForeignKey("cases.seq"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("made_at", Double, nullable=False),
     Column("answer", Text, nullable=False),
@@ -103,7 +104,7 @@ REVISIONS = Table(
 REPAIRS = Table(
     "repairs",
     METADATA,
-    Column("case_seq", _ROW_ID, ForeignKey("cases.seq"), primary_key=True),
+    Column("case_seq", ROW_ID, ForeignKey("cases.seq"), primary_key=True),
     Column("missing", String(32), nullable=False),
     Column("target", Text, nullable=False),
     Column("status", String(16), nullable=False),
@@ -122,9 +123,9 @@ REPAIRS = Table(
 WEBHOOKS = Table(
     "webhooks",
     METADATA,
-    Column("seq", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("seq", ROW_ID, primary_key=True, autoincrement=True),
     Column("id", String(64), nullable=False, unique=True),
-    Column("job_seq", _ROW_ID, ForeignKey("jobs.seq"), nullable=False),
+    Column("job_seq", ROW_ID, ForeignKey("jobs.seq"), nullable=False),
     Column("url", Text, nullable=False),
     Column("event", String(32), nullable=False),
     Column("body", Text, nullable=False),
@@ -155,7 +156,7 @@ WATCHED = Table(
 AUDIT_ENTRIES = Table(
     "audit_entries",
     METADATA,
-    Column("seq", _ROW_ID, primary_key=True, autoincrement=False),
+    Column("seq", ROW_ID, primary_key=True, autoincrement=False),
     Column("at", Double, nullable=False),
     Column("kind", String(32), nullable=False),
     Column("subject", String(64), nullable=False),
@@ -171,7 +172,7 @@ AUDIT_ENTRIES = Table(
 AUDIT_SALTS = Table(
     "audit_salts",
     METADATA,
-    Column("seq", _ROW_ID, ForeignKey("audit_entries.seq"), primary_key=True),
+    Column("seq", ROW_ID, ForeignKey("audit_entries.seq"), primary_key=True),
     Column("salt", String(64), nullable=False),
 )
 """The salts of commitments; those of a case are deleted with its content."""
@@ -179,7 +180,7 @@ AUDIT_SALTS = Table(
 HOLDS = Table(
     "holds",
     METADATA,
-    Column("case_seq", _ROW_ID, ForeignKey("cases.seq"), primary_key=True),
+    Column("case_seq", ROW_ID, ForeignKey("cases.seq"), primary_key=True),
     Column("placed_at", Double, nullable=False),
     Column("actor", String(200), nullable=False),
     Column("reason", Text, nullable=False),
@@ -189,7 +190,7 @@ HOLDS = Table(
 FINDINGS = Table(
     "findings",
     METADATA,
-    Column("case_seq", _ROW_ID, ForeignKey("cases.seq"), primary_key=True),
+    Column("case_seq", ROW_ID, ForeignKey("cases.seq"), primary_key=True),
     Column("findings", Text, nullable=False),
 )
 """What was found in cases whose words are gone: elements and their status, without a quote."""

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from api_server.store import audit_log, jobs, leases, removal, repairs, watched, webhooks
+from api_server.store.accounts import Accounts
 from api_server.store.checkpoints import CheckpointFile
 from api_server.store.database import Database
 from api_server.store.errors import StoreFull, StoreUnavailable
@@ -29,6 +30,7 @@ from api_server.store.records import (
     Revision,
     ToRepair,
 )
+from api_server.store.reviews import Reviews
 
 MOST_OPEN_CASES = 1_000_000
 """Cases that may wait; one more job is refused."""
@@ -59,6 +61,8 @@ class Store:
         self._database = Database(path)
         self._recordings = recordings
         self._clock = clock
+        self.reviews = Reviews(self._database, clock)
+        self.accounts = Accounts(self._database, clock)
         self._retention = retention or Retention()
         files = proof or ProofFiles.beside(path)
         self.ledger = Ledger(self._database, CheckpointFile(files.notes, files.key), clock)

@@ -19,6 +19,7 @@ from stt_tools.cli import (
     models,
     serve,
     transcribe,
+    user,
     webhooks,
 )
 from stt_tools.cli.ending import exit_code_of
@@ -44,6 +45,7 @@ app.add_typer(cases.app, name="cases")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
+app.add_typer(user.app, name="user")
 
 
 def run() -> int:

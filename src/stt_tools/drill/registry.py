@@ -37,6 +37,9 @@ EXEMPT: Mapping[str, str] = MappingProxyType(
         "KeyReused": "it is told as a problem document, and in no answer; tests send a key twice",
         "NoSuchWebhook": "it is told by a command, and in no answer; tests ask for none",
         "WebhookRefused": "it is told in the log and by a command; tests refuse deliveries",
+        "DecisionRefused": "the page says it in words, and no answer does; tests decide too late",
+        "NoSuchUser": "a command says it, and no answer does; tests lock nobody's account",
+        "UserExists": "a command says it, and no answer does; tests add an account twice",
         "ResourcesExhausted": "a server without descriptors answers nobody; tests take them away",
     }
 )

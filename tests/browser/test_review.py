@@ -1,0 +1,173 @@
+"""What a reviewer does, by keyboard, in a real browser."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import AXE, Enter, Person
+
+pytestmark = pytest.mark.timeout(180)
+
+WAITING = ".finding.waits"
+STANDING = ".finding.current .standing"
+
+
+def current(person: Person) -> str:
+    return str(person.ask("document.querySelector('.finding.current').dataset.element"))
+
+
+def text_of(person: Person, element: str) -> str:
+    return str(person.ask(f"document.getElementById('f-{element}').textContent"))
+
+
+def until_said(person: Person, element: str, words: str) -> None:
+    person.wait(f"document.getElementById('f-{element}').textContent.includes({words!r})")
+
+
+def test_a_morning_by_keyboard_and_a_second_person(enter: Enter) -> None:
+    kim = enter()
+    kim.page.get_by_role("button", name="다음 통화 검토").press("Enter")
+    kim.page.wait_for_url("**/review/cases/*")
+    address = kim.page.url
+    kim.until_prepared()
+
+    kim.press("n")
+    kim.wait("document.getElementById('audio').currentTime > 0")
+    kim.wait("document.querySelector('.sentences .playing') !== null")
+    first = current(kim)
+    assert kim.ask("document.querySelectorAll('mark.current').length") > 0
+    kim.press(" ")
+    kim.wait("document.getElementById('audio').paused")
+    at = kim.ask("document.getElementById('audio').currentTime")
+    kim.press("l")
+    kim.wait(f"document.getElementById('audio').currentTime > {at} + 2")
+    kim.press("j", "j")
+    kim.wait(f"document.getElementById('audio').currentTime < {at}")
+
+    kim.press("a")
+    until_said(kim, first, "두 번째 확인 대기")
+    second = current(kim)
+    assert second != first
+    kim.press("r", "1")
+    until_said(kim, second, "→ 없음")  # of its history: the reasons stand on the card before
+    third = current(kim)
+    kim.press("e")
+    kim.page.locator(f"[id='f-{third}'] select[name=status]").select_option("not_applicable")
+    kim.page.locator(f"[id='f-{third}'] details[data-key=e] [name=reason]").fill("상품이 다름")
+    kim.page.locator(f"[id='f-{third}']").get_by_role("button", name="변경 저장").press("Enter")
+    until_said(kim, third, "상품이 다름")
+
+    kim.ask(f"document.querySelector(`[id='f-{first}'] [data-play]`).click()")
+    kim.wait(f"document.querySelector('.finding.current').dataset.element === '{first}'")
+    kim.press("u")
+    until_said(kim, first, "첫 검토 대기")
+    kim.press("a")
+    until_said(kim, first, "두 번째 확인 대기")
+
+    lee = enter("demo-reviewer-2")
+    lee.page.get_by_role("button", name="다음 통화 검토").press("Enter")
+    lee.page.wait_for_url("**/review/cases/*")
+    assert lee.page.url != address, "two people have the same call"
+    kim.page.get_by_role("button", name="미루고 다음").press("Enter")
+    kim.page.wait_for_url(lambda url: url != address)
+    lee.page.goto(address)
+    lee.page.locator(f"[id='f-{first}'] [data-key=a]").press("Enter")
+    until_said(lee, first, "demo-reviewer-2")
+    assert lee.ask(f"document.querySelector(`[id='f-{first}'] .standing`).textContent") == "확정"
+    assert "demo-reviewer-1" in text_of(lee, first)
+
+
+def test_following_stops_when_the_reader_scrolls_and_clicking_begins_before(enter: Enter) -> None:
+    kim = enter(viewport={"width": 1280, "height": 700})
+    kim.open("keys.wav", "?t=60")
+    kim.until_prepared()
+    kim.wait("document.getElementById('audio').currentTime === 60")
+    pressed = "document.getElementById('follow').getAttribute('aria-pressed')"
+    assert kim.ask(pressed) == "true"
+    kim.page.locator("#transcript").hover()
+    kim.page.mouse.wheel(0, 200)
+    kim.wait(f"{pressed} === 'false'")
+    sentence = kim.page.locator(".sentences li").nth(4)
+    start = float(sentence.get_attribute("data-start") or 0)
+    sentence.locator("p").click()
+    kim.wait(f"Math.abs(document.getElementById('audio').currentTime - {start - 0.5}) < 0.4")
+    assert kim.ask(pressed) == "true"
+
+
+def test_one_channel_can_be_muted_or_heard_alone(enter: Enter) -> None:
+    kim = enter()
+    kim.open("keys.wav")
+    kim.until_prepared()
+    assert kim.ask("document.querySelector('.lane canvas').width") > 100
+    for what in ("mute", "solo"):
+        button = kim.page.locator(f"[data-{what}='1']")
+        button.click()
+        assert button.get_attribute("aria-pressed") == "true"
+        kim.press("k")
+        kim.wait("document.getElementById('audio').currentTime > 0.2")
+        kim.press("k")
+
+
+def test_keys_can_be_switched_off_and_korean_letters_are_keys(enter: Enter) -> None:
+    kim = enter()
+    kim.open("keys.wav")
+    kim.press("?")
+    kim.page.get_by_label("한 글자 단축키 사용").uncheck()
+    kim.press("Escape", "n")
+    assert kim.ask("document.querySelector('.finding.current')") is None
+    kim.page.reload()
+    kim.press("n")
+    assert kim.ask("document.querySelector('.finding.current')") is None
+    kim.page.locator("#help-button").click()
+    kim.page.get_by_label("한 글자 단축키 사용").check()
+    kim.press("Escape")
+    kim.ask("document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'ㅜ', bubbles: true}))")
+    assert kim.ask("document.querySelector('.finding.current') !== null")
+
+
+def test_hostile_words_run_nothing_and_stay_in_their_place(enter: Enter) -> None:
+    kim = enter(viewport={"width": 390, "height": 800})
+    kim.open("<script>document.body.dataset.pwned=1</script>")
+    kim.wait("document.querySelectorAll('.sentences li').length === 5")
+    assert kim.ask("document.body.dataset.pwned") is None
+    assert kim.ask("document.querySelectorAll('.sentences img, .sentences script').length") == 0
+    assert kim.ask("document.documentElement.scrollWidth") <= 390
+    words = "document.querySelectorAll('.sentences p')[4].textContent.length"
+    assert kim.ask(words) == 1_000_000
+
+
+PAGES = ("/review", "/review/upload", "/review/health", "degraded.wav")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1440])
+def test_every_page_is_accessible_and_fits(enter: Enter, scheme: Any, width: int) -> None:
+    kim = enter(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
+    for place in PAGES:
+        if place.startswith("/"):
+            kim.page.goto(kim.site.base + place)
+        else:
+            kim.open(place)
+            kim.until_prepared()
+            kim.ask("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        kim.ask(AXE.read_text("utf-8"))
+        found = kim.ask("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        told = [(one["id"], [node["html"][:120] for node in one["nodes"][:2]]) for one in found]
+        assert told == [], place
+        assert kim.ask("document.documentElement.scrollWidth") <= width, place
+
+
+def test_the_login_is_accessible(enter: Enter) -> None:
+    kim = enter(bypass_csp=True)
+    kim.page.get_by_role("button", name="로그아웃").click()
+    kim.page.wait_for_url("**/login")
+    kim.ask(AXE.read_text("utf-8"))
+    assert kim.ask("axe.run(document)")["violations"] == []
+
+
+def test_axe_is_the_file_that_its_note_says() -> None:
+    digest = hashlib.sha256(AXE.read_bytes()).hexdigest()
+    assert digest in (AXE.parent / "README.md").read_text("utf-8")
