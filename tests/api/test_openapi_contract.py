@@ -112,6 +112,8 @@ def _failures(app: FastAPI, keys: list[str], examples: int) -> Counter[str]:
             },
             # A body that is no recording is a bad field there, as at OpenAI.
             "operations": [
+                # A stream ends with its job, and none is begun here; test_job_events follows some.
+                {"include-path-regex": "^/jobs/.*/events$", "enabled": False},
                 {
                     "include-path-regex": "^/v1/",
                     "checks": {"positive_data_acceptance": {"enabled": False}},
