@@ -290,6 +290,7 @@ def _engine(
         tuning=settings.tuning(),
         observers=observers,
         first=remote,
+        diarization=settings.diarization,
         preload=False,
     )
 

@@ -18,7 +18,9 @@ from stt_engine.coverage import UnheardReason
 AUDIO = "audio"
 FASTER_WHISPER, TRANSFORMERS, OPENAI_WHISPER = "faster-whisper", "transformers", "openai-whisper"
 TEXT = "text"
-"""Roles of a child process: the decoder, one for each backend, and work on callers' text."""
+VOICES = "voices"
+"""Roles of a child process: the decoder, one for each backend, work on callers' text, and who
+speaks."""
 
 Task = Literal["transcribe", "translate"]
 
@@ -106,7 +108,16 @@ class TextJob(TypedDict):
     data: bytes
 
 
-Job = DecodeJob | LoadJob | TranscribeJob | TextJob
+class DiariseJob(TypedDict):
+    """Tell the voices of a decoded channel apart in ``spans``, in seconds, by a network."""
+
+    operation: Literal["diarise"]
+    weights: str
+    file: str
+    spans: list[tuple[float, float]]
+
+
+Job = DecodeJob | LoadJob | TranscribeJob | TextJob | DiariseJob
 
 
 # Steps and results: what a job brings -------------------------------------------------------
@@ -257,12 +268,35 @@ class TextResult(TypedDict):
     data: bytes
 
 
-Step = DecodeEstimate | DecodeProgress | ModelStep | ChunkStep | PieceStep | TextStep
-Result = DecodeResult | LoadResult | TranscriptionDone | TextResult
+class DiariseStep(TypedDict):
+    """A part of a channel was looked at, and another call may have its turn."""
+
+    kind: Literal["voices_part"]
+
+
+class DiariseResult(TypedDict):
+    """Who speaks in each step of ``step_sec`` seconds with speech: ``voice`` is 0 or 1.
+
+    ``probability`` is how sure that is, 0.5 to 1; ``voices`` how many there are, 0 where nobody
+    speaks; ``likeness`` the cosine of the two that were compared.
+    """
+
+    kind: Literal["voices"]
+    voices: int
+    likeness: float
+    step_sec: float
+    starts: list[float]
+    voice: list[int]
+    probability: list[float]
+
+
+Step = DecodeEstimate | DecodeProgress | ModelStep | ChunkStep | PieceStep | TextStep | DiariseStep
+Result = DecodeResult | LoadResult | TranscriptionDone | TextResult | DiariseResult
 
 DecodeSteps = Generator[DecodeStep, None, DecodeResult]
 TranscribeSteps = Generator[ModelStep | ChunkStep | PieceStep, None, TranscriptionDone]
 TextSteps = Generator[TextStep, None, TextResult]
+DiariseSteps = Generator[DiariseStep, None, DiariseResult]
 Steps = Generator[Step, None, Result]
 
 
@@ -273,6 +307,7 @@ class Operations(TypedDict, total=False):
     load: Callable[[LoadJob], LoadResult]
     transcribe: Callable[[TranscribeJob, int], TranscribeSteps]
     text: Callable[[TextJob], TextSteps]
+    diarise: Callable[[DiariseJob], DiariseSteps]
 
 
 # Requests: parent to child ------------------------------------------------------------------
