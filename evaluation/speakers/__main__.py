@@ -23,8 +23,8 @@ from evaluation.speakers.score import Score, calibration, score, spans_of
 from evaluation.speakers.voices import Voice, read_voices
 from stt_engine.backends.voices.model import operations
 from stt_engine.limits import Limits
-from stt_engine.protocol import DiariseResult
 from stt_engine.recognition.diarisation import Diarisation
+from stt_engine.voice_messages import DiariseResult
 
 _LEAST_SEC = 9.0
 _LONG_SEC = 600.0
@@ -118,10 +118,8 @@ def _print_cost(voices: Sequence[Voice], diarise: _Diariser) -> None:
     took = time.monotonic() - began
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    factor, work = took / call.seconds, cpu / call.seconds
-    print(
-        f"a call of {call.seconds:.0f} s: {took:.1f} s, {factor:.4f} of its length, CPU {work:.4f}"
-    )
+    print(f"a call of {call.seconds:.0f} s took {took:.1f} s and {cpu:.1f} s of a core:")
+    print(f"real-time factor {took / call.seconds:.4f}, {cpu / call.seconds:.4f} on one core")
 
 
 if __name__ == "__main__":

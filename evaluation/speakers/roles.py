@@ -103,9 +103,7 @@ def main() -> None:
             right = sum(fits for _, fits in claimed)
             says = sum(sure for sure, _ in claimed) / max(1, len(claimed))
             share = right / max(1, len(claimed))
-            print(
-                f"  certainty from {low}: {len(claimed)} claimed, says {says:.3f}, right {share:.4f}"
-            )
+            print(f"  from {low}: {len(claimed)} claimed, says {says:.3f}, right {share:.4f}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evaluation.speakers.calls import Call, Turn
-from stt_engine.protocol import DiariseResult
+from stt_engine.voice_messages import DiariseResult
 
 MARGIN = 0.8
 """Words whose speaker is less certain have none."""

@@ -65,6 +65,7 @@ class WhisperSTT:
         first: a backend of the caller's own that is tried before the others.
         diarization: ``auto``: voices are told apart where one channel holds the call and their
             model is there; ``off``: never.
+        voices_path: the folder of that model; by default it is looked for like any other.
         preload: load the first backend that can be loaded now, not at the first call. A failure
             is logged and shown by :attr:`ready`; the constructor does not raise for it.
 
@@ -84,6 +85,7 @@ class WhisperSTT:
         observers: Iterable[Observer] | None = None,
         first: SpeechBackend | None = None,
         diarization: Diarization = "auto",
+        voices_path: Path | None = None,
         preload: bool = True,
     ) -> None:
         unknown = set(backends) - set(BACKENDS)
@@ -94,7 +96,7 @@ class WhisperSTT:
         self._decoder = AudioDecoder(self.limits, self._observers)
         folder = find_model(model_path)
         self._quarantine = Quarantine()
-        self.diarisation = Diarisation(diarization, self.limits, self._observers)
+        self.diarisation = Diarisation(diarization, self.limits, self._observers, voices_path)
         own = tuple(
             IsolatedBackend(
                 name,
@@ -230,8 +232,9 @@ class WhisperSTT:
     def _tell_apart(self, call: _Call, audio: DecodedAudio) -> None:
         """Name who speaks by their voices, where no channel does."""
         transcript = call.transcript
-        if call.answered_by is not None and self.diarisation.applies(transcript, audio):
-            named = self.diarisation.named(transcript, audio, call.context, counted=call.counted)
+        wanted = call.answered_by is not None and call.counted  # a probe asks only for words
+        if wanted and self.diarisation.applies(transcript, audio):
+            named = self.diarisation.named(transcript, audio, call.context)
             took = {"speakers_sec": named.elapsed_sec}
             call.transcript = replace(named.value, timings={**transcript.timings, **took})
 

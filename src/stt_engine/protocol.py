@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Literal, TypedDict
 
 from stt_engine.coverage import UnheardReason
+from stt_engine.voice_messages import DiariseJob, DiariseResult, DiariseStep
 
 AUDIO = "audio"
 FASTER_WHISPER, TRANSFORMERS, OPENAI_WHISPER = "faster-whisper", "transformers", "openai-whisper"
@@ -106,15 +107,6 @@ class TextJob(TypedDict):
     task: str
     options: bytes
     data: bytes
-
-
-class DiariseJob(TypedDict):
-    """Tell the voices of a decoded channel apart in ``spans``, in seconds, by a network."""
-
-    operation: Literal["diarise"]
-    weights: str
-    file: str
-    spans: list[tuple[float, float]]
 
 
 Job = DecodeJob | LoadJob | TranscribeJob | TextJob | DiariseJob
@@ -266,28 +258,6 @@ class TextResult(TypedDict):
 
     kind: Literal["text_done"]
     data: bytes
-
-
-class DiariseStep(TypedDict):
-    """A part of a channel was looked at, and another call may have its turn."""
-
-    kind: Literal["voices_part"]
-
-
-class DiariseResult(TypedDict):
-    """Who speaks in each step of ``step_sec`` seconds with speech: ``voice`` is 0 or 1.
-
-    ``probability`` is how sure that is, 0.5 to 1; ``voices`` how many there are, 0 where nobody
-    speaks; ``likeness`` the cosine of the two that were compared.
-    """
-
-    kind: Literal["voices"]
-    voices: int
-    likeness: float
-    step_sec: float
-    starts: list[float]
-    voice: list[int]
-    probability: list[float]
 
 
 Step = DecodeEstimate | DecodeProgress | ModelStep | ChunkStep | PieceStep | TextStep | DiariseStep

@@ -20,11 +20,12 @@ from stt_engine.model_store.catalogue import load_catalogue
 from stt_engine.model_store.folder import Fingerprint, fingerprint
 from stt_engine.model_store.places import find_model
 from stt_engine.outcome import DUMMY, Attempts, Outcome
-from stt_engine.protocol import VOICES, DiariseResult
+from stt_engine.protocol import VOICES
 from stt_engine.recognition.roles import Roles, roles_of
 from stt_engine.recognition.voices import by_voice, spans_of
 from stt_engine.speech import DecodedAudio, Segment, Transcript
 from stt_engine.system.file_threads import FileThreads
+from stt_engine.voice_messages import DiariseResult
 from stt_engine.warnings import warning
 from stt_engine.workers.process import WorkerLimits
 from stt_engine.workers.worker import Worker
@@ -92,12 +93,10 @@ class Diarisation:
         return file
 
     def named(
-        self, transcript: Transcript, audio: DecodedAudio, context: CallContext, *, counted: bool
+        self, transcript: Transcript, audio: DecodedAudio, context: CallContext
     ) -> Outcome[Transcript]:
         """Return the transcript with its voices and, where they are certain, its roles."""
-        attempts = Attempts(
-            Stage.SPEAKERS, self._observers if counted else (), subject=str(audio.path)
-        )
+        attempts = Attempts(Stage.SPEAKERS, self._observers, subject=str(audio.path))
         with attempts.of(SOURCE):
             found = self._found(transcript, audio, context)
             return attempts.settle(_named(transcript, found), SOURCE)

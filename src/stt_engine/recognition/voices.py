@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from stt_engine.protocol import DiariseResult
 from stt_engine.speech import Segment, Word
+from stt_engine.voice_messages import DiariseResult
 
 MARGIN = 0.8
 """Least certainty of a voice; below it nobody knows who speaks."""

@@ -36,7 +36,9 @@ _WINDOW = 50
 _STEP = 12.5
 """Frames of 20 ms in a step."""
 
-_BLOCKS_AT_ONCE = 8
+_BLOCKS_AT_ONCE = 4
+"""Blocks of one step of a job: twelve seconds of speech."""
+
 _FEWEST = 10
 """Frames of 20 ms with sound that a window needs: a fifth of a second."""
 
@@ -102,8 +104,10 @@ class Embedder:
         yield so_far.windows()
 
     def _looked(self, blocks: Floats) -> Floats:
+        """Return the frames of blocks, one by one: together they take longer, and memory."""
         with native_errors():
-            frames = self._session.run(None, {"features": np.ascontiguousarray(blocks)})[0]
+            found = [self._session.run(None, {"features": one[None]})[0] for one in blocks]
+        frames = np.concatenate(found)
         if not np.isfinite(frames).all():
             raise TranscriptionFailed("the network of the voices gave numbers that are none")
         return np.asarray(frames.reshape(-1, Pooling.CHANNELS), np.float32)

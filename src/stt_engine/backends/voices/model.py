@@ -11,12 +11,12 @@ from stt_engine.backends.voices.embedder import STEP_SEC, Embedder, Windows
 from stt_engine.backends.voices.turns import tell_apart
 from stt_engine.errors import WorkspaceError
 from stt_engine.protocol import (
-    DiariseJob,
-    DiariseResult,
     DiariseSteps,
     OnShared,
     Operations,
 )
+from stt_engine.system.malloc import return_freed
+from stt_engine.voice_messages import DiariseJob, DiariseResult
 
 _MOST_THREADS = 2
 
@@ -38,6 +38,7 @@ class _Voices:
         for found in embedder.windows(_samples(Path(job["file"])), job["spans"]):
             if found is None:
                 yield {"kind": "voices_part"}
+        return_freed()
         return _result(found)
 
     def _ready(self, weights: str) -> Embedder:
@@ -45,6 +46,7 @@ class _Voices:
             self._embedder = None
             self._embedder = Embedder(Path(weights), min(_MOST_THREADS, os.cpu_count() or 1))
             self._weights = weights
+            return_freed()
         return self._embedder
 
 
