@@ -14,14 +14,11 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Literal, TypedDict
 
 from stt_engine.coverage import UnheardReason
-from stt_engine.voice_messages import DiariseJob, DiariseResult, DiariseStep
+from stt_engine.voice_messages import DiariseJob, DiariseResult, DiariseStep, DiariseSteps
 
-AUDIO = "audio"
+AUDIO, TEXT, VOICES = "audio", "text", "voices"
 FASTER_WHISPER, TRANSFORMERS, OPENAI_WHISPER = "faster-whisper", "transformers", "openai-whisper"
-TEXT = "text"
-VOICES = "voices"
-"""Roles of a child process: the decoder, one for each backend, work on callers' text, and who
-speaks."""
+"""Roles of a child process: the decoder, one for each backend, callers' text, and who speaks."""
 
 Task = Literal["transcribe", "translate"]
 
@@ -266,7 +263,6 @@ Result = DecodeResult | LoadResult | TranscriptionDone | TextResult | DiariseRes
 DecodeSteps = Generator[DecodeStep, None, DecodeResult]
 TranscribeSteps = Generator[ModelStep | ChunkStep | PieceStep, None, TranscriptionDone]
 TextSteps = Generator[TextStep, None, TextResult]
-DiariseSteps = Generator[DiariseStep, None, DiariseResult]
 Steps = Generator[Step, None, Result]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Literal, TypedDict
 
 
@@ -34,3 +35,6 @@ class DiariseResult(TypedDict):
     starts: list[float]
     voice: list[int]
     probability: list[float]
+
+
+DiariseSteps = Generator[DiariseStep, None, DiariseResult]

@@ -11,12 +11,11 @@ from stt_engine.backends.voices.embedder import STEP_SEC, Embedder, Windows
 from stt_engine.backends.voices.turns import tell_apart
 from stt_engine.errors import WorkspaceError
 from stt_engine.protocol import (
-    DiariseSteps,
     OnShared,
     Operations,
 )
 from stt_engine.system.malloc import return_freed
-from stt_engine.voice_messages import DiariseJob, DiariseResult
+from stt_engine.voice_messages import DiariseJob, DiariseResult, DiariseSteps
 
 _MOST_THREADS = 2
 
