@@ -9,7 +9,7 @@ CLIENTS := .venv-clients
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test test-first test-second test-programs test-mutants check test-pythons test-torch test-clients test-e2e test-web serve doctor drill soak overload attack bench eval train cer docs lock clean \
+.PHONY: help setup models demo test test-first test-second test-programs test-mutants check test-pythons test-torch test-clients test-e2e test-web serve doctor drill soak overload attack bench eval eval-speakers train cer docs lock clean \
 	docker-build docker-up docker-down docker-drill docker-test docker-pin docker-base docker-bundle
 
 help: ## list the targets
@@ -27,9 +27,10 @@ $(STAMP): requirements/dev.lock pyproject.toml
 	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-models: setup ## the real weights that the demo and the tests use (about 230 MB, once)
+models: setup ## the real weights that the demo and the tests use (about 310 MB, once)
 	@$(BIN)/stt-engine model fetch Systran/faster-whisper-base
 	@$(BIN)/stt-engine model fetch smollm2-135m-instruct
+	@$(BIN)/stt-engine model fetch campplus-zh-en-common
 
 demo: models ## a tour of the promises: healthy, LLM killed, model gone, both
 	@$(BIN)/python examples/demo.py
@@ -111,6 +112,9 @@ attack: models ## everything a caller, an LLM or a setting can do to a server, a
 eval: setup ## how well the check finds what is there, on labelled passages; masking too (EVAL="--llm URL")
 	@$(BIN)/python evaluation/score.py $(EVAL)
 	@for lines in evaluation/masking*.toml; do $(BIN)/python evaluation/masking.py $$lines || exit 1; done
+
+eval-speakers: models ## who said it on made mono calls (VOICES=folders of one sub-folder a voice; SPEAKERS="--help")
+	@$(BIN)/python -m evaluation.speakers $(VOICES) $(SPEAKERS)
 
 train: setup ## fit the model that weighs what the rules find (scikit-learn beside the environment; ten minutes)
 	@$(BIN)/pip install -q --require-hashes --no-deps --target .cache/train -r requirements/train.lock

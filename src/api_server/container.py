@@ -55,6 +55,8 @@ from stt_engine.engine import WhisperSTT
 from stt_engine.events import Observer
 from stt_engine.log import LogObserver
 from stt_engine.model_store.log_lines import FETCH_LINES
+from stt_engine.model_store.places import find_model
+from stt_engine.recognition.diarisation import MODEL
 from stt_engine.recognition.log_lines import stt_lines
 from stt_engine.workers.process import WorkerLimits
 
@@ -290,6 +292,8 @@ def _engine(
         tuning=settings.tuning(),
         observers=observers,
         first=remote,
+        diarization=settings.diarization,
+        voices_path=find_model(MODEL, settings.stt_home),
         preload=False,
     )
 

@@ -158,6 +158,9 @@ class AnalyzeSegment(BaseModel):
     confidence: Share | None = None
     words: list[AnalyzeWord] | None = Field(None, fail_fast=True)
     speaker_source: SpeakerSource | None = None
+    voice: Count | None = None
+    speaker_confidence: Share | None = None
+    """How sure the speaker is; one below 0.8 accuses nobody."""
 
 
 class AnalyzeRequest(BaseModel):
@@ -209,6 +212,8 @@ class AnalyzeRequest(BaseModel):
                 one.speaker,
                 one.confidence,
                 speaker_source=one.speaker_source or ("label" if one.speaker else "none"),
+                voice=one.voice,
+                speaker_confidence=one.speaker_confidence,
             )
             for n, one in enumerate(self.segments or [])
         )

@@ -20,6 +20,7 @@ from stt_engine.model_store.places import find_model
 from stt_engine.outcome import DUMMY, Attempts, Outcome, capture
 from stt_engine.recognition.backend import LIBRARIES, IsolatedBackend
 from stt_engine.recognition.decoder import AudioDecoder
+from stt_engine.recognition.diarisation import Diarisation, Diarization
 from stt_engine.recognition.given import Recording, as_file
 from stt_engine.recognition.log_lines import stt_lines
 from stt_engine.recognition.quarantine import Quarantine
@@ -62,6 +63,9 @@ class WhisperSTT:
         tuning: how faster-whisper works.
         observers: called with every event; by default one that writes the log lines.
         first: a backend of the caller's own that is tried before the others.
+        diarization: ``auto``: voices are told apart where one channel holds the call and their
+            model is there; ``off``: never.
+        voices_path: the folder of that model; by default it is looked for like any other.
         preload: load the first backend that can be loaded now, not at the first call. A failure
             is logged and shown by :attr:`ready`; the constructor does not raise for it.
 
@@ -80,6 +84,8 @@ class WhisperSTT:
         tuning: Tuning | None = None,
         observers: Iterable[Observer] | None = None,
         first: SpeechBackend | None = None,
+        diarization: Diarization = "auto",
+        voices_path: Path | None = None,
         preload: bool = True,
     ) -> None:
         unknown = set(backends) - set(BACKENDS)
@@ -90,6 +96,7 @@ class WhisperSTT:
         self._decoder = AudioDecoder(self.limits, self._observers)
         folder = find_model(model_path)
         self._quarantine = Quarantine()
+        self.diarisation = Diarisation(diarization, self.limits, self._observers, voices_path)
         own = tuple(
             IsolatedBackend(
                 name,
@@ -162,7 +169,7 @@ class WhisperSTT:
             propagate=propagate,
         )
         attempts.emit(RecognitionStarted(path=request.path, language=request.language))
-        call = _Call(request, context or CallContext(), on_work, silence(request))
+        call = _Call(request, context or CallContext(), on_work, silence(request), counted)
         source, max_bytes = request.path if given is None else given, self.limits.audio.max_bytes
         with attempts.of("audio"), as_file(source, max_bytes) as path:
             call.request = replace(request, path=path)
@@ -179,6 +186,7 @@ class WhisperSTT:
         if self._accepts(call.request, attempts):
             with attempts.of("audio"), self._opened(call) as audio:
                 self._try_backends(call, audio, attempts)
+                self._tell_apart(call, audio)
             with attempts.of("quarantine"):
                 answered = call.answered_by is not None
                 self._quarantine.learn(call.request.path, attempts.errors, recognised=answered)
@@ -221,6 +229,15 @@ class WhisperSTT:
                 call.transcript, call.answered_by = found, backend
                 return
 
+    def _tell_apart(self, call: _Call, audio: DecodedAudio) -> None:
+        """Name who speaks by their voices, where no channel does."""
+        transcript = call.transcript
+        wanted = call.answered_by is not None and call.counted  # a probe asks only for words
+        if wanted and self.diarisation.applies(transcript, audio):
+            named = self.diarisation.named(transcript, audio, call.context)
+            took = {"speakers_sec": named.elapsed_sec}
+            call.transcript = replace(named.value, timings={**transcript.timings, **took})
+
     def _release_behind(self, answered: SpeechBackend, attempts: Attempts) -> None:
         """Free the memory of the fallbacks behind a backend that works again."""
         for fallback in self._backends[self._backends.index(answered) + 1 :]:
@@ -247,15 +264,21 @@ class WhisperSTT:
 
     def components(self) -> list[ComponentState]:
         """Every process that was wired, with its state; never waits for one."""
-        decoder = self._decoder.worker
+        decoder, voices = self._decoder.worker, self.diarisation.worker
         return [
             ComponentState("audio", decoder.state, decoder.pid is not None, decoder.pid),
+            *(
+                [ComponentState(voices.role, voices.state, loaded=False, pid=voices.pid)]
+                if voices.pid is not None
+                else []
+            ),
             *(ComponentState(one.name, one.state, one.loaded, one.pid) for one in self._backends),
         ]
 
     def stop(self) -> None:
         """Have every call in hand and to come answered at once, by a dummy that says why."""
         self._decoder.worker.stop()
+        self.diarisation.stop()
         for backend in self._backends:
             backend.stop()
 
@@ -270,6 +293,7 @@ class WhisperSTT:
     def close(self) -> None:
         """End the child processes; a call in hand gets its answer from a dummy."""
         self._decoder.worker.close()
+        self.diarisation.close()
         for backend in self._backends:
             backend.close()
 
@@ -282,6 +306,7 @@ class _Call:
     context: CallContext
     on_work: OnWork
     transcript: Transcript
+    counted: bool = True
     answered_by: SpeechBackend | None = None
 
 

@@ -28,6 +28,7 @@ class Stage(StrEnum):
     AUDIO = "audio"
     LOAD = "load"
     STT = "stt"
+    SPEAKERS = "speakers"
     AGENT = "agent"
     VALIDATION = "validation"
     TRANSCRIBE = "transcribe"

@@ -14,11 +14,11 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Literal, TypedDict
 
 from stt_engine.coverage import UnheardReason
+from stt_engine.voice_messages import DiariseJob, DiariseResult, DiariseStep, DiariseSteps
 
-AUDIO = "audio"
+AUDIO, TEXT, VOICES = "audio", "text", "voices"
 FASTER_WHISPER, TRANSFORMERS, OPENAI_WHISPER = "faster-whisper", "transformers", "openai-whisper"
-TEXT = "text"
-"""Roles of a child process: the decoder, one for each backend, and work on callers' text."""
+"""Roles of a child process: the decoder, one for each backend, callers' text, and who speaks."""
 
 Task = Literal["transcribe", "translate"]
 
@@ -106,7 +106,7 @@ class TextJob(TypedDict):
     data: bytes
 
 
-Job = DecodeJob | LoadJob | TranscribeJob | TextJob
+Job = DecodeJob | LoadJob | TranscribeJob | TextJob | DiariseJob
 
 
 # Steps and results: what a job brings -------------------------------------------------------
@@ -257,8 +257,8 @@ class TextResult(TypedDict):
     data: bytes
 
 
-Step = DecodeEstimate | DecodeProgress | ModelStep | ChunkStep | PieceStep | TextStep
-Result = DecodeResult | LoadResult | TranscriptionDone | TextResult
+Step = DecodeEstimate | DecodeProgress | ModelStep | ChunkStep | PieceStep | TextStep | DiariseStep
+Result = DecodeResult | LoadResult | TranscriptionDone | TextResult | DiariseResult
 
 DecodeSteps = Generator[DecodeStep, None, DecodeResult]
 TranscribeSteps = Generator[ModelStep | ChunkStep | PieceStep, None, TranscriptionDone]
@@ -273,6 +273,7 @@ class Operations(TypedDict, total=False):
     load: Callable[[LoadJob], LoadResult]
     transcribe: Callable[[TranscribeJob, int], TranscribeSteps]
     text: Callable[[TextJob], TextSteps]
+    diarise: Callable[[DiariseJob], DiariseSteps]
 
 
 # Requests: parent to child ------------------------------------------------------------------

@@ -32,6 +32,8 @@ class SegmentResult(TypedDict):
     confidence: float | None
     words: tuple[WordResult, ...] | None
     speaker_source: SpeakerSource
+    voice: int | None
+    speaker_confidence: float | None
 
 
 class AttemptResult(TypedDict):

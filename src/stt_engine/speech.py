@@ -94,7 +94,9 @@ class Segment:
     """A part of the speech; times in seconds from the start of the recording.
 
     ``confidence`` is the mean token probability, 0 to 1; ``channel`` counts from 0; ``speaker``
-    is ``agent`` or ``customer`` where ``speaker_source`` shows it, else ``None``.
+    is ``agent`` or ``customer`` where ``speaker_source`` shows it, else ``None``. ``voice`` is the
+    number of the voice on a channel that holds several, ``None`` where that is not clear, and
+    ``speaker_confidence`` how sure both are, 0 to 1, where voices were told apart.
     """
 
     id: int
@@ -106,6 +108,8 @@ class Segment:
     confidence: float | None = None
     words: tuple[Word, ...] | None = None
     speaker_source: SpeakerSource = "none"
+    voice: int | None = None
+    speaker_confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

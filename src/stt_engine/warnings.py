@@ -35,6 +35,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "no_speech": "녹음에서 말소리를 찾지 못했습니다",
         "not_asked": "시간이나 답의 길이가 모자라 분석기에 묻지 않은 항목이나 구간이 있습니다",
         "not_taken": "요청한 설정 가운데 인식 모델이 지원하지 않아 적용하지 못한 것이 있습니다",
+        "speakers_failed": "목소리로 말한 사람을 구분하지 못했습니다",
         "speaker_unknown": "말한 사람을 알 수 없는 발화가 있습니다",
     }
 )

@@ -30,11 +30,15 @@ from stt_engine.backends.faster_whisper.openvino.cpu_features import (
     cpu_units,
     has_library,
 )
+from stt_engine.backends.faster_whisper.openvino.encoder import known_samples
+from stt_engine.backends.voices.embedder import Embedder
 from stt_engine.errors import EngineError, NotApplicable
 from stt_engine.log import named
 from stt_engine.model_store.folder import locate
-from stt_engine.outcome import capture
+from stt_engine.model_store.places import find_model
+from stt_engine.outcome import capture, error_type_of
 from stt_engine.recognition.backend import LIBRARIES
+from stt_engine.recognition.diarisation import MODEL, Diarisation
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -60,6 +64,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _openvino()
     yield from _libraries()
     yield from _model(settings)
+    yield _voices(settings)
     yield from _folders(settings)
     yield _keys(settings)
     yield _limits(settings)
@@ -120,6 +125,23 @@ def _model(settings: Settings) -> Iterator[Check]:
 
 
 _MODEL_ADVICE = "fetch it with `stt-engine model fetch`, or point STT_MODEL_PATH at a folder"
+
+
+def _voices(settings: Settings) -> Check:
+    """Return whether speakers of mono calls can be told apart; it is optional."""
+    name, folder = "speakers", find_model(MODEL, settings.stt_home)
+    diarisation = Diarisation(settings.diarization, settings.limits(), folder=folder)
+    if diarisation.mode == "off":
+        return Check(name, "ok", "not told apart on mono calls (DIARIZATION=off)")
+    with capture() as kept:
+        samples, spans = known_samples(), [(0.0, 3.0)]
+        embedder = Embedder(diarisation.weights(), threads=1)
+        *_, found = embedder.windows((samples * 32_767).astype("int16"), spans)
+        told = len(found.starts) if found else 0
+        return Check(name, "ok", f"voices are told apart on mono calls ({MODEL}, {told} windows)")
+    error = kept.raised
+    advice = f"mono calls have no speakers without it: stt-engine model fetch {MODEL}"
+    return Check(name, "warn", f"{error_type_of(error)}: {error}", advice)
 
 
 def _folders(settings: Settings) -> Iterator[Check]:

@@ -17,6 +17,12 @@ def whisper_base() -> Path:
 
 
 @cache
+def campplus() -> Path:
+    """Return the checkpoint of the network that knows voices (28 MB)."""
+    return ensure_model_exists("campplus-zh-en-common", MODELS) / "campplus_cn_en_common.pt"
+
+
+@cache
 def smollm2() -> Path:
     """Return the GGUF file of a small instruct model (98 MB)."""
     folder = ensure_model_exists("smollm2-135m-instruct", MODELS)

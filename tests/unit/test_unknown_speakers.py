@@ -10,6 +10,7 @@ from api_server.clients.agent.errors import AgentTimeout
 from api_server.compliance.findings import REASON_TEXT, Reason
 from api_server.compliance.result import build_client_view
 from api_server.compliance.validator import get_incomplete_elements_validator
+from stt_engine.speech import Segment
 from tests.unit.validation_fakes import CONFIG, FakeAgent, answer, claim, of
 
 WISH = "저는 원금 보장되는 상품으로 하고 싶어요"
@@ -70,3 +71,15 @@ async def test_a_notice_accuses_nobody(quote: str) -> None:
 
 def test_the_reason_is_told_in_korean() -> None:
     assert REASON_TEXT[Reason.SPEAKER_UNKNOWN] == "해당하는 말이 있으나 상담원의 말인지 알 수 없음"
+
+
+@pytest.mark.parametrize(("sure", "status"), [(0.79, "undetermined"), (0.8, "violated")])
+async def test_a_voice_accuses_only_where_it_is_certain(sure: float, status: str) -> None:
+    said = Segment(
+        0, 0.0, 3.0, PROMISE, speaker="agent", speaker_source="diarisation", speaker_confidence=sure
+    )
+    agent = FakeAgent(AgentTimeout(5))
+    result = await get_incomplete_elements_validator(agent).validate((said,), CONFIG)
+    found = of(result, ELEMENT)
+    assert found["status"] == status
+    assert found["reason"] == ("speaker_unknown" if sure < 0.8 else "evidence_found")

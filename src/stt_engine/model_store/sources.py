@@ -185,7 +185,15 @@ def _wheel(job: FetchJob, package: Package, before: int, total: int, progress: P
     requirements.write_text(pin, encoding="utf-8")
     arguments = "download --no-deps --only-binary=:all: --require-hashes --no-cache-dir --no-input"
     arguments += " --disable-pip-version-check --progress-bar off --timeout 15 --retries 2"
-    command = ["pip", *arguments.split(), "--dest", str(folder), "-r", str(requirements)]
+    command = [
+        "pip",
+        *arguments.split(),
+        *package.tags,
+        "--dest",
+        str(folder),
+        "-r",
+        str(requirements),
+    ]
     watch = Watch(job, lambda: before + min(_weight(temporary), package.size), total, progress)
     run_child(command, {"TMPDIR": str(temporary)}, watch)
     delivered = [*folder.glob("*.whl")]

@@ -67,6 +67,8 @@ def stt_lines(*, reveal_text: bool = False) -> Table:
         on_dummy(
             Stage.STT, "STT", logging.INFO, f"Dummy 응답: is_dummy=True, reason={DUMMY_REASON}"
         ),
+        on_failed(Stage.SPEAKERS, "STT", logging.WARNING, _voices_failed),
+        on_answered(Stage.SPEAKERS, "STT", logging.DEBUG, _voices_told),
         on(AnswerWarned, "STT", logging.WARNING, partial(warned, Stage.STT)),
         on(WorkerChanged, "Worker", logging.INFO, _worker),
     )
@@ -91,6 +93,16 @@ def _backend_failed(event: AttemptFailed) -> str | None:
     if event.failure.skipped or logged:
         return None
     return f"시도 실패 ({event.failure.source}): {cause_of(event)}"
+
+
+def _voices_failed(event: AttemptFailed) -> str | None:
+    return None if event.failure.skipped else f"화자 구분 실패: {cause_of(event)}"
+
+
+def _voices_told(event: StageSettled) -> str:
+    facts = cast("Transcript", event.outcome.value).provenance["speakers"]
+    voices = cast("dict[str, object]", facts)["voices"]
+    return f"화자 구분 완료 (목소리 {voices}명, {event.outcome.elapsed_sec:.1f}초)"
 
 
 def _worker(event: WorkerChanged) -> str:

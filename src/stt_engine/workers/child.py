@@ -29,6 +29,7 @@ from stt_engine.protocol import (
     OPENAI_WHISPER,
     TEXT,
     TRANSFORMERS,
+    VOICES,
     ChildMessage,
     ErrorMessage,
     Job,
@@ -51,6 +52,7 @@ ROLES = {
     TRANSFORMERS: ("stt_engine.backends.transformers", "operations"),
     OPENAI_WHISPER: ("stt_engine.backends.openai_whisper", "operations"),
     TEXT: ("api_server.compliance.text_operations", "operations"),
+    VOICES: ("stt_engine.backends.voices.model", "operations"),
 }
 """Role name to the module and function that return its operations; imported in the child only."""
 
@@ -134,6 +136,8 @@ class _Jobs:
             return operations["decode"](job)
         if job["operation"] == "text":
             return operations["text"](job)
+        if job["operation"] == "diarise":
+            return operations["diarise"](job)
         return operations["transcribe"](job, number)
 
     def _known_operations(self) -> Operations:

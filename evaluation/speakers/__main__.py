@@ -1,0 +1,126 @@
+"""``make eval-speakers``: made mono calls with voices that nothing was tuned to, and the account.
+
+    python -m evaluation.speakers FOLDER... [--tuning] [--calls 6] [--seconds 75]
+
+A folder holds a sub-folder of recordings for each voice, or recordings whose names begin with their
+voice. Every second voice in alphabetical order was used for tuning; ``--tuning`` measures those.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import resource
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.speakers.calls import CONDITIONS, Call, make_call
+from evaluation.speakers.score import Score, calibration, score, spans_of
+from evaluation.speakers.voices import Voice, read_voices
+from stt_engine.backends.voices.model import operations
+from stt_engine.limits import Limits
+from stt_engine.recognition.diarisation import Diarisation
+from stt_engine.voice_messages import DiariseResult
+
+_LEAST_SEC = 9.0
+_LONG_SEC = 600.0
+
+
+def main() -> None:
+    """Make the calls, and print what became of them."""
+    given = _arguments()
+    voices = [one for folder in given.folders for one in read_voices(folder)]
+    voices = sorted((one for one in voices if one.seconds >= _LEAST_SEC), key=lambda one: one.name)
+    chosen = voices[::2] if given.tuning else voices[1::2]
+    print(f"voices: {', '.join(one.name for one in chosen)}")
+    if len(chosen) < 2:
+        raise SystemExit("two voices or more are needed, of nine seconds each")
+    diarise = _Diariser()
+    rng, number, total = random.Random(11), 0, Score()
+    print("condition        calls  wrong words  unknown  wrong time  turns wrong  voices right")
+    for condition in CONDITIONS:
+        kept = Score()
+        for _ in range(given.calls * (3 - condition.voices)):
+            number += 1
+            call = make_call(
+                condition, tuple(rng.sample(chosen, condition.voices)), given.seconds, number
+            )
+            kept.add(score(call, diarise(call)))
+        print(_row(condition.name, kept))
+        if condition.voices > 1:
+            total.add(kept)
+    print(_row("all of two", total))
+    print("certainty   words   says  right")
+    for band, words, says, right in calibration(total.certain):
+        print(f"{band:10} {words:6}  {says:.3f}  {right:.3f}")
+    _print_cost(chosen, diarise)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="evaluation.speakers", description=__doc__)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--tuning", action="store_true")
+    parser.add_argument("--calls", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=75.0)
+    return parser.parse_args()
+
+
+class _Diariser:
+    """The product's own child operation, in this process."""
+
+    def __init__(self) -> None:
+        self._run = operations(lambda _numbers: None)["diarise"]
+        self._weights = Diarisation("auto", Limits()).weights()
+
+    def __call__(self, call: Call) -> DiariseResult:
+        """Return who speaks in a call."""
+        with tempfile.NamedTemporaryFile(suffix=".s16le") as file:
+            loud = call.samples / np.abs(call.samples).max() * 20_000
+            file.write(loud.astype("<i2").tobytes())
+            file.flush()
+            steps = self._run(
+                {
+                    "operation": "diarise",
+                    "weights": str(self._weights),
+                    "file": file.name,
+                    "spans": spans_of(call),
+                }
+            )
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    found: DiariseResult = end.value
+                    return found
+
+
+def _row(name: str, one: Score) -> str:
+    counted = f"{one.count_right}/{one.calls}"
+    if not one.words:
+        return f"{name:16} {one.calls:5}  {'':11}  {'':7}  {'':10}  {'':11}  {counted:>12}"
+    time_share = one.confused_sec / max(1e-9, one.speech_sec)
+    return (
+        f"{name:16} {one.calls:5}  {one.wrong / one.words:11.3f}  {one.unknown / one.words:7.3f}  "
+        f"{time_share:10.3f}  {f'{one.turns_wrong}/{one.turns}':>11}  {counted:>12}"
+    )
+
+
+def _print_cost(voices: Sequence[Voice], diarise: _Diariser) -> None:
+    """Print what a call of ten minutes takes."""
+    call = make_call(CONDITIONS[0], tuple(voices[:2]), _LONG_SEC, 1)
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    began = time.monotonic()
+    diarise(call)
+    took = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"a call of {call.seconds:.0f} s took {took:.1f} s and {cpu:.1f} s of a core:")
+    print(f"real-time factor {took / call.seconds:.4f}, {cpu / call.seconds:.4f} on one core")
+
+
+if __name__ == "__main__":
+    main()

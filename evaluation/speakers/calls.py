@@ -1,0 +1,152 @@
+"""Makes mono telephone calls of which it is known who speaks when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from evaluation.speakers.voices import RATE, Samples, Voice
+
+_WORDS_PER_SEC = 2.5
+_FRAME = 320
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One voice speaks, from ``start`` to ``end`` in seconds; ``words`` are the words' middles."""
+
+    voice: int
+    start: float
+    end: float
+    words: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How the calls of one kind are: lengths in seconds, levels in decibels below speech."""
+
+    name: str
+    turn_sec: tuple[float, float] = (2.0, 7.0)
+    gap_sec: tuple[float, float] = (0.15, 0.8)
+    voices: int = 2
+    noise_db: float | None = None
+    backchannels: float = 0.0
+    level_db: float = 4.0
+    """How much louder the one voice may be than the other."""
+    line: bool = True
+    """The two voices come over different lines: a spectrum of its own for each."""
+
+
+CONDITIONS = (
+    Condition("normal"),
+    Condition("same line", line=False, level_db=1.0),
+    Condition("fast, overlaps", turn_sec=(0.7, 2.2), gap_sec=(-0.3, 0.3)),
+    Condition("back-channels", backchannels=0.35),
+    Condition("noise 10 dB", noise_db=10.0),
+    Condition("one voice", voices=1),
+)
+
+
+@dataclass(slots=True)
+class Call:
+    """A mono call, and the truth about it."""
+
+    name: str
+    condition: Condition
+    voices: tuple[str, ...]
+    samples: Samples
+    turns: list[Turn] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return len(self.samples) / RATE
+
+
+def make_call(condition: Condition, voices: tuple[Voice, ...], seconds: float, seed: int) -> Call:
+    """Return a call of about ``seconds`` between the voices; the same seed makes the same call."""
+    rng = np.random.default_rng(seed)
+    lines = [_line(rng) if condition.line else np.array([1.0], np.float32) for _ in voices]
+    gains = 10 ** (rng.uniform(-condition.level_db, condition.level_db, len(voices)) / 40)
+    spoken = [_endless(voice, rng) for voice in voices]
+    sound = np.zeros(int((seconds + 15) * RATE), np.float32)
+    call = Call(condition.name, condition, tuple(one.name for one in voices), sound)
+    at, who = 0.5, int(rng.integers(len(voices)))
+    while at < seconds:
+        wanted = rng.uniform(*condition.turn_sec)
+        end = _say(call, who, at, wanted, spoken[who], gains[who], lines[who])
+        if len(voices) > 1 and end - at > 3 and rng.random() < condition.backchannels:
+            other = 1 - who
+            middle = rng.uniform(at + 1, end - 1)
+            _say(call, other, middle, 0.5, spoken[other], gains[other], lines[other])
+        at = end + rng.uniform(*condition.gap_sec)
+        who = (who + 1) % len(voices)
+    call.samples = _telephone(sound[: int((at + 0.5) * RATE)], condition.noise_db, rng)
+    return call
+
+
+def _endless(voice: Voice, rng: np.random.Generator) -> Iterator[Samples]:
+    while True:
+        for number in rng.permutation(len(voice.utterances)):
+            yield voice.utterances[number]
+
+
+def _say(
+    call: Call,
+    who: int,
+    at: float,
+    seconds: float,
+    spoken: Iterator[Samples],
+    gain: float,
+    line: Samples,
+) -> float:
+    """Put one turn into the call, cut where it is quiet; return where it ends."""
+    part = next(spoken)
+    while len(part) < seconds * RATE:
+        part = np.concatenate((part, np.zeros(int(0.12 * RATE), np.float32), next(spoken)))
+    part = part[: _quiet_cut(part, int(seconds * RATE))]
+    heard = np.convolve(part, line)[: len(part)] * np.float32(gain)
+    first = int(at * RATE)
+    room = call.samples[first : first + len(heard)]
+    room += heard[: len(room)]
+    end = at + len(part) / RATE
+    count = max(1, round((end - at) * _WORDS_PER_SEC))
+    words = tuple(at + (end - at) * (one + 0.5) / count for one in range(count))
+    call.turns.append(Turn(who, at, end, words))
+    return end
+
+
+def _quiet_cut(part: Samples, wanted: int) -> int:
+    """Return where near ``wanted`` samples it is quietest, so that no word is cut in two."""
+    first, last = int(wanted * 0.8), min(len(part), int(wanted * 1.2))
+    if last >= len(part) - _FRAME:
+        return len(part)
+    levels = [float((part[at : at + _FRAME] ** 2).sum()) for at in range(first, last, _FRAME)]
+    return first + int(np.argmin(levels)) * _FRAME + _FRAME // 2
+
+
+def _line(rng: np.random.Generator) -> Samples:
+    """Return the impulse response of a line: a microphone's slope and a little echo of a room."""
+    response = np.zeros(480, np.float32)
+    response[0] = 1.0
+    response[1] = rng.uniform(-0.4, 0.4)
+    tail = rng.normal(0, 1, 479) * np.exp(-np.arange(479) / 120)
+    response[1:] += (rng.uniform(0.0, 0.05) * tail).astype(np.float32)
+    return response
+
+
+def _telephone(sound: Samples, noise_db: float | None, rng: np.random.Generator) -> Samples:
+    """Return what an 8 kHz line from 300 to 3,400 Hz with mu-law leaves of it, at 16 kHz."""
+    if noise_db is not None:
+        level = 0.06 * 10 ** (-noise_db / 20)
+        sound = sound + rng.normal(0, level, len(sound)).astype(np.float32)
+    spectrum = np.fft.rfft(sound)
+    hertz = np.fft.rfftfreq(len(sound), 1 / RATE)
+    spectrum[(hertz < 300) | (hertz > 3_400)] = 0
+    narrow = np.fft.irfft(spectrum, len(sound))
+    loudest = np.abs(narrow).max()
+    coded = np.round(np.log1p(255 * np.abs(narrow) / loudest) / np.log(256) * 127) / 127
+    decoded = np.sign(narrow) * (256**coded - 1) / 255 * loudest
+    return decoded.astype(np.float32)

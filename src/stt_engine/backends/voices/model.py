@@ -1,0 +1,71 @@
+"""The child process that tells voices apart: loads the network at its first job, and keeps it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from stt_engine.backends.voices.embedder import STEP_SEC, Embedder, Windows
+from stt_engine.backends.voices.turns import tell_apart
+from stt_engine.errors import WorkspaceError
+from stt_engine.protocol import (
+    OnShared,
+    Operations,
+)
+from stt_engine.system.malloc import return_freed
+from stt_engine.voice_messages import DiariseJob, DiariseResult, DiariseSteps
+
+_MOST_THREADS = 2
+
+
+def operations(_on_shared: OnShared) -> Operations:
+    """Return what this process can do."""
+    return {"diarise": _Voices().diarise}
+
+
+class _Voices:
+    def __init__(self) -> None:
+        self._weights: str | None = None
+        self._embedder: Embedder | None = None
+
+    def diarise(self, job: DiariseJob) -> DiariseSteps:
+        """Say who speaks in each quarter of a second of a channel's speech."""
+        embedder = self._ready(job["weights"])
+        found: Windows | None = None
+        for found in embedder.windows(_samples(Path(job["file"])), job["spans"]):
+            if found is None:
+                yield {"kind": "voices_part"}
+        return_freed()
+        return _result(found)
+
+    def _ready(self, weights: str) -> Embedder:
+        if self._embedder is None or weights != self._weights:
+            self._embedder = None
+            self._embedder = Embedder(Path(weights), min(_MOST_THREADS, os.cpu_count() or 1))
+            self._weights = weights
+            return_freed()
+        return self._embedder
+
+
+def _samples(file: Path) -> np.ndarray:
+    try:
+        return np.memmap(file, "<i2", "r") if file.stat().st_size else np.empty(0, np.int16)
+    except OSError as exc:
+        raise WorkspaceError(f"the samples are gone: {exc.strerror}") from exc
+
+
+def _result(found: Windows | None) -> DiariseResult:
+    if found is None:
+        raise RuntimeError("the windows ended without a result")
+    turns = tell_apart(found.embeddings, found.follows)
+    return {
+        "kind": "voices",
+        "voices": turns.voices if len(found.starts) else 0,
+        "likeness": round(turns.likeness, 4),
+        "step_sec": STEP_SEC,
+        "starts": [round(float(one), 3) for one in found.starts],
+        "voice": turns.voice.tolist(),
+        "probability": [round(float(one), 4) for one in turns.probability],
+    }

@@ -1,0 +1,152 @@
+"""Which of two voices speaks when, out of embeddings of windows.
+
+There are two passes, and the second is Viterbi's. The first splits the windows in two; the second
+looks at every quarter of a second with the voices that came of it, and a change of speaker has its
+price. Whether there are two voices at all is seen from how far apart they end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Embeddings = NDArray[np.float32]
+Numbers = NDArray[np.float64]
+
+_ROUNDS = 8
+_SHARPNESS = 30.0
+"""What a difference of cosines of 1 is worth, as a logarithm of odds."""
+
+_CHANGE = 2.0
+"""What a change of speaker between two steps costs, likewise."""
+
+_TEMPER = 2.0
+"""Windows overlap, and their evidence is counted more than once: odds are divided by so much."""
+
+_ONE_VOICE = 0.9
+"""Cosine of the two voices above which they are one (see docs/speakers.md)."""
+
+_FEWEST = 4
+"""Steps of a voice; with fewer there is no second one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Who speaks in each step; ``voice`` is 0 or 1, ``probability`` how sure that is, 0.5 to 1.
+
+    ``likeness`` is the cosine of the two voices; ``voices`` is 1 where they are one.
+    """
+
+    voice: NDArray[np.int64]
+    probability: Numbers
+    likeness: float
+    voices: int
+
+
+def tell_apart(embeddings: Embeddings, follows: NDArray[np.bool_]) -> Turns:
+    """Return who speaks in each step.
+
+    Args:
+        embeddings: one for each step with speech (steps, numbers), in order.
+        follows: whether a step is the next one after the step before it, without a pause.
+    """
+    units = _units(embeddings)
+    if len(units) < 2 * _FEWEST:
+        return _one(len(units), 1.0)
+    centres = _split(units)
+    for _ in range(_ROUNDS):
+        voice = _path(units, centres, follows)
+        if min(np.bincount(voice, minlength=2)) < _FEWEST:
+            return _one(len(units), 1.0)
+        renewed = np.stack([units[voice == one].mean(axis=0) for one in (0, 1)])
+        renewed = _units(renewed)
+        if np.allclose(renewed, centres, atol=1e-5):
+            break
+        centres = renewed
+    likeness = float(centres[0] @ centres[1])
+    if likeness > _ONE_VOICE:
+        return _one(len(units), likeness)
+    return Turns(voice, _posterior(units, centres, follows, voice), likeness, 2)
+
+
+def _one(steps: int, likeness: float) -> Turns:
+    return Turns(np.zeros(steps, np.int64), np.ones(steps), likeness, 1)
+
+
+def _units(vectors: Embeddings) -> Embeddings:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-9), np.float32)
+
+
+def _split(units: Embeddings) -> Embeddings:
+    """Return two centres: the best of several starts, by how close the windows are to theirs."""
+    away = units - units.mean(axis=0)
+    _, _, axes = np.linalg.svd(away[:: max(1, len(away) // 1_000)], full_matrices=False)
+    starts = [away @ axis > 0 for axis in axes[:3]]
+    tried = [_settled(units, start) for start in starts if 0 < start.sum() < len(units)]
+    return max(tried, key=lambda one: float((units @ one.T).max(axis=1).sum()))
+
+
+def _settled(units: Embeddings, second: NDArray[np.bool_]) -> Embeddings:
+    """Return the two centres that a first guess comes to."""
+    for _ in range(_ROUNDS):
+        centres = _units(np.stack([units[~second].mean(axis=0), units[second].mean(axis=0)]))
+        renewed = units @ (centres[1] - centres[0]) > 0
+        if (renewed == second).all() or not 0 < renewed.sum() < len(units):
+            break
+        second = renewed
+    return centres
+
+
+def _evidence(units: Embeddings, centres: Embeddings) -> Numbers:
+    """Return for each step the logarithm of the odds that the second voice speaks."""
+    return np.asarray(_SHARPNESS * (units @ (centres[1] - centres[0])), np.float64)
+
+
+def _price(follows: NDArray[np.bool_]) -> Numbers:
+    return np.where(follows, _CHANGE, _CHANGE / 2)
+
+
+def _path(units: Embeddings, centres: Embeddings, follows: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the likeliest course of the call (Viterbi)."""
+    odds, prices = _evidence(units, centres), _price(follows)
+    lead = np.empty(len(odds))
+    changed = np.zeros((len(odds), 2), bool)
+    lead[0] = odds[0]
+    for step in range(1, len(odds)):
+        before, price = lead[step - 1], prices[step]
+        changed[step] = before > price, -before > price
+        lead[step] = min(max(before, -price), price) + odds[step]
+    voice = np.empty(len(odds), np.int64)
+    voice[-1] = lead[-1] > 0
+    for step in range(len(odds) - 1, 0, -1):
+        voice[step - 1] = voice[step] ^ int(changed[step, voice[step]])
+    return voice
+
+
+def _posterior(
+    units: Embeddings,
+    centres: Embeddings,
+    follows: NDArray[np.bool_],
+    voice: NDArray[np.int64],
+) -> Numbers:
+    """Return the probability of each step's voice, from what is before it and behind it."""
+    odds, prices = _evidence(units, centres), _price(follows)
+    ahead, back = np.zeros(len(odds)), np.zeros(len(odds))
+    for step in range(1, len(odds)):
+        ahead[step] = _carried(ahead[step - 1] + odds[step - 1], prices[step])
+    for step in range(len(odds) - 2, -1, -1):
+        back[step] = _carried(back[step + 1] + odds[step + 1], prices[step + 1])
+    total = (ahead + odds + back) / _TEMPER
+    return np.asarray(1 / (1 + np.exp(-np.clip(np.where(voice == 1, total, -total), -50, 50))))
+
+
+def _carried(odds: float, price: float) -> float:
+    """Return odds after a step in which the speaker may have changed."""
+    stay, change = 1.0, np.exp(-price)
+    share = 1 / (1 + np.exp(-np.clip(odds, -50, 50)))
+    return float(
+        np.log((share * stay + (1 - share) * change) / (share * change + (1 - share) * stay))
+    )

@@ -1,0 +1,40 @@
+"""What :mod:`stt_engine.protocol` has for telling voices apart: the job, its steps, its result."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Literal, TypedDict
+
+
+class DiariseJob(TypedDict):
+    """Tell the voices of a decoded channel apart in ``spans``, in seconds, by a network."""
+
+    operation: Literal["diarise"]
+    weights: str
+    file: str
+    spans: list[tuple[float, float]]
+
+
+class DiariseStep(TypedDict):
+    """A part of a channel was looked at, and another call may have its turn."""
+
+    kind: Literal["voices_part"]
+
+
+class DiariseResult(TypedDict):
+    """Who speaks in each step of ``step_sec`` seconds with speech: ``voice`` is 0 or 1.
+
+    ``probability`` is how sure that is, 0.5 to 1; ``voices`` how many there are, 0 where nobody
+    speaks; ``likeness`` the cosine of the two that were compared.
+    """
+
+    kind: Literal["voices"]
+    voices: int
+    likeness: float
+    step_sec: float
+    starts: list[float]
+    voice: list[int]
+    probability: list[float]
+
+
+DiariseSteps = Generator[DiariseStep, None, DiariseResult]
