@@ -31,9 +31,9 @@ class Case:
         self.id = add_case(self.store, folder_at(path), "call.wav")
         self.learn(1)
 
-    def learn(self, revision: int) -> None:
+    def learn(self, revision: int, status: str = "violated") -> None:
         findings = (
-            FindingFacts(VIOLATION, "prohibited", "violated", wanted=True),
+            FindingFacts(VIOLATION, "prohibited", status, wanted=True),
             FindingFacts(REQUIRED, "required", "satisfied", wanted=False),
         )
         facts = CaseFacts(1, revision, 4.0, degraded=False, warnings=0, findings=findings)
@@ -95,8 +95,16 @@ def test_an_accusation_takes_two_people(case: Case) -> None:
     assert refusal(case, "park", "accept", "violated") == "settled"
 
 
-def test_a_rejection_takes_one(case: Case) -> None:
+def test_nobody_takes_back_alone_what_the_machine_says(case: Case) -> None:
     case.decide("kim", "reject", "not_found")
+    assert case.states == {"second": 1}
+    case.decide("lee", "reject", "not_found")
+    assert case.states == {"settled": 1}
+
+
+def test_one_person_rejects_what_is_only_suspected(case: Case) -> None:
+    case.learn(2, "undetermined")
+    case.decide("kim", "reject", "not_found", revision=2)
     assert case.states == {"settled": 1}
 
 

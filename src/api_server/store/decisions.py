@@ -17,7 +17,7 @@ it is decided."""
 WAITING: tuple[ReviewState, ...] = ("open", "second", "third")
 
 VIOLATION = {"prohibited": "violated", "required": "not_found"}
-"""The status that accuses somebody, by kind of element: it takes two people."""
+"""The status that accuses somebody, by kind of element: it, or its end, takes two people."""
 
 MOST_WORDS = 4_000
 """Characters of a reason, a comment or a quote."""
@@ -78,15 +78,23 @@ class Standing:
         return senior or self.state != "third"
 
 
-def standing(rows: Sequence[DecisionRecord], kind: str, *, wanted: bool) -> Standing:
-    """Return where a finding of an element of ``kind`` stands after ``rows``, its decisions."""
+def standing(
+    rows: Sequence[DecisionRecord], kind: str, machine_status: str | None, *, wanted: bool
+) -> Standing:
+    """Return where a finding of an element of ``kind`` stands after ``rows``, its decisions.
+
+    One person alone neither accuses anybody nor takes back what the machine accuses them of.
+    """
     undone = {one.undoes for one in rows}
     live = tuple(one for one in rows if one.action in DECIDING and one.seq not in undone)
     if not live:
         return Standing("open" if wanted else "none")
     first = live[0]
     if len(live) == 1:
-        accuses = first.other_element is not None or first.status == VIOLATION[kind]
+        accuses = first.other_element is not None or VIOLATION[kind] in {
+            first.status,
+            machine_status,
+        }
         state: ReviewState = "second" if accuses else "settled"
         return Standing(state, first.status, first.other_element, live)
     last = live[-1]

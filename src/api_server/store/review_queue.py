@@ -73,7 +73,7 @@ def count_decisions(connection: Connection, seq: int) -> None:
     states = []
     for row in found:
         rows = [one for one in made if one.element == row.element]
-        now = rules.standing(rows, row.kind, wanted=row.wanted)
+        now = rules.standing(rows, row.kind, row.status, wanted=row.wanted)
         first, second = (*now.actors, None, None)[:2]
         states.append(now.state)
         connection.execute(

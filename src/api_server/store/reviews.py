@@ -138,7 +138,9 @@ class Reviews:
             ]
             rows = [one for one in rows if one.action != "comment"]
             undoes = rules.check_new(
-                new, rows, rules.standing(rows, finding.kind, wanted=finding.wanted)
+                new,
+                rows,
+                rules.standing(rows, finding.kind, finding.status, wanted=finding.wanted),
             )
             if new.action != "comment" and not _lease(connection, seq, new.actor, now, lease_sec):
                 raise DecisionRefused("leased", "another person is at this call")

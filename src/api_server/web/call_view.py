@@ -247,7 +247,7 @@ def _finding(
         row for row in record.decisions if row.element == one["id"] and row.revision == revision
     )
     wanted = is_wanted(one)
-    now = standing(history, one["kind"], wanted=wanted)
+    now = standing(history, one["kind"], one["status"], wanted=wanted)
     label, tone = words.STATUS[one["kind"], one["status"]]
     hint = _hint(one)
     quotes = [marked.mark(one["id"], evidence) for evidence in one["evidence"]]
