@@ -56,7 +56,7 @@ def score(call: Call, found: DiariseResult) -> Score:
     """Compare; the two voices found are named as fits the truth best."""
     many = len(call.voices)
     right = Score(1, call.seconds, count_right=int(found["voices"] == many))
-    if many == 1 or found["voices"] < many:
+    if many == 1 or (found["voices"] or 0) < many:
         if many > 1:  # two were taken for one: half of it is at the wrong speaker
             right.words = right.unknown = sum(len(turn.words) for turn in call.turns)
         return right

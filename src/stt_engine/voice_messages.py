@@ -25,12 +25,13 @@ class DiariseResult(TypedDict):
     """Who speaks in each step of ``step_sec`` seconds with speech: ``voice`` is 0 or 1.
 
     ``probability`` is how sure that is, 0.5 to 1; ``voices`` how many there are, 0 where nobody
-    speaks; ``likeness`` the cosine of the two that were compared.
+    speaks, ``None`` where that cannot be told; ``likeness`` how alike the two are that were
+    compared, ``None`` where there is too little of one.
     """
 
     kind: Literal["voices"]
-    voices: int
-    likeness: float
+    voices: int | None
+    likeness: float | None
     step_sec: float
     starts: list[float]
     voice: list[int]

@@ -108,6 +108,7 @@ class World:
             strict=self.strict,
             log_file=None,
             redaction=self.redaction,
+            diarization="off",  # its child process is real, and so would have to be the sound
         )
         first = FakeRecogniser("remote", self.edges) if remote else None
         with (

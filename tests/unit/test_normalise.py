@@ -34,6 +34,10 @@ def test_every_visible_letter_keeps_its_place(text: str) -> None:
     assert set(offsets) <= set(range(len(text)))
 
 
+def test_a_mark_that_stays_is_its_letters_too() -> None:
+    assert [list(fold(text)[1]) for text in ("0\u08e3", "가\u08e31")] == [[0, 0], [0, 0, 2]]
+
+
 def test_what_is_not_seen_is_left_out() -> None:
     assert fold_visible("0\u03011\u200b0\u2060٣")[0] == "0103"
     assert list(fold_visible("0\u03011\u200b0\u2060٣")[1]) == [0, 2, 4, 6]

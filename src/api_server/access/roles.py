@@ -26,6 +26,7 @@ ROLE_OF: Mapping[str, Role | None] = {
     "/jobs/{job}": "call",
     "/jobs/{job}/cancel": "call",
     "/jobs/{job}/retry": "call",
+    "/jobs/{job}/events": "call",
     "/cases": "call",
     "/cases/{case}": "call",
     # People log in there, and have roles of their own.

@@ -39,6 +39,9 @@ MODEL = "campplus-zh-en-common"
 SOURCE = "cam++"
 """What tells voices apart, in attempts, metrics and provenance."""
 
+MIN_SPEECH_SEC = 15.0
+"""Seconds of speech that it takes to tell anything; shorter clips are left as they are."""
+
 _MIN_SEC, _SHARE = 30.0, 0.5
 """Seconds that it may take, and as a share of the recording's length, whichever is more."""
 
@@ -64,7 +67,9 @@ class Diarisation:
         """Return whether there is anything to tell apart: one channel, and nobody named on it."""
         segments = transcript.segments
         named = any(one.speaker_source != "none" or one.voice is not None for one in segments)
-        return self.mode == "auto" and len(audio.files) == 1 and bool(segments) and not named
+        speech_sec = sum(end - start for start, end in spans_of(segments))
+        one_channel = self.mode == "auto" and len(audio.files) == 1
+        return one_channel and speech_sec >= MIN_SPEECH_SEC and not named
 
     def weights(self) -> Path:
         """Return the network's file, whole and with the right hash.
@@ -128,9 +133,10 @@ class Diarisation:
 
 
 def _named(transcript: Transcript, found: DiariseResult) -> Transcript:
-    parts = by_voice(transcript.segments, found)
+    told = found["voices"] is not None
+    parts = by_voice(transcript.segments, found) if told else [[o] for o in transcript.segments]
     segments = [one for group in parts for one in group]
-    roles = roles_of(segments) if found["voices"] > 1 else Roles()
+    roles = roles_of(segments) if (found["voices"] or 0) > 1 else Roles()
     numbered = tuple(replace(_role(one, roles), id=at) for at, one in enumerate(segments))
     facts: dict[str, object] = {
         "source": SOURCE,

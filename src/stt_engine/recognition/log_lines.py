@@ -102,7 +102,8 @@ def _voices_failed(event: AttemptFailed) -> str | None:
 def _voices_told(event: StageSettled) -> str:
     facts = cast("Transcript", event.outcome.value).provenance["speakers"]
     voices = cast("dict[str, object]", facts)["voices"]
-    return f"화자 구분 완료 (목소리 {voices}명, {event.outcome.elapsed_sec:.1f}초)"
+    told = "목소리 수를 알 수 없음" if voices is None else f"목소리 {voices}명"
+    return f"화자 구분 완료 ({told}, {event.outcome.elapsed_sec:.1f}초)"
 
 
 def _worker(event: WorkerChanged) -> str:

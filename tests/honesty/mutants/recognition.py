@@ -150,8 +150,8 @@ ANSWER = (
     ),
     Mutant(
         RENDER,
-        'return {"missing": missing.split(","), "revision": result.revision} if missing else None',
-        "return None",
+        "if not result.missing and kept is None:",
+        "if kept is None:",
         "nothing says what has to be completed",
     ),
     Mutant(

@@ -51,7 +51,8 @@ class _Voices:
 
 def _samples(file: Path) -> np.ndarray:
     try:
-        return np.memmap(file, "<i2", "r") if file.stat().st_size else np.empty(0, np.int16)
+        samples = file.stat().st_size // 2
+        return np.memmap(file, "<i2", "r", shape=samples) if samples else np.empty(0, np.int16)
     except OSError as exc:
         raise WorkspaceError(f"the samples are gone: {exc.strerror}") from exc
 
@@ -63,7 +64,7 @@ def _result(found: Windows | None) -> DiariseResult:
     return {
         "kind": "voices",
         "voices": turns.voices if len(found.starts) else 0,
-        "likeness": round(turns.likeness, 4),
+        "likeness": None if turns.likeness is None else round(turns.likeness, 4),
         "step_sec": STEP_SEC,
         "starts": [round(float(one), 3) for one in found.starts],
         "voice": turns.voice.tolist(),

@@ -25,8 +25,15 @@ _CHANGE = 2.0
 _TEMPER = 2.0
 """Windows overlap, and their evidence is counted more than once: odds are divided by so much."""
 
-_ONE_VOICE = 0.9
-"""Cosine of the two voices above which they are one (see docs/speakers.md)."""
+_TWO_VOICES, _ONE_VOICE = 0.77, 0.85
+"""Likeness up to which two voices are two, and from which on they are one; between them nobody can
+tell (see docs/speakers.md)."""
+
+_FAR = 12
+"""Steps between two windows that are compared: what is said in one breath is always alike."""
+
+_FEWEST_PAIRS = 40
+"""Pairs of windows, in either order, that a comparison takes."""
 
 _FEWEST = 4
 """Steps of a voice; with fewer there is no second one."""
@@ -36,13 +43,15 @@ _FEWEST = 4
 class Turns:
     """Who speaks in each step; ``voice`` is 0 or 1, ``probability`` how sure that is, 0.5 to 1.
 
-    ``likeness`` is the cosine of the two voices; ``voices`` is 1 where they are one.
+    ``likeness`` is how alike the two voices are, measured by how alike each is to itself at another
+    time; ``None`` where there is too little of one. ``voices`` is 1 where they are one, ``None``
+    where that cannot be told.
     """
 
     voice: NDArray[np.int64]
     probability: Numbers
-    likeness: float
-    voices: int
+    likeness: float | None
+    voices: int | None
 
 
 def tell_apart(embeddings: Embeddings, follows: NDArray[np.bool_]) -> Turns:
@@ -54,25 +63,53 @@ def tell_apart(embeddings: Embeddings, follows: NDArray[np.bool_]) -> Turns:
     """
     units = _units(embeddings)
     if len(units) < 2 * _FEWEST:
-        return _one(len(units), 1.0)
+        return _untold(len(units), None)
     centres = _split(units)
     for _ in range(_ROUNDS):
         voice = _path(units, centres, follows)
         if min(np.bincount(voice, minlength=2)) < _FEWEST:
-            return _one(len(units), 1.0)
+            return _untold(len(units), None)
         renewed = np.stack([units[voice == one].mean(axis=0) for one in (0, 1)])
         renewed = _units(renewed)
         if np.allclose(renewed, centres, atol=1e-5):
             break
         centres = renewed
-    likeness = float(centres[0] @ centres[1])
-    if likeness > _ONE_VOICE:
+    likeness = _likeness(units, voice)
+    if likeness is None or _TWO_VOICES < likeness < _ONE_VOICE:
+        return _untold(len(units), likeness)
+    if likeness >= _ONE_VOICE:
         return _one(len(units), likeness)
     return Turns(voice, _posterior(units, centres, follows, voice), likeness, 2)
 
 
 def _one(steps: int, likeness: float) -> Turns:
     return Turns(np.zeros(steps, np.int64), np.ones(steps), likeness, 1)
+
+
+def _likeness(units: Embeddings, voice: NDArray[np.int64]) -> float | None:
+    """Return the mean cosine between the voices over that within each, of windows far apart.
+
+    The cosine of the centres says less: the two halves of any one voice differ by what is said.
+    """
+    sums = np.stack([units[voice == one].sum(axis=0) for one in (0, 1)]).astype(np.float64)
+    sizes = np.bincount(voice, minlength=2).astype(np.float64)
+    total, pairs = sums @ sums.T, np.outer(sizes, sizes)
+    for lag in range(_FAR):
+        one, other = voice[: len(voice) - lag], voice[lag:]
+        near = np.einsum("ij,ij->i", units[: len(units) - lag], units[lag:])
+        for first, second in ((one, other), (other, one))[: 1 if lag == 0 else 2]:
+            np.subtract.at(total, (first, second), near)
+            np.subtract.at(pairs, (first, second), 1.0)
+    if pairs.min() < _FEWEST_PAIRS:
+        return None
+    mean = total / pairs
+    if min(mean[0, 0], mean[1, 1]) <= 0:
+        return None
+    return float(mean[0, 1] / np.sqrt(mean[0, 0] * mean[1, 1]))
+
+
+def _untold(steps: int, likeness: float | None) -> Turns:
+    return Turns(np.zeros(steps, np.int64), np.full(steps, 0.5), likeness, None)
 
 
 def _units(vectors: Embeddings) -> Embeddings:
