@@ -131,9 +131,9 @@ ANSWER = (
         "the server's strictness is forgotten",
     ),
     Mutant(
-        RENDER,
-        '("stt", result.recognition.is_dummy),',
-        '("stt", False),',
+        _RESULT_OF_CALL,
+        'stages = (("stt", self.recognition.is_dummy), ("agent", self.check_degraded))',
+        'stages = (("stt", False), ("agent", self.check_degraded))',
         "failed recognition is not told as degraded",
     ),
     Mutant(
