@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.markup import escape
 
-from api_server.export.case_archive import CaseArchive
 from api_server.models import CaseResponse, CaseSummary
 from api_server.pipeline.render import cases as render
 from api_server.pipeline.render.formats import TEXT_FORMATS, english_of, transcript_text
 from api_server.store.errors import NoSuchCase
 from api_server.store.records import CaseState
-from api_server.store.store import Store
 from stt_engine.recognition.decoder import AudioDecoder
 from stt_engine.shown import unknown
 from stt_engine.speech import Transcript
@@ -24,6 +22,9 @@ from stt_tools.cli.keeping import Cursor, Limit, actor, print_page, recordings_o
 from stt_tools.cli.options import Json, load_settings
 from stt_tools.cli.output import err, out, print_json
 from stt_tools.exits import DEGRADED, DONE, refuse
+
+if TYPE_CHECKING:
+    from api_server.store.store import Store
 
 app = typer.Typer(
     help="Show what became of each recording; export, hold and erase its record.",
@@ -102,6 +103,9 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write everything about a case, and the proof of it, into one archive."""
+    # numpy and the database, for which a server would wait at its start
+    from api_server.export.case_archive import CaseArchive  # noqa: PLC0415
+
     settings = load_settings()
     path = target or Path(f"{case}.zip")
     if path.exists():

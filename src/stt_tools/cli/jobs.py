@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -21,7 +21,6 @@ from api_server.settings import Settings
 from api_server.store.errors import NoSuchJob
 from api_server.store.recordings import Received
 from api_server.store.records import JobRecord, NewCase, NewJob
-from api_server.store.store import Store
 from stt_engine.errors import InvalidRequest
 from stt_tools.cli.keeping import (
     Cursor,
@@ -42,6 +41,9 @@ from stt_tools.cli.options import (
 )
 from stt_tools.cli.output import out, print_json
 from stt_tools.exits import refuse
+
+if TYPE_CHECKING:
+    from api_server.store.store import Store
 
 app = typer.Typer(
     help="Send recordings to be worked on by the server, and ask after them.", no_args_is_help=True

@@ -6,7 +6,7 @@ import getpass
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,10 +23,12 @@ from api_server.store.errors import (
     NoSuchWebhook,
 )
 from api_server.store.recordings import DAY_SEC, RecordingFolder
-from api_server.store.store import Store
 from stt_engine.model_store.places import data_home
 from stt_tools.cli.output import err, out, print_json
 from stt_tools.exits import refuse
+
+if TYPE_CHECKING:
+    from api_server.store.store import Store
 
 Limit = Annotated[int, typer.Option(help="Entries of a page.", min=1, max=500)]
 Cursor = Annotated[int | None, typer.Option(help="Where the page before ended.")]
@@ -73,6 +75,8 @@ def made_store_of(settings: Settings) -> Iterator[Store]:
         CommandFailed: what was asked for is not there.
         StoreUnavailable: it cannot be opened.
     """
+    from api_server.store.store import Store  # noqa: PLC0415 - takes 0.4 s of a server's start
+
     store = Store(
         settings.database_file(data_home(settings.stt_home)),
         recordings_of(settings),
