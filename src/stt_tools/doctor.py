@@ -30,8 +30,6 @@ from stt_engine.backends.faster_whisper.openvino.cpu_features import (
     cpu_units,
     has_library,
 )
-from stt_engine.backends.faster_whisper.openvino.encoder import known_samples
-from stt_engine.backends.voices.embedder import Embedder
 from stt_engine.errors import EngineError, NotApplicable
 from stt_engine.log import named
 from stt_engine.model_store.folder import locate
@@ -129,6 +127,10 @@ _MODEL_ADVICE = "fetch it with `stt-engine model fetch`, or point STT_MODEL_PATH
 
 def _voices(settings: Settings) -> Check:
     """Return whether speakers of mono calls can be told apart; it is optional."""
+    # numpy, for which no other command waits
+    from stt_engine.backends.faster_whisper.openvino.encoder import known_samples  # noqa: PLC0415
+    from stt_engine.backends.voices.embedder import Embedder  # noqa: PLC0415
+
     name, folder = "speakers", find_model(MODEL, settings.stt_home)
     diarisation = Diarisation(settings.diarization, settings.limits(), folder=folder)
     if diarisation.mode == "off":
