@@ -55,7 +55,7 @@ test-e2e: models ## the slower tests: whole programs, calls in a row, a real LLM
 
 test-programs:
 	@$(BIN)/pytest -m "slow or not slow" tests/e2e
-	@$(BIN)/pytest -m slow tests/api tests/failure
+	@$(BIN)/pytest -m slow tests/api tests/failure tests/unit
 
 test-mutants:
 	@$(BIN)/pytest -m slow tests/honesty >$(MUTANTS) 2>&1
