@@ -44,10 +44,10 @@ test: models ## the tests (.venv/bin/pytest runs all of them one by one)
 	@$(MAKE) --no-print-directory -k -j2 test-first test-second; failed=$$?; cat $(HALF); exit $$failed
 
 test-first:
-	@$(BIN)/pytest tests/failure tests/api tests/torch
+	@$(BIN)/pytest tests/failure tests/api tests/torch --ignore=tests/failure/jobs
 
 test-second:
-	@$(BIN)/pytest tests/unit tests/web tests/honesty tests/spec >$(HALF) 2>&1
+	@$(BIN)/pytest tests/unit tests/web tests/honesty tests/spec tests/failure/jobs >$(HALF) 2>&1
 
 test-e2e: models ## the slower tests: whole programs, calls in a row, a real LLM, kept defects
 	@mkdir -p $(dir $(MUTANTS))
