@@ -7,7 +7,7 @@ from typing import Literal, TypedDict
 
 
 class DiariseJob(TypedDict):
-    """Tell the voices of a decoded channel apart in ``spans``, in seconds, by a network."""
+    """A request to tell voices of a channel apart in ``spans``, in seconds, by a network."""
 
     operation: Literal["diarise"]
     weights: str

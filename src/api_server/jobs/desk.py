@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from api_server.jobs.events import StoreAnswers, StoreFailing
 from api_server.pipeline.storage import Place
 from api_server.store.errors import StoreUnavailable
 from api_server.store.recordings import RecordingFolder
-from api_server.store.records import ProofFiles, Retention
+from api_server.store.records import Claimed, ProofFiles, Retention, ToRepair
 from stt_engine.errors import StorageUnresponsive
 from stt_engine.events import Observer, emit
 
@@ -33,6 +33,9 @@ T = TypeVar("T")
 DATABASE_SEC = 20.0
 """How long a transaction may take, other processes' included."""
 
+
+Opener = Callable[[str, str], AbstractAsyncContextManager[Path]]
+"""Opens the file of a path below the roots, by its path and its name for people."""
 
 InForce = tuple[Mapping[str, str], Mapping[str, str]]
 """The settings and the rubric, as names and texts; another object where they have changed."""
@@ -125,6 +128,19 @@ class JobDesk:
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(opened.__exit__, None, None, None)
+
+    @asynccontextmanager
+    async def opened(self, claimed: Claimed | ToRepair, opener: Opener) -> AsyncIterator[Path]:
+        """Open what a case was made from: a recording in the store, or the file that it names.
+
+        Raises as :meth:`recording` does, and as ``opener``.
+        """
+        if claimed.recording is not None:
+            async with self.recording(claimed.recording) as path:
+                yield path
+            return
+        async with opener(claimed.path or "", claimed.name) as path:
+            yield path
 
     def close(self) -> None:
         """Close the database."""

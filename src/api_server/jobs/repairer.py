@@ -6,8 +6,8 @@ there was none, and then the check. What comes of it is the next revision; those
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ import anyio
 import anyio.abc
 
 from api_server.clients.agent.formats import redact_url
-from api_server.jobs.desk import JobDesk, NoStoreYet
+from api_server.jobs.desk import JobDesk, NoStoreYet, Opener
 from api_server.jobs.endings import FINAL, RepairTerms, ending_of, repair_of
 from api_server.jobs.events import CaseRevised, RepairPutBack, RepairsGivenUp
 from api_server.jobs.options import JobOptions
@@ -30,13 +30,9 @@ from stt_engine.call import CallCancelled, CallContext
 from stt_engine.errors import AudioRejected, InvalidRequest, ServerStopping
 from stt_engine.events import Event, Observer, Stage, emit, request_id
 from stt_engine.outcome import Attempts, Failure, error_type_of
-from stt_engine.speech import SpeechRequest
 
 if TYPE_CHECKING:
     from api_server.store.store import Store
-
-Opener = Callable[[str, str], AbstractAsyncContextManager[Path]]
-"""Opens the file of a path below the roots, by its path and its name for people."""
 
 _LOOK_SEC = 1.0
 _SWEEP_SEC = 60.0
@@ -218,24 +214,14 @@ class Repairer:
             agent = replace(agent, timeout_sec=patient)
             check = await self._analysis.check(call, agent, before.recognition)
             return replace(before, check=check)
-        async with self._opened(claimed, opener) as path:
+        async with self._desk.opened(claimed, opener) as path:
             return await self._analysis.run(self._call(claimed, options, path, context))
 
     def _call(
         self, claimed: ToRepair, options: JobOptions, path: Path, context: CallContext
     ) -> AnalysisRequest:
-        words, channel = options.word_timestamps, self._terms.agent_channel
-        speech = SpeechRequest(path, options.language, word_timestamps=words, agent_channel=channel)
+        speech = options.speech(path, self._terms.agent_channel)
         return AnalysisRequest(speech, claimed.name, options.agent, context)
-
-    @asynccontextmanager
-    async def _opened(self, claimed: ToRepair, opener: Opener) -> AsyncIterator[Path]:
-        if claimed.recording is not None:
-            async with self._desk.recording(claimed.recording) as path:
-                yield path
-            return
-        async with opener(claimed.path or "", claimed.name) as path:
-            yield path
 
     async def _settle(
         self, claimed: ToRepair, options: JobOptions, before: CallResult, found: CallResult

@@ -8,8 +8,8 @@ nothing. A result that cannot be stored is kept and tried again, because it was 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.abc
 
-from api_server.jobs.desk import JobDesk, NoStoreYet
+from api_server.jobs.desk import JobDesk, NoStoreYet, Opener
 from api_server.jobs.endings import FINAL, RepairTerms, ending_of, repair_of
 from api_server.jobs.events import CaseEnded, CasePutBack, CasesTakenUp, LeaseLost
 from api_server.jobs.options import JobOptions
@@ -37,9 +37,6 @@ from stt_engine.outcome import Attempts, Failure, error_type_of
 
 if TYPE_CHECKING:
     from api_server.store.store import Store
-
-Opener = Callable[[str, str], AbstractAsyncContextManager[Path]]
-"""Opens the file of a path below the roots, by its path and its name for people."""
 
 _LOOK_SEC = 1.0
 """How often it is looked for work that another process has brought."""
@@ -244,21 +241,12 @@ class JobRunner:
         try:
             with attempts.of("case"):
                 options = JobOptions.from_json(claimed.options)
-                async with self._opened(claimed, opener) as path:
+                async with self._desk.opened(claimed, opener) as path:
                     call = self._call(claimed, options, path, context)
                     return self._judged(claimed, options, await self._analysis.run(call))
         except (AudioRejected, InvalidRequest) as exc:
             return Ending("refused", error_type=error_type_of(exc), error=str(exc))
         return self._unfinished(claimed, attempts.failures[-1])
-
-    @asynccontextmanager
-    async def _opened(self, claimed: Claimed, opener: Opener) -> AsyncIterator[Path]:
-        if claimed.recording is not None:
-            async with self._desk.recording(claimed.recording) as path:
-                yield path
-            return
-        async with opener(claimed.path or "", claimed.name) as path:
-            yield path
 
     def _call(
         self, claimed: Claimed, options: JobOptions, path: Path, context: CallContext

@@ -234,7 +234,7 @@ def give_up(connection: Connection, claimed: ToRepair, error_type: str, error: s
 
 
 def expire(connection: Connection, now: float) -> list[str]:
-    """Give up what has waited for too long and is not at work; return the ids of the cases."""
+    """End the wait of what has waited too long and is not at work; return the ids of the cases."""
     idle = (REPAIRS.c.lease_until.is_(None)) | (REPAIRS.c.lease_until < now)
     over = (REPAIRS.c.status == "pending", REPAIRS.c.expires_at <= now, idle)
     query = select(CASES.c.id).join(REPAIRS, REPAIRS.c.case_seq == CASES.c.seq).where(*over)

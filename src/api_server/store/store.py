@@ -301,7 +301,7 @@ class Store:
         return ended
 
     def expire_repairs(self) -> list[str]:
-        """Give up what has waited for too long; see :func:`repairs.expire`."""
+        """End the wait of what has waited too long; see :func:`repairs.expire`."""
         with self._database.write() as connection:
             return repairs.expire(connection, self._clock())
 

@@ -27,8 +27,9 @@ from api_server.pipeline.storage import Place
 from api_server.store.records import CaseRecord, Revision
 from stt_engine.errors import AudioNotFound, EngineError, ModelNotFound, RecordingQuarantined
 from stt_engine.events import Event, Stage
+from stt_engine.hints import Hints
 from stt_engine.outcome import DUMMY, Failure, Outcome, StageSettled
-from stt_engine.speech import Transcript
+from stt_engine.speech import SpeechRequest, Transcript
 from tests.support.clock import Clock
 from tests.support.jobs_in_store import folder_at, repair_terms
 
@@ -65,6 +66,7 @@ class Analysis:
     runs: list[Any] = field(default_factory=list)
     called: list[str] = field(default_factory=list)
     read: list[bytes] = field(default_factory=list)
+    asked: list[SpeechRequest] = field(default_factory=list)
 
     async def check(
         self, call: AnalysisRequest, agent: AgentConfig, recognition: Outcome[Transcript]
@@ -78,6 +80,7 @@ class Analysis:
     async def run(self, call: AnalysisRequest) -> CallResult:
         self.called.append("run")
         self.read.append(call.speech.path.read_bytes())
+        self.asked.append(replace(call.speech, path=Path()))
         said = self.runs.pop(0) if len(self.runs) > 1 else self.runs[0]
         if isinstance(said, Exception):
             raise said
@@ -96,10 +99,12 @@ class House:
     events: list[Event]
     works: dict[str, bool]
 
-    async def keep(self, result: CallResult, content: bytes = b"sound") -> CaseRecord | None:
+    async def keep(
+        self, result: CallResult, content: bytes = b"sound", options: JobOptions | None = None
+    ) -> CaseRecord | None:
         (self.path / "upload").write_bytes(content)
         recording = CallRecording(self.path / "upload", "a.wav")
-        return await self.keeper.keep(result, OPTIONS, recording, "me")
+        return await self.keeper.keep(result, options or OPTIONS, recording, "me")
 
     async def case(self, case: str, number: int | None = None) -> tuple[CaseRecord, Revision]:
         found, revision = await self.desk.run(lambda store: store.get_case(case, "me", number))
@@ -212,6 +217,17 @@ async def test_recognition_is_made_up_for_and_then_the_check(tmp_path: Path) -> 
         await found.told(CaseRevised, 2)
         case, third = await found.case(kept.id)
         assert (case.state, third.number, analysis.called) == ("done", 3, ["run", "check"])
+
+
+async def test_it_is_recognised_as_it_was_asked_for(tmp_path: Path) -> None:
+    hints = Hints.of("연금 상담", ["가온연금"])
+    options = JobOptions("en", True, None, translate=True, hints=hints, temperature=0.5)
+    analysis = Analysis(runs=[CHECKED])
+    async with house(tmp_path, analysis) as found:
+        await found.keep(unheard(ModelNotFound("gone")), options=options)
+        found.works["stt"] = True
+        await found.told(CaseRevised)
+    assert analysis.asked == [options.speech(Path(), analysis.asked[0].agent_channel)]
 
 
 async def test_nothing_is_tried_before_it_is_back_or_while_others_call(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class _Voices:
         self._embedder: Embedder | None = None
 
     def diarise(self, job: DiariseJob) -> DiariseSteps:
-        """Say who speaks in each quarter of a second of a channel's speech."""
+        """Return who speaks in each quarter of a second of a channel's speech."""
         embedder = self._ready(job["weights"])
         found: Windows | None = None
         for found in embedder.windows(_samples(Path(job["file"])), job["spans"]):
