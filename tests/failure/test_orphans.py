@@ -179,7 +179,10 @@ def test_stopped_children_of_a_killed_server_are_gone_and_the_next_one_sweeps(
 
 @pytest.mark.parametrize("stopped", [False, True])
 def test_a_child_that_is_loading_ends_with_the_server(tmp_path: Path, *, stopped: bool) -> None:
-    """Its library is in memory, and its model is not yet: on a busy machine not at once so."""
+    """Its library is in memory, and its model is not yet: on a busy machine not at once so.
+
+    Only this child is stopped: one that has just been forked has not yet asked to die with us.
+    """
     for number in range(_TRIES):
         (tmp_path / str(number)).mkdir()
         with server(tmp_path / str(number)) as running:
@@ -189,7 +192,7 @@ def test_a_child_that_is_loading_ends_with_the_server(tmp_path: Path, *, stopped
                 continue
             if not stopped:
                 child.resume()
-            kill_with_children(running, psutil.Process.suspend if stopped else None)
+            kill_with_children(running)
             return
     pytest.fail("no child was seen while it was loading")
 
