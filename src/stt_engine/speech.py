@@ -143,6 +143,12 @@ class Transcript:
         if (self.outcome == "speech") != bool(self.text.strip()):
             raise TranscriptionFailed(f"outcome {self.outcome} with {len(self.text)} characters")
 
+    @property
+    def untranslated(self) -> str | None:
+        """Why there is no translation, where one was asked for and speech was recognised."""
+        missing = (one.detail for one in self.warnings if one.code == "translation_missing")
+        return next(missing, None)
+
 
 def silence(request: SpeechRequest, duration: float = 0.0) -> Transcript:
     """Return the dummy's transcript: nothing was recognised, and it says so."""

@@ -13,7 +13,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Form, Request, Response
 
 from api_server.container import Service
-from api_server.http.openai.errors import failed
+from api_server.http.openai.errors import failed, not_translated
 from api_server.http.openai.fields import AudioForm, Value, read_transcription, read_translation
 from api_server.http.openai.models import ModelNames
 from api_server.http.openai.schema import ERROR
@@ -136,6 +136,8 @@ async def _recognised(
         result = await run_analysis(service, call, request)
     if result.recognition.is_dummy:
         raise failed(result.recognition.cause)
+    if why := result.recognition.value.untranslated:
+        raise not_translated(why)
     return result.recognition.value
 
 
