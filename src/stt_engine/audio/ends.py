@@ -46,7 +46,7 @@ def _untold(kind: str, at: int, begin: int, data: Bytes, begins: Begins) -> Part
 def _in_one(kind: str, form: Form, data: Bytes, at: int, first: int, outer: int, begins: Begins
             ) -> Part | None:  # fmt: skip
     """Return a file whose chunks are not what FFmpeg plays as one whose are; else ``None``."""
-    return rejoined(kind, Sound(form, data, outer, min(outer, len(data)), begins), at, first)
+    return rejoined(kind, Sound(form, data, outer, len(data), begins), at, first)
 
 
 def w64_part(data: Bytes, at: int, begins: Begins) -> Part:

@@ -21,6 +21,9 @@ NO_INDEX = "no_index"
 EDIT_LIST = "edit_list"
 """A note of an MP4: its edit list hides sound, so it is opened without it."""
 
+ANY_BYTES = frozenset({"amrnb", "amrwb", "g722", "g726", "gsm"})
+"""Formats of frames without a mark, for which FFmpeg takes a page of text: no proof of sound."""
+
 Bytes = mmap | bytes | FileBytes
 """A file's bytes, mapped into memory where there is room; a slice of it is bytes."""
 

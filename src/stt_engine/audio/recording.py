@@ -20,7 +20,7 @@ from stt_engine.audio.frame_headers import WALKERS
 from stt_engine.audio.ledger import Account, Ledger
 from stt_engine.audio.levels import Scale, float_scales
 from stt_engine.audio.opening import opened_part
-from stt_engine.audio.parts import Bytes, Part
+from stt_engine.audio.parts import ANY_BYTES, Bytes, Part
 from stt_engine.audio.reconcile import close_ledger, settle_part
 from stt_engine.audio.track import BytesTell, Track
 from stt_engine.audio.writer import Finished, Writer
@@ -103,7 +103,7 @@ class Recording:
             AudioRejected: one of its kinds.
         """
         with opened_part(self._file, part, self._limits) as container:
-            if not part.kind and container.format.name in WALKERS:
+            if not part.kind and container.format.name in {*WALKERS, *ANY_BYTES}:
                 raise NotAudio("no frames that follow each other")
             streams = self._streams(container)
             first = streams[0]
