@@ -10,7 +10,6 @@ from stt_engine.log import DUMMY_REASON
 from stt_engine.outcome import Outcome
 from stt_engine.speech import SpeakerSource, SpeechOutcome, Transcript
 
-
 TRANSLATION_FAILED = "TranslationFailed"
 """The ``error_type`` of an answer that has its transcript, and not the translation asked for."""
 

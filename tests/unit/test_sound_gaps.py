@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -52,6 +53,21 @@ def test_sound_that_begins_at_five_seconds(tmp_path: Path, kind: Kind) -> None:
     found = decoded(write(tmp_path / "a", kind, BEFORE, start=5.0))
     assert heard(found)[0][:10] == [None] * 5 + BEFORE
     assert found.ledger["unheard"] == []
+
+
+def test_each_track_of_ogg_begins_when_it_does(tmp_path: Path) -> None:
+    """FFmpeg has the first page of each at zero, and the page of one was taken for all."""
+    found = decoded(write(tmp_path / "a", OGG_FLAC, BEFORE, [10, 11, 12, 13, 14], start=5.0))
+    assert [one[:10] for one in heard(found)] == [
+        [None] * 5 + BEFORE,
+        [None] * 5 + [10, 11, 12, 13, 14],
+    ]
+
+
+def test_a_first_packet_of_several_pages_is_no_less_late(tmp_path: Path) -> None:
+    long = replace(OGG_FLAC, codec_options=(("frame_size", "65535"),))
+    found = decoded(write(tmp_path / "a", long, BEFORE, start=5.0))
+    assert heard(found)[0][:10] == [None] * 5 + BEFORE
 
 
 def test_sound_that_begins_behind_a_picture(tmp_path: Path) -> None:

@@ -51,8 +51,9 @@ class Part:
     """One container in a file.
 
     ``present_share`` is how much of what its header declares in bytes is there; ``None`` where it
-    declares none. ``declared_sec`` is a length from its header that is no estimate. ``late``: what
-    FFmpeg takes for the time before the first number, in seconds, is later by the second.
+    declares none. ``declared_sec`` is a length from its header that is no estimate. ``late`` says of
+    each stream: what FFmpeg takes for the time before the first number, in seconds, is later by the
+    second.
     """
 
     kind: str
@@ -65,4 +66,4 @@ class Part:
     estimate_sec: float | None = None
     origin: Literal["zero", "first"] = "zero"
     notes: tuple[str, ...] = field(default=())
-    late: tuple[float, float] = (0.0, 0.0)
+    late: tuple[tuple[float, float], ...] = ()

@@ -182,7 +182,7 @@ class Recording:
             holes=part.holes,
             bytes_tell=_bytes_tell(container, self._data),
             declared=_longest(container, stream, part),
-            late=part.late,
+            late=part.late[index] if index < len(part.late) else (0.0, 0.0),
             rate=stream.codec_context.sample_rate if name in _BARE else 0,
             scale=now.scales.get(index),
         )

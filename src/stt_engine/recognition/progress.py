@@ -29,7 +29,6 @@ from stt_engine.recognition.speakers import with_speakers
 from stt_engine.speech import SAMPLE_RATE, DecodedAudio, Segment, SpeechRequest, Transcript, Word
 from stt_engine.warnings import AnswerWarning, warning
 
-
 _ROUNDED = 1e-3
 
 
@@ -235,8 +234,8 @@ class TranscriptBuilder:
             why = ", ".join(sorted({one["reason"] for one in rejected}))
             yield warning("rejected_text", f"{len(rejected)} segments: {why}")
         left_out = [*self.rejected["translate"], *self.unheard["translate"]]
-        if why := self._untranslated():
-            yield warning("translation_missing", why)
+        if untranslated := self._untranslated():
+            yield warning("translation_missing", untranslated)
         elif self._translation() and left_out:
             seconds = sum(one["end"] - one["start"] for one in left_out)
             yield warning("translation_incomplete", f"{seconds:.1f} s; provenance.translation")

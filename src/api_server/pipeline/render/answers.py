@@ -20,7 +20,6 @@ from stt_engine.result import transcribe_result
 from stt_engine.speech import Transcript
 from stt_engine.warnings import AnswerWarning
 
-
 _STAGES = ("stt", "translation", "agent")
 
 
