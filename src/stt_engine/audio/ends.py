@@ -107,17 +107,6 @@ def au_part(data: Bytes, at: int, begins: Begins) -> Part:
     return _untold("au", at, at + head, data, begins)
 
 
-def avi_part(data: Bytes, at: int, _begins: Begins) -> Part:
-    """Return the AVI file that begins at ``at``, with its extensions."""
-    total = int(unpack_from("<I", data, at + 4)[0])
-    end = at + 8 + total if 0 < total < _UNKNOWN else None
-    while (
-        end is not None and data[end : end + 4] == b"RIFF" and data[end + 8 : end + 12] == b"AVIX"
-    ):
-        end += 8 + int(unpack_from("<I", data, end + 4)[0])
-    return _told("avi", at, end, data)
-
-
 def asf_part(data: Bytes, at: int, _begins: Begins) -> Part:
     """Return the ASF (WMA) file that begins at ``at``."""
     place = data.find(_ASF_FILE, at, at + 65_536)
@@ -235,11 +224,6 @@ def begins_caf(data: Bytes, at: int) -> bool:
 def begins_aiff(data: Bytes, at: int) -> bool:
     """Return whether an AIFF file begins at ``at``."""
     return data[at + 8 : at + 12] in {b"AIFF", b"AIFC"} and data[at + 12 : at + 16].isalnum()
-
-
-def begins_avi(data: Bytes, at: int) -> bool:
-    """Return whether an AVI file begins at ``at``."""
-    return data[at + 8 : at + 16] == b"AVI LIST"
 
 
 def begins_wavpack(data: Bytes, at: int) -> bool:

@@ -39,11 +39,15 @@ def unpack_from(form: str, data: Bytes, at: int) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Bytes that are lost, at ``offset`` of the window; ``seconds`` where no time stamp tells."""
+    """Bytes that are lost, at ``offset`` of the window; ``seconds`` where no time stamp tells.
+
+    With a ``stream`` they are a pause of that one alone, which its recorder wrote down as such.
+    """
 
     offset: int
     lost_bytes: int
     seconds: float = 0.0
+    stream: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +55,9 @@ class Part:
     """One container in a file.
 
     ``present_share`` is how much of what its header declares in bytes is there; ``None`` where it
-    declares none. ``declared_sec`` is a length from its header that is no estimate. ``late`` says of
-    each stream: what FFmpeg takes for the time before the first number, in seconds, is later by the
-    second.
+    declares none. ``declared_sec`` is a length from its header that is no estimate. ``late`` says
+    of each stream: what FFmpeg takes for the time before the first number, in seconds, is later by
+    the second.
     """
 
     kind: str

@@ -179,7 +179,7 @@ class Recording:
             self._writer,
             start=now.start,
             origin=0.0 if not first else None if begin is None else begin / av.time_base,
-            holes=part.holes,
+            holes=tuple(one for one in part.holes if one.stream in {None, index}),
             bytes_tell=_bytes_tell(container, self._data),
             declared=_longest(container, stream, part),
             late=part.late[index] if index < len(part.late) else (0.0, 0.0),
@@ -222,7 +222,7 @@ class Recording:
         ledger.parts.append(_name(now.container, part))
         ledger.whole = min(ledger.whole if len(ledger.parts) > 1 else "yes", part.whole, key=_ORDER)
         ledger.streams_decoded = max(ledger.streams_decoded, len(heard))
-        ledger.damaged_bytes += sum(one.lost_bytes for one in part.holes)
+        ledger.damaged_bytes += sum(one.lost_bytes for one in part.holes if one.stream is None)
         for note in part.notes:
             if note in MESSAGES:
                 ledger.warn(note, f"in part {len(ledger.parts)}")

@@ -182,6 +182,9 @@ class Track:
         """Note the holes in the file before ``position``."""
         while self._holes and self._holes[-1].offset <= position:
             hole = self._holes.pop()
+            if hole.stream is not None:
+                self._pause(hole)
+                continue
             if not hole.seconds:
                 self._evidence, self._waiting = _EVIDENCE_SEC, hole.lost_bytes > 0
                 continue
@@ -198,6 +201,15 @@ class Track:
             self._move(seconds)
         elif self._alone and jumped > _USUAL_TIMES * self._usual:
             self._jumped, self._jumped_at = self._jumped + jumped, self.clock
+
+    def _pause(self, hole: Hole) -> None:
+        """Let a pause pass of which the file says how long it is; its bytes hold no sound."""
+        self._settle()
+        self._lose(hole.seconds, self._reason(hole.seconds))
+        self._move(hole.seconds)
+        if self._passed:
+            self._passed += hole.lost_bytes
+        self._next_byte = max(self._next_byte, hole.offset + hole.lost_bytes)
 
     def _move(self, seconds: float) -> None:
         self._shift = (self._shift or 0.0) + seconds
