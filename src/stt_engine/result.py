@@ -77,8 +77,8 @@ class UnheardResult(TypedDict):
 class CoverageResult(TypedDict):
     """How much of the recording became text; see :class:`stt_engine.coverage.SpeechCoverage`."""
 
-    share: float
-    decoded_share: float
+    share: float | None
+    decoded_share: float | None
     whole: Whole
     channels: list[ChannelCoverageResult]
     unheard: list[UnheardResult]

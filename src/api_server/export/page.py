@@ -87,7 +87,8 @@ def _unheard(transcript: Transcript) -> str:
     rows = [
         [_clock(one.start) + "–" + _clock(one.end), escape(one.reason)] for one in coverage.unheard
     ]
-    share = f"<h2>글로 옮겨진 비율: {coverage.share:.1%}</h2>"
+    told = "알 수 없음" if coverage.share is None else f"{coverage.share:.1%}"
+    share = f"<h2>글로 옮겨진 비율: {told}</h2>"
     return share + (_table(["글이 없는 구간", "이유"], rows) if rows else "")
 
 

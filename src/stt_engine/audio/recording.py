@@ -21,7 +21,7 @@ from stt_engine.audio.ledger import Account, Ledger
 from stt_engine.audio.levels import Scale, float_scales
 from stt_engine.audio.opening import opened_part
 from stt_engine.audio.parts import ANY_BYTES, Bytes, Part
-from stt_engine.audio.reconcile import close_ledger, settle_part
+from stt_engine.audio.reconcile import close_ledger, is_of_unknown_length, settle_part
 from stt_engine.audio.track import BytesTell, Track
 from stt_engine.audio.writer import Finished, Writer
 from stt_engine.coverage import Unheard
@@ -216,6 +216,8 @@ class Recording:
         declared = declared_seconds(now.container, now.streams[0], part)
         alone = name if len(now.container.streams) == 1 else ""
         settle_part(part, alone, heard, declared, self._data, last=last)
+        if is_of_unknown_length(part, declared):
+            ledger.heard_share = None
         if declared is not None:
             ledger.declared_sec = (ledger.declared_sec or 0.0) + declared
             ledger.declared_by = _name(now.container, part)
