@@ -184,9 +184,10 @@ class _Pair:
     def settled(self) -> PairFound:
         """Return what was found in all blocks."""
         self.found.copies = _stretches(self.copied)
-        levels = [np.concatenate(one) / floor for one, floor in zip(self.levels, self.floors,
-                                                                    strict=True)]  # fmt: skip
-        self.found.alike = _alike(*levels, _TOGETHER if self.related else _SAME)
+        first, second = (
+            np.concatenate(one) / floor for one, floor in zip(self.levels, self.floors, strict=True)
+        )
+        self.found.alike = _alike(first, second, _TOGETHER if self.related else _SAME)
         counts = zip(self.explained, self.sounding, self.own_sec, strict=True)
         shares = [
             explained / max(1, sounding) if own < _OWN_SEC else 0.0
