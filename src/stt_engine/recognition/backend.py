@@ -86,6 +86,11 @@ class IsolatedBackend:
         """The child's process id, if it runs."""
         return self.worker.pid
 
+    @property
+    def memory_mb(self) -> float:
+        """What the child held after its latest step, in MiB; 0 without one."""
+        return (self.worker.memory_mb or 0.0) if self.worker.pid is not None else 0.0
+
     def intact(self) -> bool:
         """Return whether the folder is still the one that was loaded; loads and logs nothing."""
         loaded = self._loaded

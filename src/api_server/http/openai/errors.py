@@ -47,6 +47,7 @@ RETRY_AFTER: Mapping[str, int] = MappingProxyType(
         "WorkerCrashLoop": 10,
         "MemoryError": 10,
         "ResourcesExhausted": 10,
+        "ModelsFull": 10,
         "StorageUnresponsive": 10,
         "WorkspaceError": 30,
         "ConnectionError": 5,
