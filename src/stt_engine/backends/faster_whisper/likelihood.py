@@ -10,8 +10,8 @@ import numpy as np
 from stt_engine.backends.base import SpeechChunk
 from stt_engine.backends.faster_whisper.decoder import tokenizer_of
 
-_FRAMES = 3_000
-"""Whisper's window: thirty seconds."""
+_FRAMES, _HOP = 3_000, 160
+"""Whisper's window, thirty seconds, and the samples of a frame."""
 
 _LEAST = 1e-9
 
@@ -19,9 +19,10 @@ _LEAST = 1e-9
 def log_likelihoods(library: Any, chunk: SpeechChunk, texts: Sequence[str]) -> list[float]:
     """Return the natural logarithm of the probability of each text of a chunk, token by token."""
     tokenizer = tokenizer_of(library, chunk.language, chunk.task)
-    features = library.feature_extractor(chunk.samples)[:, :_FRAMES]
-    frames = features.shape[1]
-    states = library.encode(np.pad(features, ((0, 0), (0, _FRAMES - frames))))
+    frames = min(_FRAMES, len(chunk.samples) // _HOP)
+    silent = np.zeros(_FRAMES * _HOP, np.float32)  # as the model was trained, silence is padding
+    silent[: len(chunk.samples)] = chunk.samples[: len(silent)]
+    states = library.encode(library.feature_extractor(silent)[:, :_FRAMES])
     begin = list(tokenizer.sot_sequence)
     told = []
     for text in texts:
