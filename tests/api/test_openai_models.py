@@ -152,6 +152,6 @@ async def test_which_others_there_are_is_a_setting(tmp_path: Path) -> None:
         ([str(folder), "absent"], ["second"]),
     ):
         names: dict[str, Any] = {"stt_home": tmp_path, "stt_model_path": whisper_base()}
-        settings = Settings(_env_file=None, stt_models=listed, stt_model_aliases=[], **names)
+        settings = Settings(_env_file=None, stt_other_models=listed, stt_model_aliases=[], **names)
         found = await ModelNames.of(settings).all()
         assert [one.name for one in found] == [OWN, *others]

@@ -16,7 +16,7 @@ from stt_engine.model_store.places import find_model
 from stt_engine.shown import unknown
 
 INSTALLED = "installed"
-"""In ``STT_MODELS``: whatever is in the models' folders."""
+"""In ``STT_OTHER_MODELS``: whatever is in the models' folders."""
 
 
 class RecognitionSettings(Section):
@@ -43,7 +43,7 @@ class RecognitionSettings(Section):
     )
     """Other names of this model for clients of OpenAI's API (`model`), comma-separated."""
 
-    stt_models: CommaSeparated[str] = Field([INSTALLED])
+    stt_other_models: CommaSeparated[str] = Field([INSTALLED])
     """Other models that a client of OpenAI's API may ask for by name (`model`), comma-separated:
     names or folders, or `installed`: all that are in the models' folders. Empty: none. One is
     loaded when it is first asked for, beside the model above."""

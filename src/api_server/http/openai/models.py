@@ -49,7 +49,7 @@ class ModelNames:
     def of(cls, settings: Settings) -> ModelNames:
         """Return the names that the settings give."""
         default, aliases = settings.stt_model_path, settings.stt_model_aliases
-        return cls(default, tuple(aliases), tuple(settings.stt_models), settings.stt_home)
+        return cls(default, tuple(aliases), tuple(settings.stt_other_models), settings.stt_home)
 
     async def all(self) -> list[Model]:
         """Return every model that can be named now: the default one, its aliases, others.
