@@ -1,4 +1,4 @@
-"""How long cases are kept, how they are proved, and with which key recordings are encrypted."""
+"""How long cases are kept, how they are proved, and with which keys they are encrypted."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ class RetentionSettings(Section):
     """How often the audit log is signed while the server runs."""
 
     recordings_key_file: EmptyIsNone[Path] = None
-    """Keys that recordings are encrypted with (AES-256-GCM): `NAME:BASE64` of 32 bytes a line. The
-    first one is for new recordings, the others still open old ones. Unset: not encrypted."""
+    """Keys that recordings, answers and other texts of cases are encrypted with (AES-256-GCM):
+    `NAME:BASE64` of 32 bytes a line. The first one is for new ones, the others still open old ones.
+    Unset: not encrypted."""
 
     def proof_files(self, database: Path) -> tuple[Path, Path]:
         """Return the files of the checkpoints and of the key; ``database`` is that of the store."""

@@ -13,8 +13,10 @@ from filelock import FileLock
 from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.pool import QueuePool
 
-from api_server.store.errors import StoreUnavailable
+from api_server.store.errors import KeyMissing, StoreUnavailable
 from api_server.store.migrate import bring_up_to_date
+from api_server.store.sealed import SealingKeys
+from api_server.store.sealed_text import use_keys
 
 LOCKED_SEC = 5.0
 """How long a transaction waits for another process's."""
@@ -29,14 +31,16 @@ class Database:
 
     Args:
         path: the file; it is made where there is none.
+        keys: what its texts are encrypted with; without, they are not.
 
     Raises:
         StoreUnavailable: it cannot be opened, or a newer version has made it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keys: SealingKeys | None = None) -> None:
         self._path = path
         self._engine = _engine(path)
+        use_keys(self._engine, keys)
         with self._translated():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with FileLock(f"{path}.lock", timeout=_OPENING_SEC):
@@ -150,6 +154,8 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except KeyMissing as error:
+            raise StoreUnavailable(f"the database {self._path}: {error}") from error
         except (exc.IntegrityError, exc.ProgrammingError):
             raise  # a defect of ours
         except exc.DBAPIError as error:

@@ -61,7 +61,7 @@ class RecordingFolder:
         keys: SealingKeys | None = None,
     ) -> None:
         self.keep_sec = keep_sec
-        self._keys = keys
+        self.keys = keys
         self._folder = folder
         self._incoming = folder / "incoming"
         self.max_bytes = max_bytes
@@ -92,7 +92,7 @@ class RecordingFolder:
         digest, size = hashlib.sha256(), 0
         with file.open("xb") as target:
             file.chmod(0o600)
-            sealed = SealedWriter(target, self._keys) if self._keys else None
+            sealed = SealedWriter(target, self.keys) if self.keys else None
             while block := content.read(_BLOCK):
                 self.check_free(len(block))
                 digest.update(block)
@@ -168,7 +168,7 @@ class RecordingFolder:
                 copy = folder / sha256
                 with copy.open("xb") as target:
                     copy.chmod(0o600)
-                    for chunk in SealedReader(source, self._keys).chunks():
+                    for chunk in SealedReader(source, self.keys).chunks():
                         target.write(chunk)
                 yield copy
 
@@ -178,7 +178,7 @@ class RecordingFolder:
         try:
             with path.open("rb") as source:
                 if _begins_sealed(source):
-                    return SealedReader(source, self._keys).read_range(begin, end)
+                    return SealedReader(source, self.keys).read_range(begin, end)
                 source.seek(begin)
                 return source.read(max(0, end - begin))
         except OSError as exc:
@@ -191,7 +191,7 @@ class RecordingFolder:
             OSError: it cannot be read.
         """
         with self.path(sha256).open("rb") as source:
-            return key_of(source.read(_BEGINNING)) == (self._keys.current if self._keys else None)
+            return key_of(source.read(_BEGINNING)) == (self.keys.current if self.keys else None)
 
     def rewrite(self, sha256: str) -> None:
         """Encrypt a recording with the key for new ones, or not at all where there is none.

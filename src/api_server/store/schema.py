@@ -1,4 +1,8 @@
-"""The tables. Times are seconds since 1970 in UTC; what is JSON is text."""
+"""The tables. Times are seconds since 1970 in UTC; what is JSON is text.
+
+``SealedText`` is what was said, what was found, and what names somebody: encrypted where there are
+keys.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+
+from api_server.store.sealed_text import SealedText
 
 HEAD = "0003_decisions"
 """The migration after which the tables are these."""
@@ -42,8 +48,8 @@ JOBS = Table(
     Column("owner", String(200), nullable=False),
     Column("idempotency_key", String(255)),
     Column("request_sha256", String(64), nullable=False),
-    Column("options", Text, nullable=False),
-    Column("metadata", Text, nullable=False),
+    Column("options", SealedText("jobs.options"), nullable=False),
+    Column("metadata", SealedText("jobs.metadata"), nullable=False),
     Column("priority", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("cancelled_at", Double),
@@ -61,8 +67,8 @@ CASES = Table(
     Column("seq", ROW_ID, primary_key=True, autoincrement=True),
     Column("id", String(64), nullable=False, unique=True),
     Column("job_seq", ROW_ID, ForeignKey("jobs.seq"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("path", Text),
+    Column("name", SealedText("cases.name"), nullable=False),
+    Column("path", SealedText("cases.path")),
     Column("recording", String(64), ForeignKey("recordings.sha256")),
     Column("bytes", BigInteger, nullable=False),
     Column("state", String(16), nullable=False),
@@ -76,7 +82,7 @@ CASES = Table(
     Column("ended_at", Double),
     Column("audio_sec", Double),
     Column("error_type", String(100)),
-    Column("error", Text),
+    Column("error", SealedText("cases.error")),
     Column("erased_at", Double),
     Index("cases_ended", "ended_at"),
     Index("cases_turn", "state", "priority", "tries", "seq"),
@@ -94,7 +100,7 @@ REVISIONS = Table(
     Column("case_seq", ROW_ID, ForeignKey("cases.seq"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("made_at", Double, nullable=False),
-    Column("answer", Text, nullable=False),
+    Column("answer", SealedText("revisions.answer"), nullable=False),
     Column("recording", String(64)),
 )
 """Whole answers of cases, from 1 on; never changed, until they are removed: then they are empty.
@@ -115,7 +121,7 @@ REPAIRS = Table(
     Column("token", String(64)),
     Column("lease_until", Double),
     Column("error_type", String(100)),
-    Column("error", Text),
+    Column("error", SealedText("repairs.error")),
     Index("repairs_turn", "status", "target", "not_before"),
 )
 """What is missing in the latest answer of a case, and the ``target`` that it waits for."""
@@ -183,7 +189,7 @@ HOLDS = Table(
     Column("case_seq", ROW_ID, ForeignKey("cases.seq"), primary_key=True),
     Column("placed_at", Double, nullable=False),
     Column("actor", String(200), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", SealedText("holds.reason"), nullable=False),
 )
 """Cases of which nothing may be removed."""
 
@@ -191,6 +197,6 @@ FINDINGS = Table(
     "findings",
     METADATA,
     Column("case_seq", ROW_ID, ForeignKey("cases.seq"), primary_key=True),
-    Column("findings", Text, nullable=False),
+    Column("findings", SealedText("findings.findings"), nullable=False),
 )
 """What was found in cases whose words are gone: elements and their status, without a quote."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from api_server.store import audit_log, jobs, leases, removal, repairs, watched, webhooks
+from api_server.store import audit_log, jobs, leases, rekey, removal, repairs, watched, webhooks
 from api_server.store.accounts import Accounts
 from api_server.store.checkpoints import CheckpointFile
 from api_server.store.database import Database
@@ -41,13 +41,13 @@ class Store:
 
     Args:
         path: the database's file.
-        recordings: the folder.
+        recordings: where they are; what they are encrypted with is for the database's texts too.
         clock: seconds since 1970, UTC.
         retention: how long what is kept.
         proof: where the log is signed; by default beside the database.
 
     Raises:
-        StoreUnavailable: the database cannot be opened.
+        StoreUnavailable: the database cannot be opened, or its texts cannot with these keys.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Store:
         retention: Retention | None = None,
         proof: ProofFiles | None = None,
     ) -> None:
-        self._database = Database(path)
+        self._database = Database(path, recordings.keys)
         self._recordings = recordings
         self._clock = clock
         self.reviews = Reviews(self._database, clock)
@@ -70,6 +70,7 @@ class Store:
         self.outbox = Outbox(self._database, clock)
         """What is to be told of jobs."""
         with self._database.read() as connection:
+            rekey.check_readable(connection)
             is_new = audit_log.size(connection) == 0
         if is_new:
             with self._database.write() as connection:
@@ -359,9 +360,14 @@ class Store:
         """Return what is wrong with the database and the recordings; nothing where all is well."""
         found = self._database.examine()
         with self._database.read() as connection:
+            found += rekey.unreadable(connection)
             kept = jobs.all_recordings(connection)
         lost = sorted(kept - self._recordings.on_disk())
         return found + [f"recording {one}: its file is gone" for one in lost]
+
+    def rekey(self) -> int:
+        """Encrypt the database's texts with the key for new ones; see :func:`rekey.rekey`."""
+        return rekey.rekey(self._database)
 
     def backup(self, target: Path) -> int:
         """Copy database, recordings and checkpoints to a new folder; return how many recordings.

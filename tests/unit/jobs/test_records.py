@@ -17,6 +17,7 @@ from api_server.jobs.runner import JobRunner, JobTerms
 from api_server.pipeline.analysis import AnalysisRequest
 from api_server.pipeline.result import CallResult
 from api_server.store import audit_log
+from api_server.store.errors import StoreUnavailable
 from api_server.store.recordings import RecordingFolder
 from api_server.store.records import CaseRecord, NewCase, NewJob, ProofFiles
 from api_server.store.sealed import SealingKeys
@@ -60,8 +61,8 @@ async def _no_opener(path: str, _shown: str) -> AsyncIterator[Path]:
     yield Path(path)
 
 
-async def submit(desk: JobDesk, content: bytes) -> None:
-    case = NewCase("a.wav", desk.recordings.receive(io.BytesIO(content)))
+async def submit(desk: JobDesk, content: bytes, folder: RecordingFolder | None = None) -> None:
+    case = NewCase("a.wav", (folder or desk.recordings).receive(io.BytesIO(content)))
     await desk.run(lambda store: store.submit(NewJob("", "{}", "{}", 5, (case,), "a")), make=True)
 
 
@@ -96,11 +97,23 @@ async def test_a_case_is_worked_on_in_a_copy_that_goes(tmp_path: Path) -> None:
 
 
 async def test_a_case_whose_key_is_gone_fails_and_names_it(tmp_path: Path) -> None:
-    await submit(JobDesk(tmp_path / "cases.db", folder_at(tmp_path, KEYS)), b"a call")
-    desk = JobDesk(tmp_path / "cases.db", folder_at(tmp_path, None))
+    desk = JobDesk(tmp_path / "cases.db", folder_at(tmp_path, KEYS))
+    gone = SealingKeys("gone", {"gone": b"g" * 32})
+    await submit(desk, b"a call", folder_at(tmp_path, gone))
     async with at_work(desk, Analysis()):
         case = await ended(desk)
         assert (case.state, case.error_type) == ("failed", "KeyMissing")
+
+
+async def test_cases_wait_for_the_key_of_the_store(tmp_path: Path) -> None:
+    await submit(JobDesk(tmp_path / "cases.db", folder_at(tmp_path, KEYS)), b"a call")
+    desk = JobDesk(tmp_path / "cases.db", folder_at(tmp_path, None))
+    with pytest.raises(StoreUnavailable, match="needs the key one"):
+        await desk.run(lambda store: store.backlog())
+    assert "needs the key one" in str(desk.trouble)
+    desk = JobDesk(tmp_path / "cases.db", folder_at(tmp_path, KEYS))
+    async with at_work(desk, Analysis()):
+        assert (await ended(desk)).state == "done"
 
 
 def _kinds(store: Store) -> list[str]:
