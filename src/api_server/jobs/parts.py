@@ -16,10 +16,10 @@ from api_server.jobs.runner import JobRunner, JobTerms
 from api_server.jobs.watcher import FolderWatcher, WatchTerms
 from api_server.jobs.webhooks import WebhookSender
 from api_server.pipeline.analysis import AgentConfig, CallAnalysis
-from api_server.pipeline.records import keys_of
+from api_server.pipeline.records import recordings_of
 from api_server.pipeline.storage import Place
 from api_server.settings import Settings
-from api_server.store.recordings import DAY_SEC, RecordingFolder
+from api_server.store.recordings import DAY_SEC
 from stt_engine.events import Observer
 from stt_engine.model_store.places import data_home
 
@@ -69,15 +69,8 @@ class JobParts:
 
 
 def _desk(settings: Settings, records: Records, observers: tuple[Observer, ...]) -> JobDesk:
-    home = data_home(settings.stt_home)
-    recordings = RecordingFolder(
-        settings.recordings_folder(home),
-        settings.recordings_max_bytes,
-        settings.recordings_reserve_bytes,
-        settings.recordings_keep_days * DAY_SEC,
-        keys_of(settings),
-    )
-    return JobDesk(settings.database_file(home), recordings, observers, records)
+    database = settings.database_file(data_home(settings.stt_home))
+    return JobDesk(database, recordings_of(settings), observers, records)
 
 
 def _job_terms(settings: Settings, repair: RepairTerms) -> JobTerms:

@@ -24,7 +24,7 @@ from api_server.jobs.events import CaseEnded, CasePutBack, CasesTakenUp, LeaseLo
 from api_server.jobs.options import JobOptions
 from api_server.pipeline.analysis import AnalysisRequest, CallAnalysis
 from api_server.pipeline.result import CallResult
-from api_server.store.errors import StoreUnavailable
+from api_server.store.errors import RecordingsUnreachable, StoreUnavailable
 from api_server.store.records import Backlog, Claimed, Ending
 from stt_engine.call import CallCancelled, CallContext
 from stt_engine.errors import (
@@ -51,6 +51,7 @@ _RENEWALS = 3.0
 """Renewals in the time of a lease."""
 
 _FIRST_REST_SEC, _LONGEST_REST_SEC = 5.0, 300.0
+_UNREACHABLE_REST_SEC = 30.0
 _LEAVING_SEC = 5.0
 
 
@@ -268,6 +269,8 @@ class JobRunner:
             return Ending("failed", error="no backend could take part")
         if failure.error_type == ServerStopping.error_type:
             return _Again(failure, 0.0, counted=False)
+        if failure.error_type == RecordingsUnreachable.error_type:
+            return _Again(failure, _UNREACHABLE_REST_SEC, counted=False)
         if failure.error_type in FINAL or claimed.tries >= self._terms.max_tries:
             return Ending("failed", error_type=failure.error_type, error=failure.message)
         rest = min(_FIRST_REST_SEC * 2 ** (claimed.tries - 1), _LONGEST_REST_SEC)

@@ -6,7 +6,7 @@ import math
 
 from api_server.pipeline.render.cases import wordless_findings
 from api_server.settings import Settings
-from api_server.store.recordings import DAY_SEC
+from api_server.store.recordings import DAY_SEC, RecordingFolder
 from api_server.store.records import ProofFiles, Retention
 from api_server.store.sealed import SealingKeys
 from stt_engine.model_store.places import data_home
@@ -36,6 +36,27 @@ def keys_of(settings: Settings) -> SealingKeys | None:
     """
     path = settings.recordings_key_file
     return SealingKeys.from_file(path) if path is not None else None
+
+
+def recordings_of(settings: Settings) -> RecordingFolder:
+    """Return where recordings are kept.
+
+    Raises:
+        KeyMissing: the file of keys cannot be used.
+    """
+    folder = RecordingFolder(
+        settings.recordings_folder(data_home(settings.stt_home)),
+        settings.recordings_max_bytes,
+        settings.recordings_reserve_bytes,
+        settings.recordings_keep_days * DAY_SEC,
+        keys_of(settings),
+    )
+    url = settings.recordings_objects_url
+    if url is None:
+        return folder
+    from api_server.store.recording_objects import RecordingObjects  # noqa: PLC0415 - few need it
+
+    return RecordingObjects(url, folder)
 
 
 def _seconds(days: float | None) -> float:

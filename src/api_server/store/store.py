@@ -11,7 +11,7 @@ from api_server.store import audit_log, jobs, leases, rekey, removal, repairs, w
 from api_server.store.accounts import Accounts
 from api_server.store.checkpoints import CheckpointFile
 from api_server.store.database import Database
-from api_server.store.errors import StoreFull, StoreUnavailable
+from api_server.store.errors import RecordingsUnreachable, StoreFull, StoreUnavailable
 from api_server.store.ledger import Ledger
 from api_server.store.outbox import Outbox
 from api_server.store.recordings import RecordingFolder
@@ -339,8 +339,11 @@ class Store:
         self._forget(None)
         with self._database.write() as connection:
             webhooks.forget_old(connection, self._clock())
-            self._recordings.remove(self._recordings.on_disk() - jobs.all_recordings(connection))
-        self._recordings.sweep_incoming()
+        with suppress(RecordingsUnreachable):  # the next sweep removes them
+            found = self._recordings.on_disk()
+            with self._database.write() as connection:
+                self._recordings.remove(found - jobs.all_recordings(connection))
+            self._recordings.sweep_incoming()
         if expired:
             self._database.flush()
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from stt_tools.cli.keeping import recordings_of, store_of
+from api_server.pipeline.records import recordings_of
+from stt_tools.cli.keeping import store_of
 from stt_tools.cli.options import Json, load_settings
 from stt_tools.cli.output import out, print_json
 from stt_tools.exits import DEGRADED, DONE, refuse
