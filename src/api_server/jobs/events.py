@@ -156,3 +156,11 @@ class FileUnreadable(Event):
 
     name: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SidecarUnusable(Event):
+    """What stands beside a recording cannot be used; the recording is taken without it."""
+
+    name: str
+    reason: str

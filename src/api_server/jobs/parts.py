@@ -106,4 +106,5 @@ def _watch_terms(settings: Settings) -> WatchTerms:
         settings.watch_interval_sec,
         JobOptions(settings.watch_language, agent=agent if settings.watch_check else None),
         settings.redaction != "off",
+        settings.watch_table,
     )

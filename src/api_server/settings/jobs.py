@@ -81,8 +81,12 @@ class JobSettings(Section):
     becomes a case once. Nothing is moved or deleted."""
 
     watch_pattern: str = "*"
-    """Names of the files that are taken, as `*.wav`. Never taken: hidden files, `.json`, `.tmp`,
-    `.part`, links."""
+    """Names of the files that are taken, as `*.wav`. Never taken: hidden files, `.json`, `.csv`,
+    `.tmp`, `.part`, links."""
+
+    watch_table: EmptyIsNone[str] = None
+    """Name of a CSV file in the folder of a recording, with a row of metadata for each: its first
+    column has the names of the files. Unset: there is none."""
 
     watch_settle_sec: float = Field(10.0, ge=0)
     """Time that a file has to stay as it is before it is taken."""

@@ -17,6 +17,7 @@ from api_server.jobs.events import (
     LeaseLost,
     RepairPutBack,
     RepairsGivenUp,
+    SidecarUnusable,
     StoreAnswers,
     StoreFailing,
     WebhookDead,
@@ -86,6 +87,12 @@ JOB_LINES: Table = (
         "Jobs",
         logging.WARNING,
         lambda event: f"감시 폴더 파일을 읽을 수 없음 ({event.reason}): {event.name}",
+    ),
+    on(
+        SidecarUnusable,
+        "Jobs",
+        logging.WARNING,
+        lambda event: f"녹취 옆의 메타데이터를 쓸 수 없음 ({event.reason}): {event.name}",
     ),
     on(
         CallKept,
