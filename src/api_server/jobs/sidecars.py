@@ -24,6 +24,9 @@ _INVALID = '{"sidecar": "invalid"}'
 _TABLES_KEPT = 8
 _THREE_BYTES = 0x800
 
+_Reader = Callable[[Path], str]
+"""Returns the metadata in a file."""
+
 
 class _Broken(Exception):
     """A sidecar that cannot be used; the message says why."""
@@ -45,8 +48,9 @@ def read_sidecar(path: str, table: str | None = None) -> Sidecar:
     cannot be used is named, and the recording is taken without it.
     """
     recording = Path(path)
-    found: list[tuple[Path, Callable[[Path], str]]] = []
-    for ending, read in ((".json", _read_json), (".csv", _read_one)):
+    found: list[tuple[Path, _Reader]] = []
+    readers: tuple[tuple[str, _Reader], ...] = ((".json", _read_json), (".csv", _read_one))
+    for ending, read in readers:
         beside = (Path(f"{path}{ending}"), recording.with_suffix(ending))
         found += [(one, read) for one in beside if table is None or one.name != table]
     if table is not None:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from api_server.store.sealed_text import SealedText
 
-HEAD = "0003_decisions"
+HEAD = "0004_tags"
 """The migration after which the tables are these."""
 
 METADATA = MetaData()
@@ -56,10 +56,14 @@ JOBS = Table(
     Column("cases", Integer, nullable=False),
     Column("source", String(16), nullable=False, server_default="request"),
     Column("webhook_url", Text),
+    Column("product", String(100)),
+    Column("rubric", String(100)),
     UniqueConstraint("owner", "idempotency_key", name="jobs_idempotency"),
 )
 """The jobs; ``owner`` is the name of the caller's key, empty without keys. ``source``: ``request``,
-``watch`` (a watched folder), or ``call``: its one case is a call that was answered in part."""
+``watch`` (a watched folder), or ``call``: its one case is a call that was answered in part.
+``product`` and ``rubric`` are those of ``metadata``, empty without; ``None`` until the first sweep
+of a store that knew none."""
 
 CASES = Table(
     "cases",

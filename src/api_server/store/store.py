@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from api_server.store import audit_log, jobs, leases, rekey, removal, repairs, watched, webhooks
+from api_server.store import (
+    audit_log,
+    jobs,
+    leases,
+    rekey,
+    removal,
+    repairs,
+    tags,
+    watched,
+    webhooks,
+)
 from api_server.store.accounts import Accounts
 from api_server.store.checkpoints import CheckpointFile
 from api_server.store.database import Database
@@ -326,13 +336,15 @@ class Store:
             gone = leases.forget_unneeded(
                 connection,
                 now - self._recordings.keep_sec,
-                now - self._retention.recordings_sec,
+                tags.kept_since(self._retention, lambda one: one.recordings_sec, now),
                 sha256s,
             )
             self._recordings.remove(gone)
 
     def sweep(self) -> None:
         """Remove what has outlived its days, and what an end in the middle has left behind."""
+        with self._database.write() as connection:
+            tags.fill(connection)
         expired = 0
         while more := self._expire():
             expired += more
