@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from api_server.clients.webhooks import WebhookClient
 from api_server.jobs.call_keeper import CallKeeper
+from api_server.jobs.checkpoints import CheckpointSender
 from api_server.jobs.desk import JobDesk, Records
 from api_server.jobs.endings import RepairTerms
 from api_server.jobs.options import JobOptions
@@ -49,11 +50,17 @@ class JobParts:
         """Wire them; ``uploads`` are the threads that write recordings."""
         observers = tuple(observers)
         desk, repair = _desk(settings, records, observers), _repair_terms(settings)
-        runner = JobRunner(
-            desk, analysis, _job_terms(settings, repair), known.recogniser_works, observers
-        )
         secrets = [one.get_secret_value() for one in settings.webhook_secrets]
         client = WebhookClient(secrets, settings.webhook_timeout_sec)
+        kept_at = settings.audit_checkpoints_url
+        runner = JobRunner(
+            desk,
+            analysis,
+            _job_terms(settings, repair),
+            known.recogniser_works,
+            observers,
+            CheckpointSender.of(kept_at, client, observers) if kept_at else None,
+        )
         watch = _watch_terms(settings)
         return cls(
             desk=desk,

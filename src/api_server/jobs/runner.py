@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.abc
 
+from api_server.jobs.checkpoints import CheckpointSender
 from api_server.jobs.desk import JobDesk, NoStoreYet, Opener
 from api_server.jobs.endings import FINAL, RepairTerms, ending_of, repair_of
 from api_server.jobs.events import CaseEnded, CasePutBack, CasesTakenUp, LeaseLost
@@ -86,6 +87,7 @@ class JobRunner:
         terms: how many at once, and how often.
         is_ready: whether the recogniser works; while it does not, no case is begun.
         observers: called with every event.
+        checkpoints: has the log's checkpoints kept outside of this machine too.
     """
 
     def __init__(
@@ -95,7 +97,9 @@ class JobRunner:
         terms: JobTerms,
         is_ready: Callable[[], bool],
         observers: Iterable[Observer],
+        checkpoints: CheckpointSender | None = None,
     ) -> None:
+        self._checkpoints = checkpoints
         self._desk = desk
         self._analysis = analysis
         self._terms = terms
@@ -122,6 +126,8 @@ class JobRunner:
             tasks.start_soon(self._renew_leases)
             tasks.start_soon(self._sweep)
             tasks.start_soon(self._sign)
+            if self._checkpoints is not None:
+                tasks.start_soon(self._checkpoints.run)
             try:
                 while True:
                     woken, self._wake = self._wake.is_set(), anyio.Event()
@@ -187,10 +193,13 @@ class JobRunner:
         await anyio.sleep(min(_FIRST_CHECKPOINT_SEC, self._terms.checkpoint_sec))
         while True:
             if self._desk.is_open:
-                await self._guarded(
-                    partial(self._desk.run, lambda store: store.ledger.checkpoint())
-                )
+                await self._guarded(self._sign_once)
             await anyio.sleep(self._terms.checkpoint_sec)
+
+    async def _sign_once(self) -> None:
+        note = await self._desk.run(lambda store: store.ledger.checkpoint())
+        if self._checkpoints is not None:
+            self._checkpoints.offer(note)
 
     async def _guarded(self, work: Callable[[], Awaitable[object]]) -> None:
         """Do a part of the work; a defect in it is told, and ends neither jobs nor the server."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -67,6 +68,10 @@ class RetentionSettings(Section):
     """File that checkpoints are appended to. Have it on another machine, or on a share that nobody
     can take back what is written to. Unset: `audit.checkpoints` beside the database."""
 
+    audit_checkpoints_url: EmptyIsNone[str] = None
+    """Where a server sends each checkpoint too, until it has arrived: `syslog://HOST:PORT` (RFC
+    5424 over TCP), or `https://...`, signed with WEBHOOK_SECRETS."""
+
     audit_checkpoint_sec: float = Field(3600.0, ge=10)
     """How often the audit log is signed while the server runs."""
 
@@ -80,6 +85,16 @@ class RetentionSettings(Section):
     def _are_rules(cls, value: list[str]) -> list[str]:
         for one in value:
             parse_rule(one)
+        return value
+
+    @field_validator("audit_checkpoints_url")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)
+            if parts.scheme not in {"syslog", "https", "http"} or not parts.hostname:
+                raise ValueError("give syslog://HOST:PORT, or the URL of a webhook")
+            _ = parts.port  # raises where it is no number
         return value
 
     def proof_files(self, database: Path) -> tuple[Path, Path]:

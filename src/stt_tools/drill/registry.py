@@ -27,7 +27,6 @@ EXEMPT: Mapping[str, str] = MappingProxyType(
         "RubricModelInvalid": "a server does not start with it; tests change the file of one",
         "AudioNotFound": "a server opens a recording before it waits; the library's tests have it",
         "StorageUnresponsive": "a dead mount needs root; tests mount one and stop its server",
-        "StoreUnavailable": "calls go on without jobs; tests remove, lock and damage the database",
         "RecordingsUnreachable": "calls go on without jobs; tests end the object store",
         "StoreFull": "it is a refusal of jobs alone; tests fill the quota and the reserve",
         "NoSuchJob": "it is told as a problem document, and in no answer; tests ask for none",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import anyio
 import pytest
 
 from api_server.jobs import runner as runner_module
+from api_server.jobs.checkpoints import CheckpointSender
 from api_server.jobs.desk import InForce, JobDesk, Records
 from api_server.jobs.runner import JobRunner, JobTerms
 from api_server.pipeline.analysis import AnalysisRequest
@@ -45,10 +47,13 @@ class Analysis:
 
 @asynccontextmanager
 async def at_work(
-    desk: JobDesk, analysis: Any, checkpoint_sec: float = 3600.0
+    desk: JobDesk,
+    analysis: Any,
+    checkpoint_sec: float = 3600.0,
+    checkpoints: CheckpointSender | None = None,
 ) -> AsyncIterator[None]:
     terms = JobTerms(1, 30.0, 1, 0, lambda _url: True, repair_terms(), checkpoint_sec)
-    runner = JobRunner(desk, analysis, terms, lambda: True, [])
+    runner = JobRunner(desk, analysis, terms, lambda: True, [], checkpoints)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(runner.run, _no_opener)
         yield
@@ -145,6 +150,23 @@ async def test_the_log_is_signed_now_and_then(tmp_path: Path) -> None:
             ):
                 await anyio.sleep(0.02)
         assert (await desk.run(lambda store: store.ledger.verify())).signed == 1
+
+
+async def test_what_was_signed_is_kept_elsewhere_too(tmp_path: Path) -> None:
+    sent, signed = list[str](), anyio.Event()
+
+    async def deliver(_identity: str, note: str, _at: datetime) -> None:
+        sent.append(note)
+        if "\n1\n" in note:
+            signed.set()
+
+    desk = JobDesk(tmp_path / "cases.db", folder_at(tmp_path, None))
+    async with at_work(desk, Analysis(), 0.05, CheckpointSender(deliver, [])):
+        await submit(desk, b"a call")
+        with anyio.fail_after(BOUND):
+            await signed.wait()
+    assert f"{sent[-1]}\n" in (tmp_path / "audit.checkpoints").read_text("utf-8")
+    assert len(set(sent)) == len(sent)
 
 
 def _text_of(path: Path) -> str:
