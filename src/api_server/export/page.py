@@ -69,6 +69,7 @@ def _found(findings: Iterable[Mapping[str, Any]], recording: str | None) -> Iter
         evidence = "<br>".join(
             _link(each.get("start"), each.get("end"), recording)
             + escape(f" {each.get('quote') or ''}".rstrip())
+            + _clip(each.get("start"), each.get("end"), recording)
             for each in one.get("evidence", ())
         )
         yield [escape(str(one["title"])), escape(status), evidence]
@@ -99,6 +100,14 @@ def _link(start: float | None, end: float | None, recording: str | None) -> str:
     if recording is None:
         return words
     return f'<a href="{quote(recording)}#t={start:.2f},{end:.2f}">{words}</a>'
+
+
+def _clip(start: float | None, end: float | None, recording: str | None) -> str:
+    """Return a player of a part of the recording; nothing is loaded before it is played."""
+    if start is None or end is None or recording is None:
+        return ""
+    source = f"{quote(recording)}#t={start:.2f},{end:.2f}"
+    return f'<br><audio controls preload="none" src="{source}"></audio>'
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
