@@ -148,19 +148,15 @@ def _price(follows: NDArray[np.bool_]) -> Numbers:
 
 def _path(units: Embeddings, centres: Embeddings, follows: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the likeliest course of the call (Viterbi)."""
-    odds, prices = _evidence(units, centres), _price(follows)
-    lead = np.empty(len(odds))
-    changed = np.zeros((len(odds), 2), bool)
-    lead[0] = odds[0]
-    for step in range(1, len(odds)):
-        before, price = lead[step - 1], prices[step]
-        changed[step] = before > price, -before > price
-        lead[step] = min(max(before, -price), price) + odds[step]
-    voice = np.empty(len(odds), np.int64)
-    voice[-1] = lead[-1] > 0
-    for step in range(len(odds) - 1, 0, -1):
-        voice[step - 1] = voice[step] ^ int(changed[step, voice[step]])
-    return voice
+    odds, prices = _evidence(units, centres).tolist(), _price(follows).tolist()
+    lead, changed = odds[0], [(False, False)]
+    for step, price in zip(odds[1:], prices[1:], strict=True):
+        changed.append((lead > price, -lead > price))
+        lead = min(max(lead, -price), price) + step
+    voice = [int(lead > 0)]
+    for step in reversed(changed[1:]):
+        voice.append(voice[-1] ^ int(step[voice[-1]]))
+    return np.array(voice[::-1], np.int64)
 
 
 def _posterior(
