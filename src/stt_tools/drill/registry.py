@@ -16,6 +16,7 @@ from stt_tools.drill import (
     remote_scenarios,
     repair_scenarios,
     sharing_scenarios,
+    speaker_scenarios,
     worker_scenarios,
 )
 from stt_tools.drill.scenario import Scenario
@@ -56,6 +57,7 @@ def scenarios() -> tuple[Scenario, ...]:
         *repair_scenarios.SCENARIOS,
         *model_scenarios.SCENARIOS,
         *worker_scenarios.SCENARIOS,
+        *speaker_scenarios.SCENARIOS,
         *sharing_scenarios.SCENARIOS,
         *limit_scenarios.SCENARIOS,
         *remote_scenarios.SCENARIOS,

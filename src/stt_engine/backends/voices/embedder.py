@@ -1,8 +1,8 @@
 """Embeddings of every quarter of a second of speech: the network looks at each frame once.
 
-What is speech is laid end to end and cut into blocks of a second and a half. The network gives features
-for each 20 ms of a block; the embedding of a second is made of those in it, so that windows that
-overlap cost nothing.
+What is speech is laid end to end and cut into blocks of a second and a half. The network gives
+features for each 20 ms of a block; the embedding of a second is made of those in it, so that
+windows that overlap cost nothing.
 """
 
 from __future__ import annotations
@@ -183,23 +183,24 @@ class _Speech:
 
 def _speech(read: Read, spans: Spans) -> _Speech:
     """Return the features; those of a long call are 10 MB, so they are never there twice."""
-    ranges = [(max(0, round(start * SAMPLE_RATE)), round(end * SAMPLE_RATE)) for start, end in spans]
+    ends = [(round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)) for start, end in spans]
+    ranges = [(max(0, first), max(0, first, last)) for first, last in ends]
     most = sum(frames_of(last - first) for first, last in ranges)
     features = np.empty((most, BANDS), np.float16)  # half the memory, for a hundredth of a decibel
     places, lengths, at = np.empty(most, np.float32), [], 0
     for first, last in ranges:
-        found = log_mel(read(first, max(first, last)).astype(np.float32) / np.float32(32_768))
+        found = log_mel(read(first, last).astype(np.float32) / np.float32(32_768))
         behind = at + len(found)
         features[at:behind] = found
         places[at:behind] = (first + np.arange(len(found)) * HOP) / SAMPLE_RATE
         lengths.append(len(found))
         at = behind
-    ends = np.cumsum(lengths, dtype=np.int64)
+    behinds = np.cumsum(lengths, dtype=np.int64)
     return _Speech(
         features[:at],
         places[:at],
-        np.repeat(ends - lengths, lengths),
-        np.repeat(ends, lengths),
+        np.repeat(behinds - lengths, lengths),
+        np.repeat(behinds, lengths),
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stt_engine.backends.voices.checkpoint import Tensors
-from stt_engine.backends.voices.onnx_file import OnnxFile
+from stt_engine.backends.voices.onnx_file import Constants, OnnxFile
 from stt_engine.errors import ModelDamaged
 
 BANDS = 80
@@ -35,7 +35,7 @@ Floats = NDArray[np.float32]
 Places = NDArray[np.int64]
 
 
-def campplus(tensors: Tensors, frames: int) -> tuple[bytes, Tensors]:
+def campplus(tensors: Tensors, frames: int) -> tuple[bytes, Constants]:
     """Return the network for blocks of ``frames`` frames of 10 ms: an ONNX file, and its weights.
 
     Raises:

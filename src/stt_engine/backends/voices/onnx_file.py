@@ -15,6 +15,9 @@ _CONTINUES = 0x80
 _LARGE = 4096
 """Bytes from which on numbers stay where they are, beside the file."""
 
+Constants = dict[str, NDArray[np.generic]]
+"""Numbers by their names."""
+
 Attribute = int | str | Sequence[int]
 
 
@@ -26,7 +29,7 @@ class OnnxFile:
     """
 
     def __init__(self) -> None:
-        self.beside: dict[str, NDArray[np.generic]] = {}
+        self.beside: Constants = {}
         self._nodes: list[bytes] = []
         self._constants: list[bytes] = []
 
