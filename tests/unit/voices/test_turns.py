@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stt_engine.backends.voices import turns
 from stt_engine.backends.voices.turns import tell_apart
 
 
@@ -23,25 +24,25 @@ def embeddings(course: list[int], spread: float = 0.6, alike: float = 0.4) -> np
 
 def test_turns_are_found_with_their_voices() -> None:
     course = [0] * 20 + [1] * 12 + [0] * 8 + [1] * 30
-    turns = tell_apart(embeddings(course), np.ones(len(course), bool))
-    assert turns.voices == 2
-    same = turns.voice == np.array(course)
+    told = tell_apart(embeddings(course), np.ones(len(course), bool))
+    assert told.voices == 2
+    same = told.voice == np.array(course)
     assert same.all() or not same.any()
-    assert turns.probability.min() > 0.5
-    assert turns.likeness < 0.6
+    assert told.probability.min() > 0.5
+    assert told.likeness < 0.6
 
 
 @pytest.mark.parametrize("few", [0, 1])
 def test_a_voice_that_says_little_is_found(few: int) -> None:
     course = [few] * 6 + [1 - few] * 188 + [few] * 6
-    turns = tell_apart(embeddings(course), np.ones(200, bool))
-    assert turns.voices == 2
-    assert sorted(np.bincount(turns.voice).tolist()) == [12, 188]
+    told = tell_apart(embeddings(course), np.ones(200, bool))
+    assert told.voices == 2
+    assert sorted(np.bincount(told.voice).tolist()) == [12, 188]
 
 
 def test_one_breath_of_another_voice_tells_nothing() -> None:
-    turns = tell_apart(embeddings([0] * 12 + [1] * 188), np.ones(200, bool))
-    assert (turns.voices, turns.likeness, set(turns.probability.tolist())) == (None, None, {0.5})
+    told = tell_apart(embeddings([0] * 12 + [1] * 188), np.ones(200, bool))
+    assert (told.voices, told.likeness, set(told.probability.tolist())) == (None, None, {0.5})
 
 
 @settings(max_examples=50, deadline=None)
@@ -55,22 +56,22 @@ def test_what_one_voice_says_is_no_second_voice(seed: int) -> None:
 
 
 def test_one_voice_is_one() -> None:
-    turns = tell_apart(embeddings([0] * 80), np.ones(80, bool))
-    assert (turns.voices, set(turns.voice.tolist())) == (1, {0})
+    told = tell_apart(embeddings([0] * 80), np.ones(80, bool))
+    assert (told.voices, set(told.voice.tolist())) == (1, {0})
 
 
 @pytest.mark.parametrize("many", [0, 1, 5])
 def test_a_few_steps_tell_nothing(many: int) -> None:
-    turns = tell_apart(embeddings([0] * 5)[:many], np.ones(many, bool))
-    assert (turns.voices, len(turns.voice)) == (None, many)
+    told = tell_apart(embeddings([0] * 5)[:many], np.ones(many, bool))
+    assert (told.voices, len(told.voice)) == (None, many)
 
 
 def test_between_two_voices_nobody_is_sure() -> None:
     course = [0] * 20 + [1] * 20
     found = embeddings(course, spread=0.3)
     found[19:21] = found[:20].mean(axis=0) + found[20:].mean(axis=0)
-    turns = tell_apart(found, np.ones(40, bool))
-    assert turns.probability[19:21].max() < turns.probability[5:15].min()
+    told = tell_apart(found, np.ones(40, bool))
+    assert told.probability[19:21].max() < told.probability[5:15].min()
 
 
 def test_three_voices_are_more_than_two_and_nobody_is_named() -> None:
@@ -78,5 +79,15 @@ def test_three_voices_are_more_than_two_and_nobody_is_named() -> None:
     centres = rng.normal(size=(3, 192))
     course = np.repeat(np.tile([0, 1, 2], 8), 12)
     found = centres[course] + rng.normal(0, 0.6, (len(course), 192))
-    turns = tell_apart(found.astype(np.float32), np.ones(len(course), bool))
-    assert (turns.voices, set(turns.probability.tolist())) == (3, {0.5})
+    told = tell_apart(found.astype(np.float32), np.ones(len(course), bool))
+    assert (told.voices, set(told.probability.tolist())) == (3, {0.5})
+
+
+@pytest.mark.parametrize(("inner", "voices"), [(0.8, 3), (0.83, None), (0.87, 2), (None, 2)])
+def test_where_a_third_voice_cannot_be_told_nobody_is_named(
+    inner: float | None, voices: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "inner_likeness", lambda *_: inner)
+    told = tell_apart(embeddings([0] * 40 + [1] * 40), np.ones(80, bool))
+    assert told.voices == voices
+    assert (told.probability.max() > 0.5) == (voices == 2)

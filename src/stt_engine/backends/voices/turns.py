@@ -30,9 +30,9 @@ _TWO_VOICES, _ONE_VOICE = 0.77, 0.85
 """Likeness up to which two voices are two, and from which on they are one; between them nobody can
 tell (see docs/speakers.md)."""
 
-_MORE_VOICES = 0.8
-"""The same, of the halves of one of the two: up to it they are voices of their own. On made calls
-those of one voice have 0.83 to 0.95, those of two 0.22 to 0.76."""
+_MORE_VOICES, _NO_MORE = 0.8, 0.87
+"""The same, of the halves of one of the two: up to the first they are voices of their own, from the
+second on they are one; between them nobody can tell (see docs/speakers.md)."""
 
 _FAR = 12
 """Steps between two windows that are compared: what is said in one breath is always alike."""
@@ -96,8 +96,9 @@ def tell_apart(embeddings: Embeddings, follows: NDArray[np.bool_]) -> Turns:
         return _one(len(units), likeness)
     sure = _posterior(units, centres, follows, voice)
     inner = inner_likeness(units, voice, sure)
-    if inner is not None and inner <= _MORE_VOICES:
-        return Turns(voice, np.full(len(units), 0.5), likeness, MORE)
+    if inner is not None and inner < _NO_MORE:
+        voices = MORE if inner <= _MORE_VOICES else None
+        return Turns(voice, np.full(len(units), 0.5), likeness, voices)
     return Turns(voice, sure, likeness, 2)
 
 
