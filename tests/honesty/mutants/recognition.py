@@ -25,7 +25,7 @@ _ADMISSION = "api_server/pipeline/admission.py"
 RECOGNITION = (
     Mutant(
         _RESULT,
-        '"success": not outcome.is_dummy,',
+        '"success": not outcome.is_dummy and not transcript.untranslated,',
         '"success": True,',
         "a recognition that failed is a success",
     ),
@@ -37,13 +37,13 @@ RECOGNITION = (
     ),
     Mutant(
         _RESULT,
-        '"error_type": cause.error_type if cause else None,',
-        '"error_type": "DummyFallback" if cause else None,',
+        '"error_type": error_type,',
+        '"error_type": "DummyFallback" if error else None,',
         "the dummy destroys the type of the real error",
     ),
     Mutant(
         _RESULT,
-        '"error": cause.message if cause else None,',
+        '"error": error,',
         '"error": None,',
         "the real error is swallowed",
     ),
@@ -138,7 +138,7 @@ ANSWER = (
     ),
     Mutant(
         RENDER,
-        'partial = result.check_degraded and recognised["success"]',
+        'partial = not recognised["is_dummy"] and bool(_partial_reason(result))',
         "partial = False",
         "a partial failure does not say so",
     ),

@@ -126,7 +126,8 @@ def _partial_reason(result: CallResult) -> str:
         failed.append(f"영어 번역 실패 ({untranslated})")
     if result.check_degraded:
         cause = result.check_cause
-        failed.append(f"불완전판매요소 검증 실패 ({named(cause) if cause else '원인 미상'})")
+        why = named(cause) if cause else "원인 미상"
+        failed.append(f"불완전판매요소 검증 실패 ({why})")
     return "; ".join(failed)
 
 
