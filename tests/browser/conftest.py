@@ -72,6 +72,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     store.close()
     settings: dict[str, Any] = {
         "review_page": True,
+        "review_sample_percent": 0,
         "stt_model_path": "/nowhere/at/all",
         "ready_interval_sec": 3600,
         "recordings_reserve_bytes": 0,

@@ -64,6 +64,24 @@ def sample_result(
     return CallResult(Outcome(transcript, "faster-whisper"), CheckResult(report), 1.0, revision)
 
 
+def clean_result() -> CallResult:
+    """The sample call's answer as if nothing had been found: nobody accused, no duty missing."""
+    found = sample_result()
+    assert found.check is not None
+    assert found.check.report is not None
+    report = found.check.report
+    elements = tuple(
+        replace(
+            one,
+            status="not_found" if one.element.kind == "prohibited" else "satisfied",
+            evidence=(),
+        )
+        for one in report.value.elements
+    )
+    value = replace(report.value, elements=elements)
+    return replace(found, check=CheckResult(replace(report, value=value)))
+
+
 def two_channel_wav(seconds: float) -> bytes:
     """A tone on each channel: a low one, and a high one that begins in the middle."""
     at = np.arange(int(seconds * 16_000)) / 16_000
@@ -85,11 +103,12 @@ def add_case(
     name: str,
     result: CallResult | None = None,
     recording: bytes | None = None,
+    metadata: str = "{}",
 ) -> str:
     """Have a case end with an answer; return its id."""
     content = recording or f"recording {name}".encode()
     new = NewCase(name, folder.receive(io.BytesIO(content)))
-    job, _ = store.submit(NewJob("", "{}", "{}", 5, (new,), name))
+    job, _ = store.submit(NewJob("", "{}", metadata, 5, (new,), name))
     found = result or sample_result()
     taken = store.claim(LEASE_SEC, 100)
     for other in taken:

@@ -21,6 +21,7 @@ WITHOUT_MODEL: dict[str, Any] = {
     "ready_interval_sec": 3600.0,
     "recordings_reserve_bytes": 0,
     "review_page": True,
+    "review_sample_percent": 0,
 }
 
 
@@ -31,12 +32,21 @@ class Page:
     app: Running
 
     async def add(
-        self, name: str, result: CallResult | None = None, recording: bytes | None = None
+        self,
+        name: str,
+        result: CallResult | None = None,
+        recording: bytes | None = None,
+        metadata: str = "{}",
     ) -> str:
         """Have a case end with an answer; return its id."""
         desk = self.app.service.desk
         add = partial(
-            add_case, folder=desk.recordings, name=name, result=result, recording=recording
+            add_case,
+            folder=desk.recordings,
+            name=name,
+            result=result,
+            recording=recording,
+            metadata=metadata,
         )
         return await desk.run(add, make=True)
 

@@ -118,6 +118,27 @@ def test_where_two_differ_a_senior_who_is_neither_decides(case: Case) -> None:
     assert case.states == {"settled": 1}
 
 
+def test_the_agent_objects_once_and_a_senior_who_has_not_decided_decides_again(case: Case) -> None:
+    case.decide("kim", "accept", "violated")
+    assert refusal(case, "kim", "object") == "nothing_to_object"
+    case.decide("lee", "accept", "violated")
+    assert refusal(case, "kim", "object", reason=" ") == "no_reason"
+    case.decide("kim", "object", reason="상담원: 고객이 먼저 물었음")
+    assert case.states == {"third": 1}
+    assert refusal(case, "park", "object") == "nothing_to_object"
+    assert refusal(case, "lee", "reject", "not_found", senior=True) == "needs_other"
+    case.decide("choi", "accept", "violated", senior=True)
+    assert case.states == {"settled": 1}
+    case.decide("kim", "object", reason="상담원: 그래도 아님")
+    assert case.states == {"third": 1}
+    case.clock.now += LEASE_SEC + 1
+    assert case.store.reviews.take_next("choi", 60.0, senior=True) is None
+    assert case.store.reviews.take_next("yoon", 60.0, senior=True) == case.id
+    case.decide("yoon", "reject", "not_found", senior=True)
+    assert case.states == {"settled": 1}
+    assert refusal(case, "kim", "object") == "nothing_to_object"
+
+
 def test_another_element_is_another_verdict(case: Case) -> None:
     case.decide("kim", "change", "violated", other_element="unfair.tying", quote="이 말")
     assert case.states == {"second": 1}

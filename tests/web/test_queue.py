@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from api_server.pipeline.render.answers import transcribe_response
+from api_server.store import removal
 from api_server.store.decisions import NewDecision
 from api_server.store.errors import DecisionRefused
-from api_server.store.review_records import CaseFacts, CaseFilter, FindingFacts, Unread
+from api_server.store.review_records import SAMPLE, CaseFacts, CaseFilter, FindingFacts, Unread
+from api_server.store.schema import CASES
 from api_server.store.store import Store
 from api_server.web.call_view import joined
-from api_server.web.facts import elements_of, facts_of, is_wanted, rank_of
+from api_server.web.facts import Reading, elements_of, facts_of, is_wanted, rank_of
 from tests.support.clock import Clock
 from tests.support.jobs_in_store import folder_at, store_at
-from tests.support.reviewed import add_case, sample_result
+from tests.support.reviewed import add_case, clean_result, sample_result
 
 LEASE_SEC = 60.0
 ELEMENT = "solicitation.certainty"
@@ -166,6 +170,75 @@ def test_an_answer_that_cannot_be_read_is_degraded_and_stops_nothing(
     assert facts_of(broken).degraded
     store.reviews.learn([facts_of(broken)])
     assert store.reviews.count() == {"none": 1}
+
+
+def test_of_calls_without_findings_the_id_decides_which_a_person_hears(
+    store: Store, tmp_path: Path
+) -> None:
+    add_case(store, folder_at(tmp_path), "clean.wav", clean_result())
+    (unread,) = store.reviews.unread(10)
+    many = [replace(unread, case=f"case-{number}") for number in range(400)]
+    drawn = [facts_of(one, Reading(sample_percent=25)).sampled for one in many]
+    assert 60 < sum(drawn) < 140
+    assert drawn == [facts_of(one, Reading(sample_percent=25)).sampled for one in many]
+    assert not any(facts_of(one).sampled for one in many)
+    everything = [facts_of(one, Reading(sample_percent=100)) for one in many]
+    assert all(one.sampled for one in everything)
+    ranks = sorted(one.rank for one in everything)
+    assert (ranks[0] < 2.2, ranks[-1] > 4.8) == (
+        True,
+        True,
+    )  # among the others, neither before nor behind them
+
+
+def test_whoever_heard_a_sample_ends_it_alone(store: Store, tmp_path: Path) -> None:
+    case = add_case(store, folder_at(tmp_path), "clean.wav", clean_result())
+    (unread,) = store.reviews.unread(10)
+    store.reviews.learn([facts_of(unread, Reading(sample_percent=100))])
+    assert taken(store, "kim") == case
+    (listed,) = store.reviews.list(CaseFilter(sampled=True), 5)
+    assert (listed.sampled, listed.worst) == (True, ())
+    new = NewDecision("accept", SAMPLE, "kim", status="not_found")
+    store.reviews.decide(case, 1, new, LEASE_SEC)
+    assert store.reviews.count() == {"settled": 1}
+    counted = store.reports.count("element", CaseFilter())
+    assert {one.decided for one in counted.tallies} == {"not_found", "satisfied"}
+
+
+def test_lists_are_filtered_by_agent_product_days_and_warnings(
+    store: Store, tmp_path: Path, clock: Clock
+) -> None:
+    def named(clock_days: float, metadata: str, warnings: int = 0) -> str:
+        clock.now = 1e6 + 86_400 * clock_days
+        case = add_case(
+            store, folder_at(tmp_path), f"{clock_days}.wav", sample_result(), metadata=metadata
+        )
+        (unread,) = store.reviews.unread(10)
+        store.reviews.learn([replace(facts_of(unread), warnings=warnings)])
+        return case
+
+    first = named(0, '{"agent": "A-17", "product": "ELS"}')
+    second = named(1, '{"agent": 42, "product": ["not", "a", "name"]}', warnings=2)
+
+    def names(which: CaseFilter) -> list[str]:
+        return [one.case.id for one in store.reviews.list(which, 50)]
+
+    assert names(CaseFilter(agent="A-17")) == names(CaseFilter(product="ELS")) == [first]
+    assert names(CaseFilter(agent="42")) == names(CaseFilter(warned=True)) == [second]
+    assert names(CaseFilter(since=1e6 + 3600)) == [second]
+    assert names(CaseFilter(until=1e6 + 3600)) == [first]
+    assert store.reports.names() == (["42", "A-17"], ["ELS"])
+
+
+def test_names_of_agents_go_with_what_else_is_known_of_a_case(store: Store, tmp_path: Path) -> None:
+    metadata = '{"agent": "A-17"}'
+    case = add_case(store, folder_at(tmp_path), "call.wav", sample_result(), metadata=metadata)
+    (unread,) = store.reviews.unread(10)
+    store.reviews.learn([facts_of(unread)])
+    with store._database.write() as connection:
+        row = connection.execute(select(CASES).where(CASES.c.id == case)).one()
+        removal._remove_rest(connection, row, 2e6)
+    assert store.reports.names() == ([], [])
 
 
 def element(status: str, kind: str = "prohibited", **more: object) -> dict[str, object]:

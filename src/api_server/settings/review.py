@@ -32,6 +32,16 @@ class ReviewSettings(Section):
     review_lease_min: float = Field(20.0, gt=0)
     """Minutes that a call is one reviewer's alone, from their last decision on."""
 
+    review_agent_key: str = Field("agent", min_length=1)
+    """The key of a job's metadata that names the agent, for filters and numbers."""
+
+    review_product_key: str = Field("product", min_length=1)
+    """The key of a job's metadata that names the product."""
+
+    review_sample_percent: float = Field(5.0, ge=0, le=100)
+    """Percent of the checked calls without findings that a person listens to, so that somebody
+    learns what is missed. The case's id decides which; a call that is in the queue stays there."""
+
     review_cache_bytes: int = Field(4 * 1024**3, ge=0)
     """Disk space in bytes for recordings in the form that browsers play, beside the database; the
     ones that were not listened to for longest go first."""

@@ -8,15 +8,15 @@ from typing import Literal
 
 from api_server.store.errors import DecisionRefused
 
-Action = Literal["accept", "reject", "change", "undo", "comment", "swap_roles"]
+Action = Literal["accept", "reject", "change", "undo", "comment", "object", "swap_roles"]
 DECIDING: tuple[Action, ...] = ("accept", "reject", "change")
 
 ReviewState = Literal["none", "open", "second", "third", "settled"]
-"""Nothing to decide; nobody has; one person has, and another one is needed; two have, and differ;
-it is decided."""
+"""Nothing to decide; nobody has; one person has, and another one is needed; two have, and differ,
+or the agent objects; it is decided."""
 WAITING: tuple[ReviewState, ...] = ("open", "second", "third")
 
-VIOLATION = {"prohibited": "violated", "required": "not_found"}
+VIOLATION = {"prohibited": "violated", "required": "not_found", "sample": "violated"}
 """The status that accuses somebody, by kind of element: it, or its end, takes two people."""
 
 MOST_WORDS = 4_000
@@ -59,12 +59,22 @@ class DecisionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a finding stands; ``live`` are the decisions that were not undone, in their order."""
+    """Where a finding stands; ``live`` are the decisions that were not undone, in their order.
+
+    ``accuses``: what was decided last accuses somebody; ``objected``: the agent has objected to it.
+    """
 
     state: ReviewState
     status: str | None = None
     other_element: str | None = None
     live: tuple[DecisionRecord, ...] = ()
+    accuses: bool = False
+    objected: bool = False
+
+    @property
+    def may_object(self) -> bool:
+        """Return whether there is something to object to; once for each decision."""
+        return self.state == "settled" and self.accuses and not self.objected
 
     @property
     def actors(self) -> tuple[str, ...]:
@@ -100,7 +110,10 @@ def standing(
     last = live[-1]
     agree = _verdict(first) == _verdict(live[1])
     settled = agree or len(live) > 2  # noqa: PLR2004 - the third person
-    return Standing("settled" if settled else "third", last.status, last.other_element, live)
+    accuses = last.other_element is not None or last.status == VIOLATION[kind]
+    objected = any(one.action == "object" and one.seq > last.seq for one in rows)
+    state = "settled" if settled and not objected else "third"
+    return Standing(state, last.status, last.other_element, live, accuses, objected)
 
 
 def is_swapped(rows: Sequence[DecisionRecord]) -> bool:
@@ -124,6 +137,11 @@ def check_new(new: NewDecision, rows: Sequence[DecisionRecord], now: Standing) -
     if new.seen != (rows[-1].seq if rows else 0):
         raise DecisionRefused("stale", "somebody has decided meanwhile; look again")
     if new.action == "swap_roles":  # a second one takes the first one back
+        return None
+    if new.action == "object":
+        if not now.may_object:
+            raise DecisionRefused("nothing_to_object", "nothing is settled against anybody")
+        _check_words(new)
         return None
     if new.action == "undo":
         if not now.live or now.live[-1].actor != new.actor:

@@ -268,6 +268,7 @@ CASE_ROWS: Select[Any] = (
         CASES,
         JOBS.c.id.label("job"),
         JOBS.c.owner,
+        JOBS.c.metadata,
         REPAIRS.c.status.label("repair_status"),
         REPAIRS.c.missing.label("repair_missing"),
         REPAIRS.c.expires_at.label("repair_expires_at"),

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, inser
 from api_server.store import audit_log, repairs, tags
 from api_server.store.errors import CaseHeld, NoSuchCase
 from api_server.store.records import Retention, TagRule
-from api_server.store.review_tables import DECISIONS
+from api_server.store.review_tables import DECISIONS, REVIEW_CASES
 from api_server.store.schema import CASES, FINDINGS, HOLDS, JOBS, REVISIONS
 
 _AT_ONCE = 200
@@ -123,6 +123,11 @@ def _remove_rest(connection: Connection, case: Row[Any], now: float) -> None:
         update(CASES)
         .where(CASES.c.seq == case.seq)
         .values(name="", path=None, recording=None, error=None)
+    )
+    connection.execute(
+        update(REVIEW_CASES)
+        .where(REVIEW_CASES.c.case_seq == case.seq)
+        .values(agent=None, product=None)
     )
     others = select(func.count()).where(CASES.c.job_seq == case.job_seq, CASES.c.name != "")
     if not connection.execute(others).scalar():

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
 
 from api_server.store.decisions import WAITING
 from api_server.store.jobs import CASE_ROWS, case_of_row
-from api_server.store.review_records import CaseFilter, ListedCase
+from api_server.store.review_records import SAMPLE, CaseFilter, ListedCase
 from api_server.store.review_tables import REVIEW_CASES, REVIEW_FINDINGS
 from api_server.store.schema import CASES, JOBS
 
@@ -30,8 +30,11 @@ def list_cases(
         REVIEW_CASES.c.wanted,
         REVIEW_CASES.c.lease_by,
         REVIEW_CASES.c.lease_until,
+        REVIEW_CASES.c.agent,
+        REVIEW_CASES.c.product,
+        REVIEW_CASES.c.sampled,
     ).join(REVIEW_CASES, REVIEW_CASES.c.case_seq == CASES.c.seq)
-    query = query.where(*_conditions(which))
+    query = query.where(*conditions(which))
     if after is not None:
         rank, seq = after
         later = and_(REVIEW_CASES.c.rank == rank, REVIEW_CASES.c.case_seq < seq)
@@ -42,12 +45,20 @@ def list_cases(
     return [_listed(row, findings.get(row.seq, []), now) for row in rows]
 
 
-def _conditions(which: CaseFilter) -> list[ColumnElement[bool]]:
+def conditions(which: CaseFilter) -> list[ColumnElement[bool]]:
+    """Return what a filter asks of rows of ``review_cases``, joined with those of ``jobs``."""
+    columns = REVIEW_CASES.c
     found: list[ColumnElement[bool]] = []
-    if which.state is not None:
-        found.append(REVIEW_CASES.c.state == which.state)
-    if which.degraded is not None:
-        found.append(REVIEW_CASES.c.degraded == which.degraded)
+    for name in ("state", "degraded", "agent", "product", "sampled"):
+        wanted = getattr(which, name)
+        if wanted is not None:
+            found.append(columns[name] == wanted)
+    if which.since is not None:
+        found.append(columns.received_at >= which.since)
+    if which.until is not None:
+        found.append(columns.received_at < which.until)
+    if which.warned is not None:
+        found.append((columns.warnings > 0) == which.warned)
     if which.job is not None:
         found.append(JOBS.c.id == which.job)
     if which.element is not None or which.status is not None:
@@ -63,7 +74,8 @@ def _conditions(which: CaseFilter) -> list[ColumnElement[bool]]:
 
 def _findings_of(connection: Connection, seqs: Sequence[int]) -> dict[int, list[Row[Any]]]:
     query: Select[Any] = select(REVIEW_FINDINGS).where(
-        REVIEW_FINDINGS.c.case_seq.in_(seqs), REVIEW_FINDINGS.c.wanted
+        REVIEW_FINDINGS.c.case_seq.in_(seqs),
+        REVIEW_FINDINGS.c.wanted,
     )
     found: dict[int, list[Row[Any]]] = {}
     for row in connection.execute(query):
@@ -86,5 +98,12 @@ def _listed(row: Row[Any], findings: Sequence[Row[Any]], now: float) -> ListedCa
         wanted=row.wanted,
         open=sum(one.state in WAITING for one in findings),
         lease_by=row.lease_by if leased else None,
-        worst=tuple((one.element, one.status) for one in sorted(findings, key=_severity)),
+        agent=row.agent,
+        product=row.product,
+        sampled=row.sampled,
+        worst=tuple(
+            (one.element, one.status)
+            for one in sorted(findings, key=_severity)
+            if one.element != SAMPLE
+        ),
     )

@@ -6,8 +6,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from api_server.store import decisions as rules
 from api_server.store.decisions import DecisionRecord
-from api_server.store.review_records import CaseFacts
+from api_server.store.review_records import SAMPLE, CaseFacts
 from api_server.store.review_tables import DECISIONS, REVIEW_CASES, REVIEW_FINDINGS
+
+_CLEAR = {"prohibited": {"not_found"}, "required": {"satisfied"}, SAMPLE: set()}
 
 
 def decisions_of(connection: Connection, seq: int) -> list[DecisionRecord]:
@@ -42,6 +44,11 @@ def learn(connection: Connection, facts: CaseFacts) -> None:
         "degraded": facts.degraded,
         "warnings": facts.warnings,
         "wanted": sum(one.wanted for one in facts.findings),
+        "received_at": facts.received_at,
+        "week": facts.week,
+        "agent": facts.agent,
+        "product": facts.product,
+        "sampled": facts.sampled,
     }
     if not connection.execute(update(REVIEW_CASES).where(known).values(**values)).rowcount:
         connection.execute(insert(REVIEW_CASES).values(case_seq=facts.seq, state="none", **values))
@@ -70,16 +77,28 @@ def count_decisions(connection: Connection, seq: int) -> None:
     found = list(
         connection.execute(select(REVIEW_FINDINGS).where(REVIEW_FINDINGS.c.case_seq == seq))
     )
-    states = []
-    for row in found:
+    states, listened = [], False
+    for row in sorted(found, key=lambda one: one.element != SAMPLE):
         rows = [one for one in made if one.element == row.element]
         now = rules.standing(rows, row.kind, row.status, wanted=row.wanted)
-        first, second = (*now.actors, None, None)[:2]
+        first, second, third = (*now.actors, None, None, None)[:3]
         states.append(now.state)
+        settled = now.state == "settled"
+        listened = listened or (row.element == SAMPLE and settled)
+        decided = now.status if settled else None
+        if listened and now.state == "none" and row.status in _CLEAR[row.kind]:
+            decided = row.status  # whoever listened to the whole call has heard nothing else
         connection.execute(
             update(REVIEW_FINDINGS)
             .where(REVIEW_FINDINGS.c.case_seq == seq, REVIEW_FINDINGS.c.element == row.element)
-            .values(state=now.state, first_by=first, second_by=second)
+            .values(
+                state=now.state,
+                first_by=first,
+                second_by=second,
+                third_by=third,
+                decided=decided,
+                moved_to=now.other_element if settled else None,
+            )
         )
     state = rules.case_state(states, sum(row.wanted for row in found))
     connection.execute(

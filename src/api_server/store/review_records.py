@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
 from typing import Literal, get_args
 
 from api_server.store.decisions import DecisionRecord, ReviewState
@@ -10,6 +11,27 @@ from api_server.store.records import CaseRecord, Revision
 
 Role = Literal["viewer", "reviewer", "senior", "auditor", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
+
+GroupedBy = Literal["element", "week", "agent", "product"]
+"""By what the numbers of the page are grouped."""
+
+KOREA = timezone(timedelta(hours=9))
+"""Where days and weeks of the page begin."""
+
+SAMPLE = "sample"
+"""The element, and its kind, of what a person decides on a call in which nothing was found."""
+
+_MONDAY = date(1969, 12, 29).toordinal()
+
+
+def week_of(seconds: float) -> int:
+    """Return the week of a time: the one in which 1970 began is 0; weeks begin on Monday."""
+    return (datetime.fromtimestamp(seconds, KOREA).date().toordinal() - _MONDAY) // 7
+
+
+def monday_of(week: int) -> date:
+    """Return the day on which a week begins."""
+    return date.fromordinal(_MONDAY + 7 * week)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +54,26 @@ class CaseFacts:
     degraded: bool
     warnings: int
     findings: tuple[FindingFacts, ...]
+    received_at: float | None = None
+    agent: str | None = None
+    product: str | None = None
+    sampled: bool = False
+
+    @property
+    def week(self) -> int | None:
+        """The week in which it was received."""
+        return None if self.received_at is None else week_of(self.received_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """An answer that the queue does not know yet."""
+    """An answer that the queue does not know yet; ``metadata`` is its job's, as JSON."""
 
     seq: int
     revision: Revision
+    case: str = ""
+    received_at: float | None = None
+    metadata: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +89,8 @@ class ReviewedCase:
     decisions: tuple[DecisionRecord, ...]
     lease_by: str | None
     known: bool
+    sampled: bool = False
+    metadata: str = "{}"
 
     @property
     def is_readable(self) -> bool:
@@ -74,18 +110,66 @@ class ListedCase:
     wanted: int
     open: int
     lease_by: str | None
+    agent: str | None = None
+    product: str | None = None
+    sampled: bool = False
     worst: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CaseFilter:
-    """Which cases a list has; what is ``None`` filters nothing."""
+    """Which cases a list has; what is ``None`` filters nothing.
+
+    They were received from ``since`` on and before ``until``.
+    """
 
     state: str | None = None
     element: str | None = None
     status: str | None = None
     degraded: bool | None = None
     job: str | None = None
+    agent: str | None = None
+    product: str | None = None
+    since: float | None = None
+    until: float | None = None
+    warned: bool | None = None
+    sampled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many findings of a group are alike; ``decided`` is ``None`` until people have settled.
+
+    ``waits``: people have to decide, and have not.
+    """
+
+    group: str | int | None
+    kind: str
+    status: str
+    wanted: bool
+    waits: bool
+    decided: str | None
+    moved_to: str | None
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """A finding as a table has it, without a word of what was said."""
+
+    case: str
+    name: str
+    received_at: float
+    agent: str | None
+    product: str | None
+    element: str
+    kind: str
+    status: str
+    state: ReviewState
+    decided: str | None
+    moved_to: str | None
+    first_by: str | None
+    second_by: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 from api_server.store.schema import METADATA, REVISIONS, ROW_ID
@@ -52,11 +53,22 @@ REVIEW_CASES = Table(
     Column("wanted", Integer, nullable=False),
     Column("lease_by", String(100)),
     Column("lease_until", Double),
+    Column("received_at", Double),
+    Column("week", Integer),
+    Column("agent", String(100)),
+    Column("product", String(100)),
+    Column("sampled", Boolean, nullable=False, server_default=false()),
+    Index("review_cases_received_at", "received_at", "rank", "case_seq"),
+    Index("review_cases_agent", "agent", "rank", "case_seq"),
+    Index("review_cases_product", "product", "rank", "case_seq"),
     Index("review_cases_turn", "state", "rank", "case_seq"),
     Index("review_cases_rank", "rank", "case_seq"),
     Index("review_cases_lease", "lease_by"),
 )
-"""What the queue knows of a case; made from its latest answer and its decisions."""
+"""What the queue knows of a case; made from its latest answer and its decisions.
+
+``agent`` and ``product`` are of the job's metadata; ``week`` counts from that of 1970 on;
+``sampled``: nothing was found, and a person listens whether that is so."""
 
 REVIEW_FINDINGS = Table(
     "review_findings",
@@ -69,9 +81,24 @@ REVIEW_FINDINGS = Table(
     Column("state", String(16), nullable=False),
     Column("first_by", String(100)),
     Column("second_by", String(100)),
+    Column("third_by", String(100)),
+    Column("decided", String(16)),
+    Column("moved_to", String(60)),
     Index("review_findings_by_status", "element", "status"),
 )
-"""The findings of a case's latest answer, and how far people are with each."""
+"""The findings of a case's latest answer, and how far people are with each.
+
+``decided`` is the status that people have settled on, ``moved_to`` the element whose violation they
+say it is."""
+
+REVIEW_VIEWS = Table(
+    "review_views",
+    METADATA,
+    Column("actor", String(100), primary_key=True),
+    Column("name", String(60), primary_key=True),
+    Column("query", Text, nullable=False),
+)
+"""The filters that a person has kept under a name."""
 
 REVIEW_PASSES = Table(
     "review_passes",

@@ -43,7 +43,7 @@ from api_server.store.review_tables import (
     REVIEW_FINDINGS,
     REVIEW_PASSES,
 )
-from api_server.store.schema import CASES, RECORDINGS, REVISIONS
+from api_server.store.schema import CASES, JOBS, RECORDINGS, REVISIONS
 
 _OVERLAP_SEC = 120.0
 """Answers so much older than the newest one known are looked for again: clocks are not exact."""
@@ -71,14 +71,19 @@ class Reviews:
             REVIEW_CASES.c.revision >= REVISIONS.c.number,
         )
         query = (
-            select(REVISIONS)
+            select(REVISIONS, CASES.c.id, CASES.c.received_at, JOBS.c.metadata)
+            .join(CASES, CASES.c.seq == REVISIONS.c.case_seq)
+            .join(JOBS, JOBS.c.seq == CASES.c.job_seq)
             .where(REVISIONS.c.made_at >= self._known_to - _OVERLAP_SEC, ~known)
             .order_by(REVISIONS.c.made_at)
             .limit(limit)
         )
         with self._database.read() as connection:
             rows = list(connection.execute(query))
-        return [Unread(row.case_seq, _revision(row)) for row in rows]
+        return [
+            Unread(row.case_seq, _revision(row), row.id, row.received_at, row.metadata)
+            for row in rows
+        ]
 
     def learn(self, facts: Sequence[CaseFacts]) -> None:
         """Keep what the queue has to know of answers; decisions on them are counted in."""
@@ -118,6 +123,8 @@ class Reviews:
                 tuple(decisions_of(connection, row.seq)),
                 known.lease_by if known is not None and leased else None,
                 known is not None and bool(answers) and known.revision == answers[-1].number,
+                known is not None and known.sampled,
+                row.metadata,
             )
 
     def decide(self, identity: str, revision: int, new: NewDecision, lease_sec: float) -> int:
@@ -336,7 +343,9 @@ def _for_actor(actor: str, *, senior: bool) -> ColumnElement[bool]:
         and_(found.state == "second", found.first_by != actor),
     ]
     if senior:
-        ways.append(and_(found.state == "third", found.first_by != actor, found.second_by != actor))
+        seen = (found.first_by, found.second_by, found.third_by)
+        others = (or_(one.is_(None), one != actor) for one in seen)
+        ways.append(and_(found.state == "third", *others))
     return exists().where(found.case_seq == REVIEW_CASES.c.case_seq, or_(*ways))
 
 

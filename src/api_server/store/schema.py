@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from api_server.store.sealed_text import SealedText
 
-HEAD = "0004_tags"
+HEAD = "0004_review_numbers"
 """The migration after which the tables are these."""
 
 METADATA = MetaData()

@@ -40,6 +40,7 @@ from api_server.store.records import (
     Revision,
     ToRepair,
 )
+from api_server.store.review_reports import ReviewReports
 from api_server.store.reviews import Reviews
 
 MOST_OPEN_CASES = 1_000_000
@@ -73,6 +74,7 @@ class Store:
         self._clock = clock
         self.reviews = Reviews(self._database, clock)
         self.accounts = Accounts(self._database, clock)
+        self.reports = ReviewReports(self._database, clock)
         self._retention = retention or Retention()
         files = proof or ProofFiles.beside(path)
         self.ledger = Ledger(self._database, CheckpointFile(files.notes, files.key), clock)

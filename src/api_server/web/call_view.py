@@ -17,7 +17,7 @@ from api_server.store.decisions import (
     Standing,
     standing,
 )
-from api_server.store.review_records import ReviewedCase, Visitor
+from api_server.store.review_records import SAMPLE, ReviewedCase, Visitor
 from api_server.web import words
 from api_server.web.errors import Refused
 from api_server.web.facts import elements_of, is_unsure, is_wanted
@@ -30,7 +30,7 @@ from stt_engine.speech import Segment
 _DIGITS = 19
 _STRIP = 800
 _WORST: tuple[Tone, ...] = ("bad", "warn", "good", "quiet")
-_PRESENT = {"prohibited": "violated", "required": "satisfied"}
+_PRESENT = {"prohibited": "violated", "required": "satisfied", SAMPLE: "not_found"}
 _OPPOSITE = {
     "violated": "not_found",
     "not_found": "violated",
@@ -71,6 +71,7 @@ class FindingView:
     seen: int
     may_decide: bool
     may_undo: bool
+    may_object: bool
 
     @property
     def decided(self) -> tuple[Pair, Tone] | None:
@@ -86,6 +87,8 @@ class FindingView:
     @property
     def choices(self) -> tuple[str, ...]:
         """The statuses that a person may give it."""
+        if self.kind == SAMPLE:
+            return ("not_found",)
         return (_PRESENT[self.kind], "not_found", "not_applicable", "undetermined")
 
 
@@ -192,6 +195,8 @@ def build_view(
         _finding(one, needed.get(one["id"]), definitions.get(one["id"]), marked, record, visitor)
         for one in elements_of(answer)
     ]
+    if record.sampled:
+        findings.append(_finding(_SAMPLED, None, None, marked, record, visitor))
     findings.sort(key=_order)
     coverage = answer.coverage
     return CallView(
@@ -215,6 +220,22 @@ def build_view(
         comments=tuple(one for one in now if not one.element),
         older=tuple(one for one in record.decisions if one.revision != revision),
     )
+
+
+_SAMPLED: Mapping[str, Any] = {
+    "id": SAMPLE,
+    "article": "",
+    "title": "표본: 놓친 것이 없는지 듣기",
+    "kind": SAMPLE,
+    "status": "not_found",
+    "reason": "",
+    "explanation": None,
+    "source": None,
+    "tiers": {},
+    "disagreement": False,
+    "evidence": (),
+}
+"""What a person decides on a call in which nothing was found."""
 
 
 def joined(stretches: Sequence[tuple[float, float]], gap: float) -> list[tuple[float, float]]:
@@ -250,7 +271,7 @@ def _finding(
     history = tuple(
         row for row in record.decisions if row.element == one["id"] and row.revision == revision
     )
-    wanted = is_wanted(one)
+    wanted = one["kind"] == SAMPLE or is_wanted(one)
     now = standing(history, one["kind"], one["status"], wanted=wanted)
     label, tone = words.STATUS[one["kind"], one["status"]]
     hint = _hint(one)
@@ -285,6 +306,7 @@ def _finding(
         seen=max((row.seq for row in history if row.action != "comment"), default=0),
         may_decide="decide" in may and now.may_decide(visitor.name, senior="settle" in may),
         may_undo="decide" in may and last is not None and last.actor == visitor.name,
+        may_object="decide" in may and now.may_object,
     )
 
 
@@ -311,7 +333,7 @@ def _claim(one: Mapping[str, Any]) -> str | None:
 
 def _denied(kind: str, claim: str | None) -> str | None:
     """Return the status that a rejection of ``claim`` means."""
-    if claim is None or claim == "not_applicable":
+    if claim is None or claim == "not_applicable" or kind == SAMPLE:
         return None
     if claim == "not_found":
         return _PRESENT[kind]
@@ -363,6 +385,7 @@ def _number(given: str) -> int:
 
 def _status(found: FindingView, action: Action, given: str | None) -> str:
     status = {"accept": found.claim, "reject": found.denial, "change": given}[action]
-    if status is None or status not in found.choices:
+    fixed = found.kind == SAMPLE and action != "accept"
+    if status is None or status not in found.choices or fixed:
         raise Refused(400, words.REFUSED["bad_status"])
     return status

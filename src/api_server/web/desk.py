@@ -23,7 +23,7 @@ from api_server.store.errors import StoreUnavailable
 from api_server.store.review_records import ReviewedCase, Unread, Visitor
 from api_server.web.call_view import CallView, build_view
 from api_server.web.errors import NOT_FOUND, Refused
-from api_server.web.facts import facts_of
+from api_server.web.facts import Reading, facts_of
 from api_server.web.identity import Identity
 from api_server.web.masking import MaskedCalls
 from api_server.web.sound import Opened, Sound, Sounds, SoundUnavailable
@@ -72,6 +72,9 @@ class ReviewDesk:
         self._answers: OrderedDict[tuple[int, int], tuple[CallResult, TranscribeResponse]]
         self._answers = OrderedDict()
         self._looks: dict[tuple[str, str], float] = {}
+        self.reading = Reading(
+            settings.review_agent_key, settings.review_product_key, settings.review_sample_percent
+        )
         self.lease_sec = settings.review_lease_min * 60.0
 
     async def read_new(self) -> bool:
@@ -83,7 +86,7 @@ class ReviewDesk:
         run = self.service.desk.run
         found = await run(lambda store: store.reviews.unread(_AT_ONCE), make=True)
         if found:
-            facts = await to_thread.run_sync(lambda: [facts_of(one) for one in found])
+            facts = await to_thread.run_sync(lambda: [facts_of(one, self.reading) for one in found])
             await run(lambda store: store.reviews.learn(facts))
         return len(found) == _AT_ONCE
 
@@ -127,9 +130,13 @@ class ReviewDesk:
         get = partial(_get, identity=identity)
         found = await self.service.desk.run(get, make=True)
         if found.is_readable and not found.known:
-            latest = Unread(found.case.seq, found.revisions[-1])
-            facts = await to_thread.run_sync(facts_of, latest)
+            case = found.case
+            latest = Unread(
+                case.seq, found.revisions[-1], case.id, case.received_at, found.metadata
+            )
+            facts = await to_thread.run_sync(facts_of, latest, self.reading)
             await self.service.desk.run(lambda store: store.reviews.learn([facts]))
+            found = await self.service.desk.run(get)
         return found
 
     async def view(self, record: ReviewedCase, visitor: Visitor) -> CallView:

@@ -13,6 +13,7 @@ from jinja2.runtime import Context
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from api_server.compliance.rubric import Element
 from api_server.store.review_records import Visitor
 from api_server.web import words
 from api_server.web.identity import MAY
@@ -78,7 +79,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(_=_translated, words=words, clock=clock)
-    made.filters.update(pair=_pair, clock=clock, day=day, name=name)
+    made.filters.update(pair=_pair, clock=clock, day=day, name=name, twice=_twice, titled=_titled)
     return made
 
 
@@ -90,6 +91,14 @@ def _translated(context: Context, korean: str, english: str) -> str:
 @pass_context
 def _pair(context: Context, pair: Pair) -> str:
     return words.pick(pair, context["language"])
+
+
+def _twice(value: str) -> tuple[str, str]:
+    return value, value
+
+
+def _titled(element: Element) -> tuple[str, str]:
+    return element.id, element.title
 
 
 def name(given: str) -> str:

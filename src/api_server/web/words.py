@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from api_server.store.review_records import GroupedBy
+
 Language = Literal["ko", "en"]
 Pair = tuple[str, str]
 """The Korean and the English words."""
@@ -26,6 +28,7 @@ STATUS: Mapping[tuple[str, str], tuple[Pair, Tone]] = {
     ("required", "undetermined"): (("판단 보류", "undetermined"), "quiet"),
     ("prohibited", "not_applicable"): (("해당 없음", "not applicable"), "quiet"),
     ("required", "not_applicable"): (("해당 없음", "not applicable"), "quiet"),
+    ("sample", "not_found"): (("찾은 것 없음", "nothing found"), "quiet"),
 }
 """The words and the tone of a status, by the element's kind."""
 
@@ -43,6 +46,7 @@ SOURCE: Mapping[str | None, Pair] = {
 KIND: Mapping[str, Pair] = {
     "prohibited": ("하면 안 되는 말", "must not be said"),
     "required": ("꼭 해야 하는 말", "has to be said"),
+    "sample": ("기계가 찾은 것이 없는 통화", "a call in which the machine found nothing"),
 }
 
 SPEAKER: Mapping[str | None, Pair] = {
@@ -62,11 +66,55 @@ UNHEARD: Mapping[str, Pair] = {
     "failed": ("인식하지 못함", "not recognised"),
 }
 
+GROUPED_BY: Mapping[GroupedBy, Pair] = {
+    "element": ("항목", "element"),
+    "week": ("주(월요일부터)", "week (from Monday)"),
+    "agent": ("상담원", "agent"),
+    "product": ("상품", "product"),
+}
+
+NUMBERS: tuple[Pair, ...] = (
+    ("점검한 통화", "calls checked"),
+    ("기계: 위반·누락", "machine: violated or missing"),
+    ("기계: 의심", "machine: suspected"),
+    ("기계: 판단 보류", "machine: undetermined"),
+    ("결정 대기", "waiting"),
+    ("확정된 위반", "confirmed"),
+    ("기각", "rejected"),
+    ("사람도 판단 보류", "undetermined by people"),
+    ("기계가 놓침", "missed by the machine"),
+    ("정밀도", "precision"),
+    ("정밀도 하한 95%", "precision, lower 95 %"),
+    ("정밀도 상한 95%", "precision, upper 95 %"),
+    ("정밀도의 건수", "precision, of"),
+    ("카파", "kappa"),
+    ("카파 하한 95%", "kappa, lower 95 %"),
+    ("카파 상한 95%", "kappa, upper 95 %"),
+    ("카파의 건수", "kappa, of"),
+)
+"""The columns of the numbers, behind the one of the group."""
+
+FINDING_COLUMNS: tuple[Pair, ...] = (
+    ("통화 번호", "case"),
+    ("파일", "file"),
+    ("받은 때(한국 시각)", "received (Korean time)"),
+    ("상담원", "agent"),
+    ("상품", "product"),
+    ("항목 번호", "element"),
+    ("항목", "title"),
+    ("기계의 판정", "machine"),
+    ("검토 상태", "state"),
+    ("확정된 판정", "settled as"),
+    ("다른 항목", "other element"),
+    ("첫 검토자", "first reviewer"),
+    ("두 번째 검토자", "second reviewer"),
+)
+
 REVIEW: Mapping[str, Pair] = {
     "none": ("결정할 것 없음", "nothing to decide"),
     "open": ("첫 검토 대기", "waits for a first reviewer"),
     "second": ("두 번째 확인 대기", "waits for a second person"),
-    "third": ("의견 갈림: 선임 대기", "disputed: waits for a senior"),
+    "third": ("의견 갈림·이의: 선임 대기", "disputed: waits for a senior"),
     "settled": ("확정", "settled"),
 }
 
@@ -76,6 +124,7 @@ ACTION: Mapping[str, Pair] = {
     "change": ("변경", "changed"),
     "undo": ("되돌림", "undone"),
     "comment": ("의견", "comment"),
+    "object": ("상담원의 이의", "the agent objects"),
     "swap_roles": ("상담원과 고객 맞바꿈", "agent and customer swapped"),
 }
 
@@ -122,6 +171,12 @@ REFUSED: Mapping[str, Pair] = {
     ),
     "no_element": ("이 답에는 없는 항목입니다.", "The answer has no such element."),
     "bad_status": ("고를 수 없는 판정입니다.", "That status cannot be chosen."),
+    "nothing_to_object": (
+        "위반으로 확정된 것에만, 한 번 이의를 남길 수 있습니다.",
+        "An objection is to what is settled against somebody, and once.",
+    ),
+    "no_name": ("보기의 이름을 적어 주십시오.", "Give the view a name."),
+    "too_many": ("보기를 더 저장할 수 없습니다.", "No more views can be kept."),
     "too_long": ("너무 깁니다.", "That is too long."),
 }
 
