@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import tempfile
 import wave
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import anyio
 import numpy as np
@@ -107,6 +109,37 @@ async def test_a_range_of_it_is_sent(page: Page) -> None:
     assert peaks.content.startswith(b"2 120 6.000\n")
 
 
+async def test_a_clip_is_the_part_that_is_asked_for_and_in_the_log(page: Page) -> None:
+    case = await page.add("원금 보장.wav", sample_result(), two_channel_wav(SECONDS))
+    who = await page.person()
+    url = f"/review/cases/{case}/clip"
+    answer = await who.get(url, params={"from": "2.5", "to": "4"})
+    whole = await who.get(f"/review/cases/{case}/sound")
+    with wave.open(io.BytesIO(answer.content)) as part:
+        assert (part.getnframes(), part.getnchannels()) == (1.5 * RATE, 2)
+    head, frame = 44, 4
+    begin = head + int(2.5 * RATE) * frame
+    assert answer.content[head:] == whole.content[begin : begin + int(1.5 * RATE) * frame]
+    assert "attachment" in answer.headers["content-disposition"]
+    assert quote("원금 보장 0-02.wav") in answer.headers["content-disposition"]
+    late = await who.get(url, params={"from": "5.5", "to": "20"})
+    with wave.open(io.BytesIO(late.content)) as part:
+        assert part.getnframes() == 0.5 * RATE
+    for wrong in ({"from": "4", "to": "2"}, {"from": "0", "to": "301"}, {"from": "nan", "to": "1"}):
+        assert (await who.get(url, params=wrong)).status_code == 400
+
+    def looks(store: Store) -> list[str]:
+        with store._database.read() as connection:
+            entries = [one.entry for one in audit_log.entries(connection, case)]
+        return [one.facts for one in entries if one.kind == "look" and "clip" in one.facts]
+
+    told = await page.app.service.desk.run(looks)
+    assert [json.loads(one) for one in told] == [
+        {"what": "clip", "from": 2.5, "to": 4.0},
+        {"what": "clip", "from": 5.5, "to": 20.0},
+    ]
+
+
 async def test_who_listens_is_in_the_log_and_what_is_erased_cannot_be_played(page: Page) -> None:
     case = await page.add("erased.wav", sample_result(), two_channel_wav(1.5))
     who = await page.person()
@@ -140,7 +173,7 @@ async def test_where_recordings_are_encrypted_nothing_stays_in_the_clear(recordi
 async def test_nobody_listens_without_a_session(page: Page) -> None:
     case = await page.add("closed.wav", sample_result(), two_channel_wav(1))
     nobody = page.client()
-    for what in ("sound", "peaks"):
+    for what in ("sound", "peaks", "clip?from=0&to=1"):
         refused = await nobody.get(f"/review/cases/{case}/{what}", headers={"X-Partial": "1"})
         assert refused.status_code == 401
         assert refused.json()["log_in"] is True

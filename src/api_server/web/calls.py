@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, cast, get_args
+from urllib.parse import quote
 
 from anyio import to_thread
-from fastapi import Form, Request, Response
+from fastapi import Form, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from api_server.store.decisions import Action
 from api_server.store.review_records import Visitor
 from api_server.web.call_view import CallView, new_decision
-from api_server.web.desk import ReviewDesk
-from api_server.web.errors import Refused
+from api_server.web.comparison import compare
+from api_server.web.desk import NOT_PLAYABLE, ReviewDesk
+from api_server.web.errors import NOT_FOUND, Refused
+from api_server.web.rendering import name as name_of
 from api_server.web.rendering import render
 from api_server.web.router import (
     Deciding,
@@ -24,9 +28,13 @@ from api_server.web.router import (
     redirect,
     review_router,
 )
+from api_server.web.sentences import LONGEST_CLIP_SEC, clock
+from api_server.web.sound import cut
 from api_server.web.words import REFUSED, REJECT_REASONS
 
 router = review_router()
+
+_TOO_LONG = ("5분까지만 잘라 낼 수 있습니다.", "A clip has five minutes at most.")
 
 _ACTIONS: tuple[Action, ...] = get_args(Action)
 
@@ -57,8 +65,36 @@ def _shown(desk: ReviewDesk, view: CallView) -> dict[str, Any]:
         "case": case,
         "playable": case.recording is not None or view.record.path is not None,
         "reject_reasons": REJECT_REASONS,
+        "made_at": datetime.now(UTC).timestamp(),
         "keep_days": desk.service.settings.review_keep_days,
     }
+
+
+@router.get("/cases/{case}/revisions")
+async def show_revisions(
+    request: Request,
+    desk: DeskDependency,
+    visitor: Seeing,
+    case: str,
+    before: Annotated[int | None, Query(alias="a")] = None,
+    after: Annotated[int | None, Query(alias="b")] = None,
+) -> Response:
+    """Show two answers of a call beside each other; by default the last two."""
+    record = await desk.record(case)
+    numbers = [one.number for one in record.revisions if one.answer]
+    if len(numbers) < 2:  # noqa: PLR2004 - two are compared
+        raise NOT_FOUND
+    asked = (
+        numbers[-2] if before is None else before,
+        numbers[-1] if after is None else after,
+    )
+    if not set(asked) <= set(numbers):
+        raise NOT_FOUND
+    left, right = [await desk.answer(record, number) for number in asked]
+    both = await to_thread.run_sync(compare, left, right)
+    shown: dict[str, Any] = {"case": record.case, "both": both, "numbers": numbers}
+    show = partial(render, request, "revisions.html", visitor=visitor, **shown)
+    return await to_thread.run_sync(show)
 
 
 @router.get("/cases/{case}/sound")
@@ -75,6 +111,30 @@ async def draw(desk: DeskDependency, visitor: Seeing, case: str) -> Response:  #
     """Send the peaks of the recording; see :class:`api_server.web.sound.Sound`."""
     sound = await desk.sound(await desk.record(case))
     return FileResponse(sound.peaks, media_type="application/octet-stream")
+
+
+@router.get("/cases/{case}/clip")
+async def clip(
+    desk: DeskDependency,
+    visitor: Seeing,
+    case: str,
+    start: Annotated[float, Query(alias="from", ge=0, allow_inf_nan=False)],
+    end: Annotated[float, Query(alias="to", ge=0, allow_inf_nan=False)],
+) -> Response:
+    """Send a part of the recording to be kept; the log says who has taken which."""
+    if not 0 < end - start <= LONGEST_CLIP_SEC:
+        raise Refused(400, _TOO_LONG)
+    record = await desk.record(case)
+    sound = await desk.sound(record)
+    await desk.note_clip(record, visitor, start, end)
+    try:
+        content = await to_thread.run_sync(cut, sound, start, end)
+    except OSError:  # others' recordings have taken its room meanwhile
+        raise Refused(503, NOT_PLAYABLE) from None
+    stem = name_of(record.case.name).rpartition(".")[0] or record.case.name
+    named = quote(f"{stem} {clock(start).replace(':', '-')}.wav", safe="")
+    disposition = f"attachment; filename=\"clip.wav\"; filename*=UTF-8''{named}"
+    return Response(content, media_type="audio/wav", headers={"Content-Disposition": disposition})
 
 
 Words = Annotated[str, Form()]

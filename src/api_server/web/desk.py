@@ -20,8 +20,10 @@ from api_server.models import TranscribeResponse
 from api_server.pipeline.render.answers import transcribe_response
 from api_server.pipeline.result import CallResult
 from api_server.store.errors import StoreUnavailable
+from api_server.store.records import Revision
 from api_server.store.review_records import ReviewedCase, Unread, Visitor
 from api_server.web.call_view import CallView, build_view
+from api_server.web.comparison import Answer
 from api_server.web.errors import NOT_FOUND, Refused
 from api_server.web.facts import Reading, facts_of
 from api_server.web.identity import Identity
@@ -157,6 +159,24 @@ class ReviewDesk:
         build = partial(build_view, record, answer, plain, shown, rubric, visitor)
         return await to_thread.run_sync(build)
 
+    async def answer(self, record: ReviewedCase, number: int) -> Answer:
+        """Return one of a case's answers, masked.
+
+        Raises:
+            Refused: it cannot be read.
+        """
+        (revision,) = (one for one in record.revisions if one.number == number)
+        try:
+            read = partial(_read_revision, revision, record.case.id)
+            result, response = await to_thread.run_sync(read)
+        except ValueError:
+            raise NOT_FOUND from None
+        try:
+            shown = await self.masked.segments(record.case.seq, result)
+        except EngineError:
+            shown = None
+        return Answer(number, revision.made_at, response, shown)
+
     async def _answer(self, record: ReviewedCase) -> tuple[CallResult, TranscribeResponse]:
         """Return the latest answer; the last few are remembered, for who decides asks again."""
         key = record.case.seq, record.revisions[-1].number
@@ -194,6 +214,19 @@ class ReviewDesk:
         await self.service.desk.run(note)
         self._looks = {one: at for one, at in self._looks.items() if now - at < _LOOK_AGAIN_SEC}
         self._looks[key] = now
+
+    async def note_clip(
+        self, record: ReviewedCase, visitor: Visitor, start: float, end: float
+    ) -> None:
+        """Have the log say that somebody takes a part of a recording away; times in seconds.
+
+        Raises:
+            StoreUnavailable: it cannot, and nothing is to be taken.
+        """
+        facts = {"what": "clip", "from": round(start, 2), "to": round(end, 2)}
+        await self.service.desk.run(
+            lambda store: store.ledger.record("look", record.case.id, visitor.name, facts)
+        )
 
     def _source(self, record: ReviewedCase) -> tuple[str, Opened]:
         case = record.case
@@ -237,5 +270,9 @@ def _sounds_to_drop(store: Store, names: Collection[str]) -> set[str]:
 
 
 def _read(record: ReviewedCase) -> tuple[CallResult, TranscribeResponse]:
-    result = CallResult.from_json(record.revisions[-1].answer)
-    return result, transcribe_response(result, record.case.id)
+    return _read_revision(record.revisions[-1], record.case.id)
+
+
+def _read_revision(revision: Revision, case: str) -> tuple[CallResult, TranscribeResponse]:
+    result = CallResult.from_json(revision.answer)
+    return result, transcribe_response(result, case)

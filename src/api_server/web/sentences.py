@@ -12,6 +12,9 @@ from stt_engine.speech import Segment
 LEAD_SEC = 0.5
 """So much before a sentence it is played from."""
 
+LONGEST_CLIP_SEC = 300.0
+"""More of a recording is not taken away at once."""
+
 _LOW = 0.5
 
 
@@ -55,6 +58,12 @@ class Quote:
     end: float | None
     text: str
     speaker: str | None
+
+    @property
+    def clip(self) -> str:
+        """What the address of its clip asks for: half a second more on either side."""
+        start, end = self.play_from or 0.0, (self.end or 0.0) + LEAD_SEC
+        return f"from={start}&to={min(end, start + LONGEST_CLIP_SEC):.2f}"
 
     @property
     def play_from(self) -> float | None:

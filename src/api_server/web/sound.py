@@ -6,6 +6,7 @@ those of the text to the sample, whatever the file's own container says.
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import wave
@@ -161,6 +162,20 @@ class Sounds:
                 total -= file.stat().st_size
                 file.unlink(missing_ok=True)
                 file.with_suffix(".peaks").unlink(missing_ok=True)
+
+
+def cut(sound: Sound, start: float, end: float) -> bytes:
+    """Return a part of what can be played, as a WAV file; times in seconds."""
+    with wave.open(str(sound.wav), "rb") as whole:
+        rate, frames = whole.getframerate(), whole.getnframes()
+        begin = min(frames, max(0, round(start * rate)))
+        whole.setpos(begin)
+        content = whole.readframes(max(0, min(frames, round(end * rate)) - begin))
+        out = io.BytesIO()
+        with wave.open(out, "wb") as part:
+            part.setparams(whole.getparams())
+            part.writeframes(content)
+    return out.getvalue()
 
 
 def _touched(sound: Sound) -> bool:

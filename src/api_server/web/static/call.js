@@ -320,6 +320,18 @@ addEventListener("keydown", (event) => {
   work();
 });
 
+// Printing: what is folded is on paper, too ---------------------------------------------------
+
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details:not([open], .form)")];
+  for (const one of folded) one.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const one of folded) one.open = false;
+});
+byId("print-button").addEventListener("click", () => print());
+
 // Beginning ---------------------------------------------------------------------------------
 
 if (audio) {
