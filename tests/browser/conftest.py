@@ -14,8 +14,16 @@ import pytest
 
 from api_server.store.recordings import RecordingFolder
 from api_server.store.records import Retention
+from api_server.store.revisions import add_revision
 from api_server.store.store import Store
-from tests.support.reviewed import add_case, hostile_segments, sample_result, two_channel_wav
+from tests.support.reviewed import (
+    add_case,
+    clean_result,
+    hostile_segments,
+    long_result,
+    sample_result,
+    two_channel_wav,
+)
 from tests.support.server import api_server
 
 if TYPE_CHECKING:
@@ -67,9 +75,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             ("degraded.wav", sample_result(degraded=True)),
             ("<script>document.body.dataset.pwned=1</script>", sample_result(hostile_segments())),
             ("keys.wav", sample_result()),
+            ("long.wav", long_result(400)),
+            ("clean.wav", clean_result()),
         )
     }
-    store.close()
     settings: dict[str, Any] = {
         "review_page": True,
         "review_sample_percent": 0,
@@ -77,6 +86,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "ready_interval_sec": 3600,
         "recordings_reserve_bytes": 0,
     }
+    # A repair has found what the first answer did not.
+    with store._database.write() as connection:
+        seq = store.reviews.get(cases["clean.wav"]).case.seq
+        again = sample_result(revision=2).to_json().decode()
+        add_revision(connection, seq, again, time.time())
+    store.close()
     with api_server(folder, ready=False, **settings) as server:
         yield Site(server.base, cases)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,7 +140,53 @@ def test_hostile_words_run_nothing_and_stay_in_their_place(enter: Enter) -> None
     assert kim.ask(words) == 1_000_000
 
 
-PAGES = ("/review", "/review/upload", "/review/health", "degraded.wav")
+def test_a_long_call_is_read_from_its_beginning_and_found_at_its_end(enter: Enter) -> None:
+    kim = enter()
+    kim.open("long.wav", "?t=285")
+    kim.wait("document.querySelectorAll('.sentences li').length === 400")
+    assert kim.ask("document.getElementById('sentences').hasAttribute('aria-busy')") is False
+    assert kim.ask("document.getElementById('rest')") is None
+    late = "document.getElementById('s395').getBoundingClientRect()"
+    kim.wait(f"{late}.top > 0 && {late}.bottom < innerHeight")
+
+
+def test_numbers_are_shown_and_taken_away(enter: Enter) -> None:
+    kim = enter()
+    kim.page.get_by_role("link", name="통계").press("Enter")
+    kim.page.wait_for_url("**/review/numbers")
+    kim.page.get_by_label("묶기").select_option("week")
+    kim.page.get_by_role("button", name="보기", exact=True).press("Enter")
+    kim.page.wait_for_url("**/review/numbers?by=week**")
+    for name, begin in (("이 표 XLSX", b"PK"), ("찾은 것 하나하나 XLSX", b"PK")):
+        with kim.page.expect_download() as download:
+            kim.page.get_by_role("link", name=name).click()
+        assert Path(download.value.path()).read_bytes()[:2] == begin
+
+
+def test_what_is_folded_is_printed(enter: Enter) -> None:
+    kim = enter()
+    kim.open("degraded.wav")
+    kim.page.emulate_media(media="print")
+    kim.ask("dispatchEvent(new Event('beforeprint'))")
+    shown = "document.querySelector('details.others .finding').checkVisibility()"
+    assert kim.ask(shown) is True
+    for what in (".bar", ".player", ".decide", ".call-actions"):
+        assert kim.ask(f"document.querySelector('{what}').checkVisibility()") is False, what
+    kim.ask("dispatchEvent(new Event('afterprint'))")
+    assert kim.ask(shown) is False
+
+
+PAGES = (
+    "/review",
+    "/review?agent=A-17",
+    "/review/numbers",
+    "/review/numbers?by=week",
+    "/review/upload",
+    "/review/health",
+    "degraded.wav",
+    "clean.wav",
+    "clean.wav/revisions",
+)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -150,8 +197,10 @@ def test_every_page_is_accessible_and_fits(enter: Enter, scheme: Any, width: int
         if place.startswith("/"):
             kim.page.goto(kim.site.base + place)
         else:
-            kim.open(place)
-            kim.until_prepared()
+            name, _, rest = place.partition("/")
+            kim.open(name, f"/{rest}" if rest else "")
+            if not rest:
+                kim.until_prepared()
             kim.ask("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         kim.ask(AXE.read_text("utf-8"))
         found = kim.ask("axe.run(document, {resultTypes: ['violations']})")["violations"]

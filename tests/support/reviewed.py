@@ -121,6 +121,25 @@ def add_case(
     return case.id
 
 
+def long_result(sentences: int) -> CallResult:
+    """A call of so many sentences, which has the findings of the sample call."""
+    words = [one.text for one in sample_call()]
+    found = sample_result(
+        tuple(
+            Segment(
+                n,
+                n * 0.72,
+                n * 0.72 + 0.7,
+                words[n % len(words)],
+                n % 2,
+                "agent" if n % 2 == 0 else "customer",
+            )
+            for n in range(sentences)
+        )
+    )
+    return replace(found, check=CheckResult(checked_report()))
+
+
 def hostile_segments() -> tuple[Segment, ...]:
     """Words that would be markup, scripts, or turn the page round."""
     texts = (

@@ -11,7 +11,7 @@ import pytest
 from api_server.store.store import Store
 from stt_engine.speech import Segment
 from tests.support.in_process import running
-from tests.support.reviewed import hostile_segments, sample_result, two_channel_wav
+from tests.support.reviewed import hostile_segments, long_result, sample_result, two_channel_wav
 from tests.web.conftest import WITHOUT_MODEL, Decide, Page
 
 SURE = "solicitation.certainty"
@@ -216,6 +216,23 @@ async def test_next_takes_a_call_and_says_so_where_there_is_none(
         assert f"/review/cases/{case}" in listed
         assert "demo-reviewer-1" in listed
         assert f"/review/cases/{case}" not in (await who.get("/review?degraded=1")).text
+
+
+async def test_a_long_call_begins_with_the_first_sentences_and_has_the_rest(page: Page) -> None:
+    case = await page.add("long.wav", long_result(320))
+    who = await page.person()
+    html = (await who.get(f"/review/cases/{case}")).text
+    more = re.search(r'data-more="([^"]+)"', html)
+    assert more
+    rest = await who.get(more[1].replace("&amp;", "&"), headers={"X-Partial": "1"})
+    ids = [re.findall(r'<li id="s(\d+)"', one) for one in (html, rest.text)]
+    assert [len(one) for one in ids] == [300, 20]
+    assert ids[0] + ids[1] == [str(n) for n in range(320)]
+    whole = (await who.get(f"/review/cases/{case}?all=1")).text
+    assert len(re.findall(r'<li id="s\d+"', whole)) == 320
+    assert "data-more" not in whole
+    stale = await who.get(f"/review/cases/{case}/sentences?revision=2", headers={"X-Partial": "1"})
+    assert stale.status_code == 409
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "-1", "x", "1e9", "٣"])

@@ -34,6 +34,9 @@ from api_server.web.words import REFUSED, REJECT_REASONS
 
 router = review_router()
 
+FIRST_SENTENCES = 300
+"""Sentences that a call's page begins with; its script asks for the rest, and nobody waits."""
+
 _TOO_LONG = ("5분까지만 잘라 낼 수 있습니다.", "A clip has five minutes at most.")
 
 _ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -47,14 +50,32 @@ async def show_call(request: Request, desk: DeskDependency, visitor: Seeing, cas
         erased = bool(record.revisions)
         return render(request, "no_answer.html", visitor=visitor, case=record.case, erased=erased)
     view = await desk.view(record, visitor)
-    return await _page(request, "call.html", desk, visitor, view)
+    first = len(view.sentences) if "all" in request.query_params else FIRST_SENTENCES
+    return await _page(request, "call.html", desk, visitor, view, first=first)
+
+
+@router.get("/cases/{case}/sentences")
+async def show_rest(
+    request: Request, desk: DeskDependency, visitor: Seeing, case: str, revision: int
+) -> Response:
+    """Show the sentences that the page of a long call does not begin with."""
+    view = await desk.view(await desk.record(case), visitor)
+    if view.revision != revision:
+        raise Refused(409, REFUSED["stale"])
+    rest = view.sentences[FIRST_SENTENCES:]
+    return await _page(request, "_sentences.html", desk, visitor, view, sentences=rest)
 
 
 async def _page(
-    request: Request, template: str, desk: ReviewDesk, visitor: Visitor, view: CallView
+    request: Request,
+    template: str,
+    desk: ReviewDesk,
+    visitor: Visitor,
+    view: CallView,
+    **more: Any,  # noqa: ANN401 - whatever the template shows
 ) -> Response:
     """Return a page made in a thread: a call may have ten thousand sentences."""
-    shown = _shown(desk, view)
+    shown = _shown(desk, view) | more
     return await to_thread.run_sync(partial(render, request, template, visitor=visitor, **shown))
 
 

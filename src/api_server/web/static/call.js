@@ -7,13 +7,40 @@ import { drawLane, readPeaks } from "./lanes.js";
 const byId = (id) => document.getElementById(id);
 const audio = byId("audio");
 const transcript = byId("transcript");
-const sentences = [...transcript.querySelectorAll(".sentences > li")];
-const starts = sentences.map((one) => Number(one.dataset.start));
+const list = byId("sentences");
+let sentences = [];
+let starts = [];
 const lanes = byId("lanes");
 const seconds = Number(lanes.dataset.seconds) || 1;
 // Findings beside the text; on a narrow screen they are above it, and it must not take them away.
 const beside = matchMedia("(min-width: 60.01rem)");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+// Sentences: a long call begins with the first few hundred --------------------------------------
+
+function index() {
+  sentences = [...list.children];
+  starts = sentences.map((one) => Number(one.dataset.start));
+}
+
+async function fill() {
+  index();
+  if (!list.dataset.more) return;
+  try {
+    const answer = await fetch(list.dataset.more, { headers: { "X-Partial": "1" } });
+    if (!answer.ok) throw new Error((await answer.json()).detail);
+    const made = document.createElement("template");
+    made.innerHTML = await answer.text();
+    list.append(made.content);
+    index();
+    byId("rest").remove();
+  } catch (error) {
+    byId("rest").textContent = `${list.dataset.failed} (${error.message})`;
+  }
+  list.removeAttribute("aria-busy");
+}
+
+const whole = fill();
 
 // Playing -----------------------------------------------------------------------------------
 
@@ -150,15 +177,29 @@ function choose(one, listen = true) {
   one.classList.add("current");
   one.focus({ preventScroll: true });
   one.scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
+  point();
+  const evidence = one.querySelector("[data-play]");
+  if (!evidence) return;
+  const chosenNow = current;
+  const look = () => {
+    const sentence = byId(evidence.dataset.sentence);
+    if (sentence && beside.matches && current === chosenNow) show(sentence);
+    return Boolean(sentence);
+  };
+  if (!look()) {
+    whole.then(() => {
+      point();
+      look();
+    });
+  }
+  if (!beside.matches) follow(false);
+  if (listen && audio) playFrom(Number(evidence.dataset.play), Number(evidence.dataset.until));
+}
+
+function point() {
   for (const mark of transcript.querySelectorAll("mark")) {
     mark.classList.toggle("current", mark.dataset.elements.split(" ").includes(current));
   }
-  const evidence = one.querySelector("[data-play]");
-  if (!evidence) return;
-  const sentence = byId(evidence.dataset.sentence);
-  if (sentence && beside.matches) show(sentence);
-  if (!beside.matches) follow(false);
-  if (listen && audio) playFrom(Number(evidence.dataset.play), Number(evidence.dataset.until));
 }
 
 const chosen = () => (current ? byId(`f-${current}`) : null);
@@ -345,7 +386,11 @@ if (audio) {
   if (at > 0) {
     audio.preload = "metadata";
     audio.currentTime = at;
-    const there = sentenceAt(at);
-    if (there) show(there);
+    const look = () => {
+      const there = sentenceAt(at);
+      if (there) show(there);
+    };
+    if (list.dataset.more) whole.then(look);
+    else look();
   }
 }
