@@ -140,6 +140,32 @@ async def test_a_clip_is_the_part_that_is_asked_for_and_in_the_log(page: Page) -
     ]
 
 
+async def test_a_jump_reads_no_case_again_and_ends_with_the_recording(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = await page.add("jumps.wav", sample_result(), two_channel_wav(1.25))
+    who, other = await page.person(), await page.person("demo-reviewer-2")
+    url, asked = f"/review/cases/{case}/sound", {"Range": "bytes=100-199"}
+    review, reads = page.app.app.state.review, []
+    record = review.record
+
+    async def counted(identity: str) -> object:
+        reads.append(identity)
+        return await record(identity)
+
+    monkeypatch.setattr(review, "record", counted)
+    for _ in range(3):
+        assert (await who.get(url, headers=asked)).status_code == 206
+    assert len(reads) == 1
+    assert (await other.get(url, headers=asked)).status_code == 206
+    assert len(reads) == 2  # and the log has heard of the other person
+    names = set(review.sounds.names())
+    await page.app.service.desk.run(lambda store: store.erase(case, "admin"))
+    await review.drop_sounds()
+    assert names - set(review.sounds.names())
+    assert (await who.get(url, headers={**asked, "X-Partial": "1"})).status_code == 404
+
+
 async def test_who_listens_is_in_the_log_and_what_is_erased_cannot_be_played(page: Page) -> None:
     case = await page.add("erased.wav", sample_result(), two_channel_wav(1.5))
     who = await page.person()

@@ -54,8 +54,9 @@ class ReviewReports:
         self, which: CaseFilter, limit: int, actor: str, form: str
     ) -> list[FindingRow]:
         """Return findings that leave the page; the log says who took how many, in which form."""
-        with self._database.write() as connection:
+        with self._database.read() as connection:
             found = list_findings(connection, which, limit)
+        with self._database.write() as connection:
             audit_log.record(
                 connection,
                 self._clock(),

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _AT_ONCE, _REMEMBERED = 100, 8
 _LOOK_SEC, _DEFECT_SEC = 2.0, 30.0
 _LOOK_AGAIN_SEC, _SWEEP_SEC = 900.0, 60.0
+_PLAYING_SEC = 20.0
 
 NOT_KEPT = (
     "이 통화의 녹음은 보관되어 있지 않아 들을 수 없습니다. 글과 근거는 그대로 볼 수 있습니다.",
@@ -73,6 +74,7 @@ class ReviewDesk:
         )
         self._answers: OrderedDict[tuple[int, int], tuple[CallResult, TranscribeResponse]]
         self._answers = OrderedDict()
+        self._playing: dict[tuple[str, str], tuple[float, Sound]] = {}
         self._looks: dict[tuple[str, str], float] = {}
         self.reading = Reading(
             settings.review_agent_key, settings.review_product_key, settings.review_sample_percent
@@ -200,6 +202,21 @@ class ReviewDesk:
         except (EngineError, SoundUnavailable) as exc:
             why = f" ({exc})"
             raise Refused(503, (NOT_PLAYABLE[0] + why, NOT_PLAYABLE[1] + why)) from exc
+
+    def playing(self, case: str, visitor: Visitor) -> Sound | None:
+        """Return what this person has just begun to listen to, without asking for it again.
+
+        A jump in a call is one request and more: each of them would read the whole case.
+        """
+        at, sound = self._playing.get((visitor.name, case), (0.0, None))
+        fresh = time.monotonic() - at < _PLAYING_SEC
+        return sound if fresh and sound is not None and sound.wav.is_file() else None
+
+    def note_playing(self, case: str, visitor: Visitor, sound: Sound) -> None:
+        """Have :meth:`playing` know what this person listens to."""
+        now = time.monotonic()
+        self._playing = {one: s for one, s in self._playing.items() if now - s[0] < _PLAYING_SEC}
+        self._playing[visitor.name, case] = now, sound
 
     async def note_look(self, record: ReviewedCase, visitor: Visitor) -> None:
         """Have the log say that somebody listens, once in a while: sound is not masked.
