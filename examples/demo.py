@@ -1,6 +1,7 @@
 """A tour of the promises: the real server, real speech, a real LLM, and what happens without them.
 
 Healthy; the LLM server killed; the model folder gone; both; and the model back, with no restart.
+Then the page for reviewers with sample calls; at a terminal it stays open until Enter.
 Each answer is compared with what was promised; the exit code is 1 if one differs.
 """
 
@@ -14,13 +15,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import webbrowser
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2
+from review_page import CALLS, put_samples
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -105,6 +108,7 @@ class Tour:
     model: Path
     server_port: int = field(default_factory=_free_port)
     llm_port: int = field(default_factory=_free_port)
+    page_port: int = 0
     llm: subprocess.Popen[bytes] | None = None
     rows: list[tuple[str, bool, float]] = field(default_factory=list)
 
@@ -112,6 +116,11 @@ class Tour:
     def server_url(self) -> str:
         """Where the server under show listens."""
         return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def page_url(self) -> str:
+        """Where the page for reviewers is."""
+        return f"http://127.0.0.1:{self.page_port}/review"
 
     @property
     def log_file(self) -> Path:
@@ -196,9 +205,13 @@ def main() -> int:
         tour = Tour(folder, gguf, whisper)
         tour.link.symlink_to(whisper)
         stack.callback(tour.kill_llm)
-        stack.enter_context(_server(tour))
+        stack.enter_context(_server(tour, tour.server_port))
         _walk(tour)
-    return _summary(tour)
+        _show_page(stack, tour)
+        failed = _summary(tour)
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            _wait_for_reader(tour)
+    return failed
 
 
 def _walk(tour: Tour) -> None:
@@ -218,6 +231,49 @@ def _walk(tour: Tour) -> None:
     tour.show("e")
 
 
+def _show_page(stack: ExitStack, tour: Tour) -> None:
+    """Serve the page for reviewers with sample calls; the call that was heard comes as a job."""
+    screen.rule("[bold]the page for reviewers: the calls, and what was found in them")
+    began = time.monotonic()
+    put_samples(tour.folder)
+    tour.page_port = _free_port()
+    environment = {
+        "REVIEW_PAGE": "true",
+        "DATABASE_URL": f"sqlite:///{tour.folder / 'cases.db'}",
+        "LOG_FILE": str(tour.folder / "page.log"),
+        "REVIEW_SAMPLE_PERCENT": "100",
+        "RUBRIC_PATH": "",  # the calls were judged by the rubric that is built in
+    }
+    stack.enter_context(_server(tour, tour.page_port, **environment))
+    with screen.status("POST /jobs with the sample call ..."):
+        state = _hear(tour)
+    answer = httpx2.get(f"{tour.page_url}/login", timeout=30, trust_env=False)
+    well = answer.is_success and "demo-reviewer-1" in answer.text and state == "done"
+    screen.print(f"  {len(CALLS) + 1} calls; the one with a recording: {state}")
+    tour.rows.append(("the page for reviewers", well, time.monotonic() - began))
+
+
+def _hear(tour: Tour) -> str:
+    """Send the sample call as a job, and return the state of its case when it has ended."""
+    base = f"http://127.0.0.1:{tour.page_port}"
+    with CALL.open("rb") as sound, httpx2.Client(timeout=30, trust_env=False) as client:
+        sent = client.post(f"{base}/jobs", files={"file": (CALL.name, sound)})
+        job, until = sent.json()["id"], time.monotonic() + START_SEC
+        while time.monotonic() < until:
+            (case,) = client.get(f"{base}/cases", params={"job": job}).json()["cases"]
+            if case["state"] not in {"queued", "running"}:
+                return str(case["state"])
+            time.sleep(0.5)
+    return "not done"
+
+
+def _wait_for_reader(tour: Tour) -> None:
+    screen.print(f"\n[bold]the page is open: {tour.page_url}[/bold] (Enter ends it)")
+    webbrowser.open(tour.page_url)
+    with suppress(KeyboardInterrupt, EOFError):
+        input()
+
+
 def _models() -> tuple[Path, Path]:
     """Have the real weights here; the first time this downloads about 230 MB."""
     with screen.status("looking for models ...") as status:
@@ -235,7 +291,7 @@ def _models() -> tuple[Path, Path]:
 
 
 @contextmanager
-def _server(tour: Tour) -> Iterator[None]:
+def _server(tour: Tour, port: int, **settings: str) -> Iterator[None]:
     environment = {
         **os.environ,
         "STT_MODEL_PATH": str(tour.link),
@@ -245,13 +301,15 @@ def _server(tour: Tour) -> Iterator[None]:
         "LOG_TRANSCRIPTS": "true",
         "RUBRIC_PATH": str(RUBRIC),
         "READY_INTERVAL_SEC": "5",
+        **settings,
     }
-    command = [sys.executable, "-m", "stt_tools", "serve", "--port", tour.server_port]
+    command = [sys.executable, "-m", "stt_tools", "serve", "--port", port]
+    url = f"http://127.0.0.1:{port}"
     server = _start(command, tour.folder / "server.out", environment)
     try:
         with screen.status("starting the server (ready once it has recognised a known clip) ..."):
-            _wait(f"{tour.server_url}/health/ready", server)
-        screen.print(f"server ready: {tour.server_url}")
+            _wait(f"{url}/health/ready", server)
+        screen.print(f"server ready: {url}")
         yield
     finally:
         server.send_signal(signal.SIGTERM)
