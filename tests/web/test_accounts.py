@@ -145,6 +145,20 @@ async def log_in(
     return await who.post("/review/login", data=form)
 
 
+async def test_the_log_says_who_came_and_who_was_refused(site: Page) -> None:
+    before = len(site.app.log.all())
+    hostile = "kim\n[2026-11-30 10:00:00] INFO - [Access] 로그인 (root)"
+    await log_in(site.client(), "kim")
+    await log_in(site.client(), "locked")
+    await log_in(site.client(), hostile)
+    lines = [one for one in site.app.log.all()[before:] if "로그인" in one]
+    assert "로그인 (kim)" in lines[0]
+    assert "로그인 거절 (locked): 잠긴 계정" in lines[1]
+    assert "로그인 거절 (kim" in lines[2]
+    assert len(lines) == 3
+    assert all("\n" not in one and PASSWORD not in one for one in lines)
+
+
 async def test_who_is_not_logged_in_is_led_there_and_back(site: Page) -> None:
     who = site.client()
     led = await who.get("/review/cases/case-1?t=3")

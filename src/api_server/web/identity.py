@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api_server.access.people import LoggedIn, LoginRefused
 from api_server.container import Service
 from api_server.settings import LOOPBACK, Settings
 from api_server.store.review_records import Role, Visitor
 from api_server.web.errors import FOREIGN, NO_SESSION, NOT_ALLOWED, Refused
 from api_server.web.passwords import Busy, PasswordCheck
+from stt_engine.events import emit
 
 if TYPE_CHECKING:
     from api_server.store.store import Store
@@ -148,6 +150,7 @@ class Identity:
         desk = self._service.desk
         attempt = await desk.run(lambda store: store.accounts.attempt(name), make=True)
         if attempt.wait_sec > 0:
+            self._tell(name, "waits")
             seconds = str(round(attempt.wait_sec + 0.5))
             raise Refused(429, (_WAIT[0].format(sec=seconds), _WAIT[1].format(sec=seconds)))
         try:
@@ -157,6 +160,7 @@ class Identity:
         if not right:
             await desk.run(lambda store: store.accounts.failed(name))
         if not right or attempt.locked:
+            self._tell(name, "locked" if right else "password")
             raise Refused(403, _LOGIN)
         return await self._begin(request, name, None)
 
@@ -189,10 +193,14 @@ class Identity:
             store.accounts.begin(digest, user, demo_role)
 
         await self._service.desk.run(begin, make=True)
+        emit(self._service.observers, LoggedIn(name=user, demo=demo_role is not None))
         name, secure = _name(request), request.url.scheme == "https"
         return lambda response: response.set_cookie(
             name, token, path="/", secure=secure, httponly=True, samesite="lax"
         )
+
+    def _tell(self, name: str, why: Literal["password", "locked", "waits"]) -> None:
+        emit(self._service.observers, LoginRefused(name=name, why=why))
 
     def _require_private(self, request: Request) -> None:
         """Refuse a password that would cross a network in the clear."""
