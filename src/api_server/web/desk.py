@@ -76,8 +76,12 @@ class ReviewDesk:
         self._answers = OrderedDict()
         self._playing: dict[tuple[str, str], tuple[float, Sound]] = {}
         self._looks: dict[tuple[str, str], float] = {}
+        # Who is named must not lie in the clear beside what is encrypted.
+        sealed = settings.recordings_key_file is not None
         self.reading = Reading(
-            settings.review_agent_key, settings.review_product_key, settings.review_sample_percent
+            None if sealed else settings.review_agent_key,
+            None if sealed else settings.review_product_key,
+            settings.review_sample_percent,
         )
         self.lease_sec = settings.review_lease_min * 60.0
 

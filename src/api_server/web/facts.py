@@ -25,10 +25,13 @@ _LONGEST = 100
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How answers are read: where metadata names agent and product, and how many are sampled."""
+    """How answers are read: where metadata names agent and product, and how many are sampled.
 
-    agent_key: str = "agent"
-    product_key: str = "product"
+    ``None``: the name is not kept.
+    """
+
+    agent_key: str | None = "agent"
+    product_key: str | None = "product"
     sample_percent: float = 0.0
 
 
@@ -77,7 +80,7 @@ def facts_of(unread: Unread, reading: Reading | None = None) -> CaseFacts:
 def labels_of(metadata: str, how: Reading) -> tuple[str | None, str | None]:
     """Return agent and product as a job's metadata name them; what is no word or number is none."""
     given = json.loads(metadata)
-    found = [given.get(name) for name in (how.agent_key, how.product_key)]
+    found = [given.get(name) if name else None for name in (how.agent_key, how.product_key)]
     names = [str(one).strip()[:_LONGEST] if type(one) in {str, int} else "" for one in found]
     return names[0] or None, names[1] or None
 
