@@ -18,7 +18,7 @@ from api_server.store.review_records import SAMPLE, CaseFacts, CaseFilter, Findi
 from api_server.store.schema import CASES
 from api_server.store.store import Store
 from api_server.web.call_view import joined
-from api_server.web.facts import Reading, elements_of, facts_of, is_wanted, rank_of
+from api_server.web.facts import Reading, elements_of, facts_of, is_wanted, labels_of, rank_of
 from tests.support.clock import Clock
 from tests.support.jobs_in_store import folder_at, store_at
 from tests.support.reviewed import add_case, clean_result, sample_result
@@ -228,6 +228,12 @@ def test_lists_are_filtered_by_agent_product_days_and_warnings(
     assert names(CaseFilter(since=1e6 + 3600)) == [second]
     assert names(CaseFilter(until=1e6 + 3600)) == [first]
     assert store.reports.names() == (["42", "A-17"], ["ELS"])
+
+
+def test_names_that_are_not_to_be_kept_are_not_read() -> None:
+    metadata = '{"agent": "A-17", "null": "x"}'
+    assert labels_of(metadata, Reading()) == ("A-17", None)
+    assert labels_of(metadata, Reading(agent_key=None, product_key=None)) == (None, None)
 
 
 def test_names_of_agents_go_with_what_else_is_known_of_a_case(store: Store, tmp_path: Path) -> None:

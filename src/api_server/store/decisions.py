@@ -147,6 +147,11 @@ def check_new(new: NewDecision, rows: Sequence[DecisionRecord], now: Standing) -
         if not now.live or now.live[-1].actor != new.actor:
             raise DecisionRefused("not_yours", "the last decision is not yours to undo")
         return now.live[-1].seq
+    _check_decision(new, now)
+    return None
+
+
+def _check_decision(new: NewDecision, now: Standing) -> None:
     if now.state == "settled":
         raise DecisionRefused("settled", "it is decided already")
     if not now.may_decide(new.actor, senior=new.senior):
@@ -154,7 +159,6 @@ def check_new(new: NewDecision, rows: Sequence[DecisionRecord], now: Standing) -
         raise DecisionRefused(f"needs_{who}", "another person has to decide this")
     if new.action != "accept":
         _check_words(new)
-    return None
 
 
 def _check_words(new: NewDecision) -> None:
