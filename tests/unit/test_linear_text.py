@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api_server.compliance.patterns.linear_pattern import Pattern, Subject
+from api_server.compliance.patterns.linear_pattern import Order, Pattern, Subject
 from api_server.compliance.patterns.pattern_language import PatternInvalid, compile_pattern
 from api_server.compliance.prompt import _strip_fence
 from api_server.compliance.untrusted import neutralise
@@ -55,6 +55,29 @@ def test_an_operators_own_pattern_is_linear() -> None:
             text("가", 600),
             text("가", 2400),
         )
+
+
+def test_patterns_in_order_are_searched_in_linear_time() -> None:
+    order = Order((Pattern("가"), Pattern("나|다")))
+    assert not grows_faster(
+        lambda one: sum(1 for _ in order.starts(Subject(one))), text("가", 600), text("가", 2400)
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "lines"),
+    [
+        (("가", "나"), {0, 2}),
+        (("가(?!나)", "나"), {0, 2}),  # what it looks around for is none of its business
+        (("(?<!다)나", "가"), {1}),
+        (("가|다", "나", "라"), set()),
+    ],
+)
+def test_patterns_in_order_stand_in_one_line(parts: tuple[str, ...], lines: set[int]) -> None:
+    told = ["가나", "나가", "𝄞 é가　다나", "가", "라"]
+    starts = [sum(len(one) + 1 for one in told[:at]) for at in range(len(told))]
+    found = Order(tuple(map(Pattern, parts))).starts(Subject("\n".join(told)))
+    assert {max(n for n, start in enumerate(starts) if start <= at) for at in found} == lines
 
 
 @pytest.mark.parametrize("source", ["(?:가+)+나", "(?:가|가가)+(?!다)나", r"(가)\1"])

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 def fold(original: str) -> tuple[str, Sequence[int]]:
     """Return ``original`` folded, and for each folded character its index in ``original``."""
     folded = original.casefold()
+    if _UNUSUAL.search(folded) is None and len(folded) == len(original):
+        return folded, range(len(folded))  # nearly every real transcript: the identity map
     as_it_is = unicodedata.is_normalized("NFKC", folded) and len(folded) == len(original)
     if as_it_is and not any(map(is_combining, set(folded))):
-        return folded, range(len(folded))  # nearly every real transcript: the identity map
+        return folded, range(len(folded))
     chars: list[str] = []
     offsets: list[int] = []
     done = 0

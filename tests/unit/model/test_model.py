@@ -6,10 +6,12 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from api_server.compliance.deterministic import DeterministicTier
 from api_server.compliance.model.linear import LinearModel
+from api_server.compliance.model.ngrams import Pieces
 from api_server.compliance.model_card import RubricModelInvalid, load_card
 from api_server.compliance.rubric import RubricInvalid, load_rubric
 from evaluation.dialogues import accused, load_dialogues
@@ -117,6 +119,19 @@ def test_what_is_asked_for_decides_what_is_certain() -> None:
         for tier in (DeterministicTier(RUBRIC, least) for least in (0.5, 0.9, 1.0))
     ]
     assert certain[0] > certain[1] > certain[2]
+
+
+def test_a_piece_that_a_window_has_twice_counts_once() -> None:
+    weights = LinearModel(load_rubric().model).weights  # type: ignore[arg-type]
+    rows = np.array([7, 3, 7, 9, 3, 7])
+    twice, once = weights.score(rows, [(0, 6), (0, 4)])
+    assert np.array_equal(twice, once)
+    (kept,) = weights.score(np.array([3, 7, 9]), [(0, 3)])
+    assert np.allclose(once, kept)
+    known = Pieces(weights.known[[0, 5, 5, len(weights.known) - 1]].astype(np.int64), np.arange(4))
+    last = len(weights.known) - 1
+    assert weights.rows(known).number.tolist() == [0, 5, 5, last]
+    assert weights.rows(Pieces(known.number ^ 1, known.sentence)).number.tolist() == []
 
 
 def test_the_same_words_in_a_longer_call_are_no_surer() -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from api_server.compliance.model.ngrams import Pieces, split_into_pieces
+from api_server.compliance.model.ngrams import Numbers, Pieces, split_into_pieces
 from api_server.compliance.model_card import ModelCard, ModelRef, RubricModelInvalid, load_card
 from api_server.compliance.rules.sentences import Sentence
 
@@ -22,6 +23,9 @@ windows overlap by half."""
 PART = 60
 """Letters that are looked at by themselves, too: a plain word among greetings is one no less."""
 
+_NUMBERS = 2**32
+_PLACE = 32  # bits
+_SHELF = 14  # bits of a piece's number that its shelf does not tell
 _NAMES = ("known.npy", "weights.npy", "rarity.npy", "scales.npy", "biases.npy")
 
 Floats = npt.NDArray[np.float32]
@@ -59,21 +63,39 @@ class Weights:
     scales: Floats
     biases: Floats
 
+    @cached_property
+    def _shelves(self) -> tuple[Numbers, Numbers, int]:
+        """Return where the pieces that share their first bits begin, them, and most of one shelf.
+
+        Looking at all of a few that lie together is four times as fast as halving the whole.
+        """
+        begins = np.searchsorted(self.known, np.arange((_NUMBERS >> _SHELF) + 1) << _SHELF)
+        fullest = int(np.diff(begins).max(initial=0))
+        known = np.concatenate([self.known.astype(np.int64), np.full(fullest, -1)])
+        return begins, known, fullest
+
     def rows(self, pieces: Pieces) -> Pieces:
         """Return of the pieces that are known the rows of their weights."""
-        at = np.searchsorted(self.known, pieces.number)
-        at[at == len(self.known)] = 0
-        kept = self.known[at] == pieces.number
-        return Pieces(at[kept], pieces.sentence[kept])
+        begins, known, fullest = self._shelves
+        at = begins[pieces.number >> _SHELF]
+        row = np.full(len(at), -1, np.int64)
+        for step in range(fullest):
+            looked = at + step
+            np.copyto(row, looked, where=known[looked] == pieces.number)
+        kept = row >= 0
+        return Pieces(row[kept], pieces.sentence[kept])
 
-    def score(self, rows: npt.NDArray[np.int64]) -> Floats:
-        """Return each element's score for the rows of a window, however often one occurs."""
-        kinds = np.unique(rows)
-        rarity = self.rarity[kinds].astype(np.float32) / 16
-        length = float(np.sqrt((rarity**2).sum()))
-        total = self.weights[kinds].sum(axis=0, dtype=np.int32) * self.scales
-        found: Floats = (total / max(length, 1e-6) + self.biases).astype(np.float32)
-        return found
+    def score(self, rows: Numbers, spans: Iterable[tuple[int, int]]) -> Iterator[Floats]:
+        """Yield each element's score for ``rows[first:last]``, however often a row occurs there."""
+        table = np.empty((len(rows), len(self.scales) + 1), np.float32)
+        table[:, :-1] = self.weights[rows]
+        table[:, -1] = self.rarity[rows].astype(np.float32) ** 2
+        before = _before(rows)
+        for first, last in spans:
+            once = before[first:last] < first
+            total = once.astype(np.float32) @ table[first:last]
+            length = max(float(np.sqrt(total[-1])) / 16, 1e-6)
+            yield (total[:-1] * self.scales / length + self.biases).astype(np.float32)
 
     def save(self) -> dict[str, bytes]:
         """Return the weights as files of a model's archive."""
@@ -86,6 +108,16 @@ class Weights:
         )
         saved = [_saved(array) for array in arrays]
         return dict(zip(_NAMES, saved, strict=True))
+
+
+def _before(rows: Numbers) -> Numbers:
+    """Return of each row where the same one stood last, -1 where it is the first."""
+    ordered = np.sort((rows << _PLACE) + np.arange(len(rows)))
+    row, place = ordered >> _PLACE, ordered & (2**_PLACE - 1)
+    again = np.flatnonzero(row[1:] == row[:-1])
+    found = np.full(len(rows), -1, np.int64)
+    found[place[again + 1]] = place[again]
+    return found
 
 
 def _saved(array: npt.NDArray[Any]) -> bytes:
@@ -119,14 +151,11 @@ class LinearModel:
         pieces = self.weights.rows(split_into_pieces(sentences))
         at = np.searchsorted(pieces.sentence, np.arange(len(sentences) + 1))
         letters = [len(one.letters) for one in sentences]
-        windows, parts = (
-            [
-                Window(first, last, self.weights.score(pieces.number[at[first] : at[last]]))
-                for first, last in spans(letters, width)
-            ]
-            for width in (WINDOW, PART)
-        )
-        return Heard(pieces, windows, np.max([one.scores for one in parts], axis=0))
+        windows, parts = (tuple(spans(letters, width)) for width in (WINDOW, PART))
+        inside = [(int(at[first]), int(at[last])) for first, last in (*windows, *parts)]
+        scores = list(self.weights.score(pieces.number, inside))
+        heard = [Window(*span, one) for span, one in zip(windows, scores, strict=False)]
+        return Heard(pieces, heard, np.max(scores[len(windows) :], axis=0))
 
     def loudest(self, pieces: Pieces, window: Window, element: int, among: set[int]) -> int | None:
         """Return which of the sentences ``among`` speaks most for an element in a window."""

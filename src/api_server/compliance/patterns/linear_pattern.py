@@ -9,7 +9,7 @@ that no search runs far ahead of what it finds.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -27,7 +27,11 @@ _TOKEN = re.compile(
     r"\\.|\[(?:\\.|[^\]\\])*\]|(?P<open>[*+]|\{(?P<least>\d*),\})|.",
     re.DOTALL,
 )
+_RUN = re.compile(  # of letters that have as many bytes
+    r"[\x00-\x7f]+|[\x80-\u07ff]+|[\u0800-\uffff]+|[\U00010000-\U0010ffff]+"
+)
 _LOOK_AROUND = re.compile(r"\(\?<?[=!]")
+_GROUP = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|\(\?<?[=!]|.", re.DOTALL)
 _TOO_MUCH = re.compile(r"\\[1-9]|\(\?P=|\(\?\(|\)[*+{]")
 _CLASS = re.compile(r"\\[wds]")
 _CLASSES = {r"\w": r"\pL\pN_", r"\d": r"\p{Nd}", r"\s": r"\pZ\t-\r"}
@@ -44,6 +48,18 @@ class Subject:
     def _utf8(self) -> bytes:
         return self.text.encode("utf-8", "surrogatepass")
 
+    @cached_property
+    def letters(self) -> Sequence[int]:
+        """Of each byte of the text, and behind the last one, the offset of its letter."""
+        if self.text.isascii():
+            return range(len(self.text) + 1)
+        found: list[int] = []
+        for run in _RUN.finditer(self.text):
+            bytes_each = len(run[0][0].encode("utf-8", "surrogatepass"))
+            for at in range(run.start(), run.end()):
+                found.extend([at] * bytes_each)
+        return [*found, len(self.text)]
+
     def utf8(self, low: int, high: int) -> bytes:
         """Return ``text[low:high]`` as RE2 takes it."""
         if low == 0 and high >= len(self.text):
@@ -59,8 +75,8 @@ class Pattern:
     """
 
     def __init__(self, source: str) -> None:
-        bounded = "".join(map(_bounded, _TOKEN.finditer(source)))
-        if _LOOK_AROUND.search(source):
+        self.source = bounded = "".join(map(_bounded, _TOKEN.finditer(source)))
+        if has_look_around(source):
             if _TOO_MUCH.search(source):
                 raise re.error("no group may be repeated or referred to beside a look-around")
             self._linear, self._backtracking = None, re.compile(bounded)
@@ -75,12 +91,24 @@ class Pattern:
         if self._linear is None:
             yield from (one.span() for one in self._backtracking.finditer(subject.text, low, high))
             return
+        if low == 0 and high >= len(subject.text):
+            whole = subject.letters
+            for found in self._linear.finditer(subject.utf8(low, high)):
+                first, last = found.span()
+                yield whole[first], whole[last]
+            return
         data, done, letters = subject.utf8(low, high), 0, low
         for found in self._linear.finditer(data):
             first, last = found.span()
             start = letters + _letters(data[done:first])
             done, letters = last, start + _letters(data[first:last])
             yield start, letters
+
+    def is_in(self, subject: Subject) -> bool:
+        """Return whether the pattern matches anywhere in the text."""
+        if self._linear is None:
+            return self._backtracking.search(subject.text) is not None
+        return self._linear.search(subject.utf8(0, len(subject.text))) is not None
 
     def matches_at(self, subject: Subject, low: int = 0, high: int | None = None) -> bool:
         """Return whether the pattern matches at offset ``low``."""
@@ -90,12 +118,52 @@ class Pattern:
         return self._linear.match(subject.utf8(low, high)) is not None
 
 
+class Order:
+    """Some patterns, each behind the one before it and in one line, however far apart.
+
+    What they look around for does not matter: where nothing is found, they do not match either.
+    """
+
+    def __init__(self, parts: Sequence[Pattern]) -> None:
+        sources = (f"(?:{_without_look_around(part.source)})" for part in parts)
+        self._linear = re2.compile(r"[^\n]*".join(map(_for_re2, sources)), _OPTIONS)
+
+    def starts(self, subject: Subject) -> Iterator[int]:
+        """Yield where they begin, once a line at least."""
+        letters = subject.letters
+        for found in self._linear.finditer(subject.utf8(0, len(subject.text))):
+            yield letters[found.start()]
+
+
+def has_look_around(source: str) -> bool:
+    """Return whether an expression looks around, which RE2 cannot."""
+    return _LOOK_AROUND.search(source) is not None
+
+
 def _compile(bounded: str) -> Any:  # noqa: ANN401 - re2 is not typed
     try:
-        return re2.compile("".join(map(_in_unicode, _TOKEN.finditer(bounded))), _OPTIONS)
+        return re2.compile(_for_re2(bounded), _OPTIONS)
     except re2.error as exc:
         told = exc.args[0]
         raise re.error(told.decode() if isinstance(told, bytes) else str(told)) from None
+
+
+def _for_re2(bounded: str) -> str:
+    return "".join(map(_in_unicode, _TOKEN.finditer(bounded)))
+
+
+def _without_look_around(source: str) -> str:
+    """Return an expression without its groups that look around."""
+    kept: list[str] = []
+    depth = 0  # of groups inside one that looks around, that one too
+    for token in _GROUP.finditer(source):
+        text = token[0]
+        looks = _LOOK_AROUND.fullmatch(text) is not None
+        if depth or looks:
+            depth += (text[0] == "(") - (text == ")")
+        else:
+            kept.append(text)
+    return "".join(kept)
 
 
 def _letters(data: bytes) -> int:

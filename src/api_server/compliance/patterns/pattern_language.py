@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from api_server.compliance.patterns.linear_pattern import Pattern, Subject
+from api_server.compliance.patterns.linear_pattern import Pattern, Subject, has_look_around
 
 MAX_GAP = 16
 """Letters that may stand between two parts of one statement, unless the pattern says more."""
@@ -37,6 +37,26 @@ def compile_pattern(pattern: str, words: Mapping[str, Sequence[str]]) -> Pattern
         PatternInvalid: an unknown name, a name that contains itself, or no regular expression.
     """
     return _compile(_expand(pattern, words, ()))
+
+
+def compile_any(patterns: Sequence[str], words: Mapping[str, Sequence[str]]) -> tuple[Pattern, ...]:
+    """Compile patterns of which any is looked for: as few searches as RE2 can make of them.
+
+    Raises:
+        PatternInvalid: as :func:`compile_pattern`.
+    """
+    for one in patterns:
+        compile_pattern(one, words)  # an error names the pattern that has it
+    return tuple(compile_pattern(one, words) for one in _joined(patterns, words))
+
+
+def _joined(patterns: Sequence[str], words: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield patterns of which any is looked for: all that RE2 runs as one, and the others."""
+    alone = [one for one in patterns if has_look_around(_expand(one, words, ()))]
+    linear = [one for one in patterns if one not in alone]
+    yield from alone
+    if linear:
+        yield "|".join(f"(?:{one})" for one in linear)
 
 
 def with_final(final: str) -> str:

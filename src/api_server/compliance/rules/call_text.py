@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from api_server.compliance.patterns.linear_pattern import Pattern, Subject
+from api_server.compliance.patterns.linear_pattern import Order, Pattern, Subject
 from api_server.compliance.rules.sentences import SEPARATOR, Sentence, split_sentences
 from stt_engine.speech import Segment
 
@@ -21,23 +21,25 @@ class Span:
 
 
 class SpeakerText:
-    """Some sentences of a call as one text; converts its offsets to those of the call's text."""
+    """Some sentences of a call as one text."""
 
     def __init__(self, call: CallText, numbers: Sequence[int]) -> None:
         self._text = Subject(SEPARATOR.join(call.sentences[n].letters for n in numbers))
+        self._numbers = numbers
         self._starts: list[int] = []
-        self._shifts: list[int] = []
         start = 0
         for number in numbers:
             self._starts.append(start)
-            self._shifts.append(call.starts[number] - start)
             start += len(call.sentences[number].letters) + len(SEPARATOR)
 
-    def find(self, pattern: Pattern) -> Iterator[Span]:
-        """Yield every match as a span of the call's text; a match stays inside its sentence."""
-        for start, end in pattern.spans(self._text):
-            shift = self._shifts[bisect_right(self._starts, start) - 1]
-            yield Span(start + shift, end + shift)
+    def sentences_in_order(self, order: Order) -> Iterator[int]:
+        """Yield the numbers of the sentences that have all of some patterns, one after another."""
+        last = None
+        for start in order.starts(self._text):
+            at = bisect_right(self._starts, start) - 1
+            if at != last:
+                yield self._numbers[at]
+            last = at
 
 
 class CallText:
@@ -50,7 +52,6 @@ class CallText:
         self._letters = [Subject(sentence.letters) for sentence in self.sentences]
         self._matches: dict[tuple[Pattern, int], bool] = {}
         self._texts: dict[str, SpeakerText] = {}
-        self._found: dict[tuple[Pattern, str], tuple[Span, ...]] = {}
 
     @cached_property
     def starts(self) -> list[int]:
@@ -61,8 +62,11 @@ class CallText:
             start += len(sentence.letters) + len(SEPARATOR)
         return starts
 
-    def find(self, pattern: Pattern, by: str) -> tuple[Span, ...]:
-        """Return every match in the words of ``by`` and of unknown speakers (``any``: of all)."""
+    def sentences_in_order(self, order: Order, by: str) -> Iterator[int]:
+        """Yield the sentences of ``by`` and of unknown speakers that have all of some patterns."""
+        return self._words_of(by).sentences_in_order(order)
+
+    def _words_of(self, by: str) -> SpeakerText:
         if by not in self._texts:
             numbers = [
                 number
@@ -70,9 +74,7 @@ class CallText:
                 if by == "any" or sentence.speaker in {by, None}
             ]
             self._texts[by] = SpeakerText(self, numbers)
-        if (pattern, by) not in self._found:
-            self._found[pattern, by] = tuple(self._texts[by].find(pattern))
-        return self._found[pattern, by]
+        return self._texts[by]
 
     def sentence_at(self, offset: int) -> int:
         """Return the number of the sentence that holds ``offset``."""
@@ -90,8 +92,7 @@ class CallText:
     def _has(self, pattern: Pattern, number: int) -> bool:
         """Return whether ``pattern`` matches in a sentence, which is searched for it once."""
         if (pattern, number) not in self._matches:
-            found = next(pattern.spans(self._letters[number]), None)
-            self._matches[pattern, number] = found is not None
+            self._matches[pattern, number] = pattern.is_in(self._letters[number])
         return self._matches[pattern, number]
 
     def has(self, patterns: Sequence[Pattern], numbers: range) -> bool:

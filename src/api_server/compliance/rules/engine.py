@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from api_server.compliance.evidence import Evidence
 from api_server.compliance.findings import Reason, RuleFinding
-from api_server.compliance.patterns.linear_pattern import Pattern
-from api_server.compliance.patterns.pattern_language import compile_pattern
+from api_server.compliance.patterns.linear_pattern import Order, Pattern
+from api_server.compliance.patterns.pattern_language import compile_any, compile_pattern
 from api_server.compliance.rubric import Element, Rubric, Rule
 from api_server.compliance.rules.call_text import CallText, Span
 from api_server.compliance.rules.grammar import load_grammar
@@ -43,6 +43,8 @@ class CompiledRule:
     required: bool
     by: str
     says: tuple[Pattern, ...]
+    order: Order
+    """All of ``says``: where nothing matches, no part is looked for by itself."""
     unless: tuple[Pattern, ...]
     unless_near: tuple[Pattern, ...]
     after: tuple[Pattern, ...]
@@ -61,12 +63,18 @@ class CompiledRule:
 
     def _candidates(self, call: CallText) -> Iterator[Span]:
         """Yield the spans in which all parts of the statement follow one another."""
-        for first in call.find(self.says[0], self.by):
+        for first in self._firsts(call):
             span: Span | None = first
             for pattern in self.says[1:]:
                 span = span and _next_part(call, span, pattern)
             if span:
                 yield Span(first.start, span.end)
+
+    def _firsts(self, call: CallText) -> Iterator[Span]:
+        """Yield where the first part stands, in sentences that may have all of them."""
+        for number in call.sentences_in_order(self.order, self.by):
+            for span in self.says[0].spans(call.text, call.starts[number], call.end_of(number)):
+                yield Span(*span)
 
     def find_objection(self, call: CallText, span: Span, number: int) -> Reason | None:
         """Return why words of the statement do not count; ``None`` where they do."""
@@ -170,18 +178,17 @@ def compile_rules(element: Element, rubric: Rubric) -> tuple[CompiledRule, ...]:
 
 
 def _compile(rule: Rule, element: Element, rubric: Rubric) -> CompiledRule:
-    def compiled(patterns: Sequence[str]) -> tuple[Pattern, ...]:
-        return tuple(compile_pattern(pattern, rubric.words) for pattern in patterns)
-
+    says = tuple(compile_pattern(one, rubric.words) for one in rule.says)
     return CompiledRule(
         rule,
         element.kind == "required",
         rule.by or element.said_by,
-        compiled(rule.says),
-        compiled(rule.unless),
-        compiled(rule.unless_near),
-        compiled(rule.after),
-        compiled(rule.near),
+        says,
+        Order(says),
+        compile_any(rule.unless, rubric.words),
+        compile_any(rule.unless_near, rubric.words),
+        compile_any(rule.after, rubric.words),
+        compile_any(rule.near, rubric.words),
     )
 
 

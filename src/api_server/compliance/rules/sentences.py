@@ -7,6 +7,7 @@ and 540 MB; ``benchmarks/rules.py``).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -19,6 +20,7 @@ SEPARATOR = "\n"
 """Stands between two sentences of a text; no pattern matches across it."""
 
 _QUESTION_MARK = "?"
+_LETTERS = re.compile(r"(?:[^\W_]|%)+")
 
 Position = tuple[int, int]
 """Where a letter of a sentence comes from: index of the segment, offset in its text."""
@@ -50,7 +52,7 @@ def split_sentences(segments: Sequence[Segment]) -> list[Sentence]:
 
 def letters_of(text: str) -> str:
     """Return the letters of ``text`` as those of a sentence."""
-    return "".join(char for char in fold(text)[0] if _is_kept(char))
+    return "".join(_LETTERS.findall(fold(text)[0]))
 
 
 def _turns(segments: Sequence[Segment]) -> list[list[int]]:
@@ -95,12 +97,12 @@ def _join(turn: Sequence[int], segments: Sequence[Segment]) -> tuple[str, list[P
     return "".join(parts), positions
 
 
-def _is_kept(char: str) -> bool:
-    return char.isalnum() or char == "%"
-
-
 def _keep_letters(
     text: str, positions: Sequence[Position], start: int, stop: int
 ) -> tuple[str, list[Position]]:
-    kept = [i for i in range(start, stop) if _is_kept(text[i])]
-    return "".join([text[i] for i in kept]), [positions[i] for i in kept]
+    letters: list[str] = []
+    kept: list[Position] = []
+    for run in _LETTERS.finditer(text, start, stop):
+        letters.append(run[0])
+        kept.extend(positions[run.start() : run.end()])
+    return "".join(letters), kept
