@@ -39,7 +39,7 @@ from evaluation.tiers import anonymous
 from stt_engine.speech import Segment
 
 MODEL = "financial_consumer_protection.model"
-VERSION = "2026.11.1"
+VERSION = "2026.11.2"
 
 _STRENGTH = 100.0
 _OFTEN = 10  # examples that have a piece which is looked at: what few have says little of others
@@ -50,8 +50,8 @@ _SEED = 20261130
 _LONGER = (4, 16, 64)
 _WINDOWS_EACH = 1.25  # windows that a dialogue adds to a longer call
 _NEVER = 0.25  # a whole call may have what a dialogue seldom has
-_TAIL = 99.98  # per cent of the weights that fit into int8; the rest are cut to it
-_LEAST = 3  # of 127: smaller weights are left out
+_TAIL = 99.98  # per cent of the weights that fit into the steps; the rest are cut to them
+_STEPS = 16  # sizes of a weight: finer ones change no figure, and double the file
 _LEVELS = np.arange(0.02, 0.995, 0.01)
 
 Floats = npt.NDArray[np.float64]
@@ -200,6 +200,27 @@ def fit(rows: csr_matrix, label: Labels, taken: Flags) -> LogisticRegression:
 
 
 @dataclass(frozen=True)
+class Coarse:
+    """A fitted model as it is kept: ``sizes`` from -_STEPS to _STEPS, in units of ``scale``."""
+
+    sizes: npt.NDArray[np.int8]
+    scale: float
+    bias: float
+    factors: Floats
+    """What the rows of :class:`Features` are multiplied by."""
+
+
+def coarse(model: LogisticRegression, features: Features) -> Coarse:
+    """Return a model without its smallest weights, the others in steps."""
+    table = model.coef_[0] * features.rarity
+    scale = float(np.percentile(np.abs(table[table != 0]), _TAIL)) / _STEPS
+    sizes = np.clip(np.round(table / scale), -_STEPS, _STEPS)
+    sizes[np.abs(table) < scale] = 0
+    factors = sizes * scale / features.rarity
+    return Coarse(sizes.astype(np.int8), scale, float(model.intercept_[0]), factors)
+
+
+@dataclass(frozen=True)
 class Scores:
     """What models that had not seen its writer make of each example, and of its best part."""
 
@@ -212,10 +233,10 @@ def unseen(features: Features, parts: Parts, label: Labels, folds: npt.NDArray[n
     whole, part = np.zeros(len(folds)), np.full(len(folds), -np.inf)
     for fold in range(_FOLDS):
         out = folds == fold
-        model = fit(features.rows, label, ~out)
-        whole[out] = model.decision_function(features.rows[: len(folds)][out])
+        model = coarse(fit(features.rows, label, ~out), features)
+        whole[out] = features.rows[: len(folds)][out] @ model.factors + model.bias
         inside = out[parts.example]
-        scores = model.decision_function(parts.rows[inside])
+        scores = parts.rows[inside] @ model.factors + model.bias
         np.maximum.at(part, parts.example[inside], scores)
     return Scores(whole, part)
 
@@ -288,21 +309,14 @@ def _points(sure: Floats, said: Flags) -> Iterator[Point]:
     yield from reversed(found)
 
 
-def weights_of(models: Sequence[LogisticRegression], features: Features) -> Weights:
-    """Return fitted models as int8."""
-    table = np.stack([model.coef_[0] * features.rarity for model in models], axis=1)
-    scales = np.array(
-        [np.percentile(np.abs(column[column != 0]), _TAIL) / 127 for column in table.T]
-    )
-    small = np.clip(np.round(table / scales), -127, 127).astype(np.int8)
-    small[np.abs(small) < _LEAST] = 0
-    biases = np.array([model.intercept_[0] for model in models])
+def weights_of(models: Sequence[Coarse], features: Features) -> Weights:
+    """Return fitted models as the check reads them."""
     return Weights(
         features.known.astype(np.uint32),
-        small,
+        np.stack([model.sizes for model in models], axis=1),
         np.round(features.rarity * 16).astype(np.uint8),
-        scales.astype(np.float32),
-        biases.astype(np.float32),
+        np.array([model.scale for model in models], np.float32),
+        np.array([model.bias for model in models], np.float32),
     )
 
 
@@ -334,7 +348,7 @@ def main() -> int:
         hit = np.array([bool(one[element.id].evidence) for one in hits])
         own = Scores(scores.whole[counted], scores.part[counted])
         elements[element.id] = certainty(own, hit[counted], label.said[counted])
-        models.append(fit(features.rows, label, np.ones(len(found), bool)))
+        models.append(coarse(fit(features.rows, label, np.ones(len(found), bool)), features))
         needed = elements[element.id].needed(MIN_PRECISION)
         reached = [p for p in elements[element.id].points if p.confidence == needed]
         print(f"{element.id:32} {reached}", flush=True)

@@ -24,7 +24,14 @@ from stt_engine.speech import Segment
 
 _NEVER = 2.0  # no confidence is enough
 _SAYS_OTHERWISE = frozenset(
-    {Reason.DENIAL, Reason.QUESTION, Reason.REPORTED, Reason.WITHDRAWN, Reason.WARNING}
+    {
+        Reason.DENIAL,
+        Reason.QUESTION,
+        Reason.REPORTED,
+        Reason.WITHDRAWN,
+        Reason.WARNING,
+        Reason.RETURN,
+    }
 )
 """What grammar knows of a sentence that the model takes for an element."""
 _DENIAL = 0.95  # what a denial takes: "no loss at all" denies, and promises

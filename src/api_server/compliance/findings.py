@@ -48,6 +48,7 @@ class Reason(StrEnum):
     REPORTED = "evidence_is_report"
     WITHDRAWN = "evidence_is_withdrawn"
     WARNING = "evidence_is_warning"
+    RETURN = "evidence_is_return"
     NOTHING_SAID = "evidence_says_nothing"
     TIERS_DIFFER = "tiers_differ"
     KIND_MISMATCH = "kind_mismatch"
@@ -80,6 +81,7 @@ REASON_TEXT: Mapping[Reason, str] = MappingProxyType(
         Reason.REPORTED: "근거 인용문이 남의 말을 옮긴 것임",
         Reason.WITHDRAWN: "근거 인용문의 말을 바로 거두어들임",
         Reason.WARNING: "근거 인용문이 위험이나 제한을 알리는 말임",
+        Reason.RETURN: "근거 인용문의 비율은 고객이 내는 돈이 아니라 받는 돈임",
         Reason.NOTHING_SAID: "근거 인용문에 이 항목에 관한 말이 없음",
         Reason.TIERS_DIFFER: "같은 문장을 규칙과 분석기가 다르게 봄",
         Reason.KIND_MISMATCH: "항목의 종류에 맞지 않는 판정임",

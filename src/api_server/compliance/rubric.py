@@ -69,6 +69,32 @@ class Rule(BaseModel):
         return (*self.says, *self.unless, *self.unless_near, *self.after, *self.near)
 
 
+class Fact(BaseModel):
+    """What the law says of a kind of product, and the claim that is untrue because of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    truth: str = Field(min_length=1)
+    """What is so."""
+    source: str = Field(min_length=1)
+    """The law, with its article."""
+    product: tuple[str, ...] = ()
+    """Patterns of what it is so of: one of them near the claim. Empty: of everything."""
+    claim: tuple[str, ...] = Field(min_length=1)
+    """Parts of a claim that contradicts it, in this order in one sentence."""
+    unless: tuple[str, ...] = ()
+    """Any of these in the same sentence: the claim may be true."""
+    denies: bool = False
+    """The claim is a denial itself, and so no denial cancels it."""
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that finds the claim."""
+        return Rule(
+            says=self.claim, near=self.product, unless=self.unless, deniable=not self.denies
+        )
+
+
 class RulesFile(BaseModel):
     """A rules file: how the elements of one rubric are said."""
 
@@ -80,6 +106,13 @@ class RulesFile(BaseModel):
     """The rules of each element, by the element's id."""
     about: Mapping[str, tuple[str, ...]] = {}
     """The words of each element's field, as :attr:`Element.about`."""
+    facts: Mapping[str, tuple[Fact, ...]] = {}
+    """The facts that claims of each element contradict, by the element's id."""
+
+    def rules_of(self, element: str) -> tuple[Rule, ...]:
+        """Return the rules of an element, those of its facts behind them."""
+        facts = self.facts.get(element, ())
+        return (*self.rules.get(element, ()), *(one.rule for one in facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +150,8 @@ class Element(BaseModel):
     """Patterns of an answer that undoes it: another speaker's, up to two sentences behind."""
     not_with: tuple[str, ...] = ()
     """Ids of elements: words that are certain to be one of them are not this one."""
+    only_paid: bool = False
+    """Words whose percentages are all paid to the customer are none: it is about what he pays."""
     denials: tuple[str, ...] = ()
     """Words that, in the sentence of a quote, turn it into a denial of the statement."""
     about: tuple[str, ...] = ()
@@ -241,7 +276,7 @@ def _load_with_rules(data: dict[str, object], folder: Traversable, source: str |
     rules = _validate(RulesFile, _parse(_read_rules(folder / name, where), where), where)
     _add_rules(data, rules, where)
     rubric = _validate(Rubric, data, f"점검표 {source}(규칙 파일 {name})")
-    named = rules.rules.keys() | rules.about.keys()
+    named = rules.rules.keys() | rules.about.keys() | rules.facts.keys()
     unknown = sorted(named - {element.id for element in rubric.elements})
     if unknown:
         raise RubricInvalid(
@@ -307,8 +342,8 @@ def _add_rules(data: dict[str, Any], rules: RulesFile, where: str) -> None:
         name = element.get("id") if isinstance(element, dict) else None
         if not isinstance(name, str):
             continue
-        if name in rules.rules:
-            _add_once(element, {"rules": rules.rules[name]}, f"{where}: [{name}]")
+        if found := rules.rules_of(name):
+            _add_once(element, {"rules": found}, f"{where}: [{name}]")
         if name in rules.about:
             _add_once(element, {"about": rules.about[name]}, f"{where}: [{name}]")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,8 +53,8 @@ class Heard:
 class Weights:
     """Weights of the pieces that are ``known``, in rising order; others count for nothing.
 
-    ``weights`` are int8, a column for each element, to be multiplied by ``scales``. ``rarity`` is
-    what a piece counts in the length of a window, in 1/16: rare ones count most.
+    ``weights`` are in steps, a column for each element, to be multiplied by ``scales``.
+    ``rarity`` is what a piece counts in the length of a window, in 1/16: rare ones count most.
     """
 
     known: npt.NDArray[np.uint32]
@@ -99,9 +99,10 @@ class Weights:
 
     def save(self) -> dict[str, bytes]:
         """Return the weights as files of a model's archive."""
+        gaps = np.diff(self.known, prepend=np.uint32(0)).astype("<u4")
         arrays: Sequence[npt.NDArray[Any]] = (
-            self.known,
-            self.weights,
+            gaps.view(np.uint8).reshape(-1, 4).T,  # in what packs to two thirds
+            self.weights.T,
             self.rarity,
             self.scales,
             self.biases,
@@ -120,9 +121,15 @@ def _before(rows: Numbers) -> Numbers:
     return found
 
 
+def _read(files: Mapping[str, npt.NDArray[Any]]) -> Weights:
+    gaps, weights, *others = (files[name.removesuffix(".npy")] for name in _NAMES)
+    known = np.cumsum(np.ascontiguousarray(gaps.T).view("<u4").ravel(), dtype=np.uint32)
+    return Weights(known, np.ascontiguousarray(weights.T), *others)
+
+
 def _saved(array: npt.NDArray[Any]) -> bytes:
     file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
+    np.save(file, np.ascontiguousarray(array), allow_pickle=False)
     return file.getvalue()
 
 
@@ -142,7 +149,7 @@ class LinearModel:
             raise RubricModelInvalid(f"{ref.path}: 읽은 뒤에 바뀌었습니다")
         self.card: ModelCard = load_card(ref)
         with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            self.weights = Weights(*(found[name.removesuffix(".npy")] for name in _NAMES))
+            self.weights = _read(found)
         if self.weights.weights.shape != (len(self.weights.known), len(self.card.elements)):
             raise RubricModelInvalid(f"{ref.path}: 모델 파일의 크기가 맞지 않습니다")
 

@@ -18,9 +18,16 @@ from api_server.compliance.patterns.pattern_language import compile_any, compile
 from api_server.compliance.rubric import Element, Rubric, Rule
 from api_server.compliance.rules.call_text import CallText, Span
 from api_server.compliance.rules.grammar import load_grammar
+from api_server.compliance.rules.money import only_returns
 from api_server.compliance.rules.sentences import Sentence
 from api_server.compliance.rules.shown import quote_sentence
-from api_server.compliance.rules.statements import LONGEST, find_objection, is_put_off
+from api_server.compliance.rules.statements import (
+    LONGEST,
+    find_objection,
+    is_mention,
+    is_put_off,
+    is_undone,
+)
 from stt_engine.speech import Segment
 
 MAX_EVIDENCE = 5
@@ -41,6 +48,7 @@ class CompiledRule:
 
     rule: Rule
     required: bool
+    only_paid: bool
     by: str
     says: tuple[Pattern, ...]
     order: Order
@@ -83,6 +91,12 @@ class CompiledRule:
             return around
         if self.required and is_put_off(call, span, number):
             return Reason.DENIAL
+        if self.required and self.rule.deniable and is_undone(call, span):
+            return Reason.DENIAL
+        if self.only_paid and only_returns(call, span, number):
+            return Reason.RETURN
+        if is_mention(call, number):
+            return Reason.REPORTED
         return find_objection(call, span, number) if self.rule.deniable else None
 
     def _objection_of(self, sentence: Sentence) -> Reason | None:
@@ -182,6 +196,7 @@ def _compile(rule: Rule, element: Element, rubric: Rubric) -> CompiledRule:
     return CompiledRule(
         rule,
         element.kind == "required",
+        element.only_paid,
         rule.by or element.said_by,
         says,
         Order(says),

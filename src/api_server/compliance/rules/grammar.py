@@ -26,6 +26,8 @@ class Grammar:
     """Matches at the end of a statement that is denied there."""
     reported: Pattern
     """Matches at the end of a statement that is somebody else's."""
+    undone: Pattern
+    """Found inside words that are required where what they say is not done."""
     put_off: Pattern
     """Matches at the end of words that are put off or left out there."""
     forbidden: Pattern
@@ -36,6 +38,22 @@ class Grammar:
     """Matches at the end of a sentence that warns."""
     taken_back: Pattern
     """Matches at the start of a sentence that takes the one before it back."""
+    mention_opens: Pattern
+    """Found in a sentence that says that an example follows, or has one."""
+    mention_closes: Pattern
+    """Found in a sentence that says that an example was given."""
+    percentage: Pattern
+    """Found where a percentage is."""
+    paid: Pattern
+    """Found near what the customer pays."""
+    earned: Pattern
+    """Found near what the customer gets."""
+    rate: Pattern
+    """Found near a rate: of a loan, which the customer pays, or of savings."""
+    lent: Pattern
+    """Found where money is lent to the customer."""
+    saved: Pattern
+    """Found where the customer saves."""
 
 
 @cache
@@ -49,13 +67,7 @@ def load_grammar() -> Grammar:
         sentence_end=_compile(rf"{sentences['punctuation']}|(?:{endings})(?=\s)"),
         question_end=_compile(f"(?:{'|'.join(sentences['questions'])})$"),
         short_reply_letters=sentences["short_reply_letters"],
-        denied=compile_pattern(patterns["denied"], words),
-        reported=compile_pattern(patterns["reported"], words),
-        put_off=compile_pattern(patterns["put_off"], words),
-        forbidden=compile_pattern(patterns["forbidden"], words),
-        ends_denied=compile_pattern(patterns["ends_denied"], words),
-        warned=compile_pattern(patterns["warned"], words),
-        taken_back=compile_pattern(patterns["taken_back"], words),
+        **{name: compile_pattern(pattern, words) for name, pattern in patterns.items()},
     )
 
 

@@ -18,6 +18,7 @@ from api_server.compliance.patterns.pattern_language import compile_pattern
 from api_server.compliance.rubric import Element, Rubric
 from api_server.compliance.rules.call_text import CallText, Span
 from api_server.compliance.rules.engine import CompiledRule, compile_rules
+from api_server.compliance.rules.money import only_returns
 from api_server.compliance.rules.sentences import letters_of
 from api_server.compliance.rules.statements import (
     find_objection,
@@ -55,6 +56,8 @@ class _Field:
     required: bool
     deniable: bool
     """It has to be told, and a sentence that ends in a denial does not tell it."""
+    only_paid: bool
+    """It is about what the customer pays."""
     not_examples: tuple[str, ...]
 
 
@@ -145,6 +148,8 @@ def _objection(field: _Field, call: CallText, number: int, span: Span) -> Reason
         return Reason.QUESTION
     if field.required and is_put_off(call, span, number):
         return Reason.DENIAL
+    if field.only_paid and only_returns(call, span, number):
+        return Reason.RETURN
     if field.deniable and is_negated(call.sentences[number].letters):
         return Reason.DENIAL
     return find_objection(call, span, number)
@@ -173,6 +178,7 @@ def _field(element: Element, rubric: Rubric) -> _Field:
         element.kind == "required" and (element.said_by == "any" or not rules),
         element.kind == "required",
         _is_deniable(element),
+        element.only_paid,
         tuple(map(letters_of, element.not_examples)),
     )
 
