@@ -51,7 +51,8 @@ _LONGER = (4, 16, 64)
 _WINDOWS_EACH = 1.25  # windows that a dialogue adds to a longer call
 _NEVER = 0.25  # a whole call may have what a dialogue seldom has
 _TAIL = 99.98  # per cent of the weights that fit into the steps; the rest are cut to them
-_STEPS = 16  # sizes of a weight: finer ones change no figure, and double the file
+_STEPS = 127  # sizes of a weight; 16 halve the file, and took 0.03 of precision (docs/rubric.md)
+_LEAST = 3  # of them: smaller weights are left out
 _LEVELS = np.arange(0.02, 0.995, 0.01)
 
 Floats = npt.NDArray[np.float64]
@@ -215,7 +216,7 @@ def coarse(model: LogisticRegression, features: Features) -> Coarse:
     table = model.coef_[0] * features.rarity
     scale = float(np.percentile(np.abs(table[table != 0]), _TAIL)) / _STEPS
     sizes = np.clip(np.round(table / scale), -_STEPS, _STEPS)
-    sizes[np.abs(table) < scale] = 0
+    sizes[np.abs(sizes) < _LEAST] = 0
     factors = sizes * scale / features.rarity
     return Coarse(sizes.astype(np.int8), scale, float(model.intercept_[0]), factors)
 
