@@ -77,7 +77,7 @@ def _desk(settings: Settings, records: Records, observers: tuple[Observer, ...])
         settings.recordings_keep_days * DAY_SEC,
         keys_of(settings),
     )
-    return JobDesk(settings.database_file(home), recordings, observers, records)
+    return JobDesk(settings.database(home), recordings, observers, records)
 
 
 def _job_terms(settings: Settings, repair: RepairTerms) -> JobTerms:

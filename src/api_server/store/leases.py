@@ -32,6 +32,7 @@ def claim(connection: Connection, now: float, lease_sec: float, limit: int) -> l
         .where(CASES.c.state == "queued", CASES.c.not_before <= now)
         .order_by(CASES.c.priority, CASES.c.tries, CASES.c.seq)
         .limit(limit)
+        .with_for_update(of=CASES, skip_locked=True)
     )
     claimed = [
         Claimed(
@@ -130,7 +131,8 @@ def reap(connection: Connection, now: float, max_tries: int) -> tuple[list[str],
     One that has had ``max_tries`` is tried no more: it may be what ends the workers.
     """
     over = (CASES.c.state == "running", CASES.c.lease_until < now)
-    rows = list(connection.execute(select(CASES.c.id, CASES.c.seq, CASES.c.tries).where(*over)))
+    query = select(CASES.c.id, CASES.c.seq, CASES.c.tries).where(*over)
+    rows = list(connection.execute(query.with_for_update(skip_locked=True)))
     failed = [row for row in rows if row.tries >= max_tries]
     queued = [row for row in rows if row.tries < max_tries]
     if queued:

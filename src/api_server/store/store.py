@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from api_server.store import audit_log, jobs, leases, removal, repairs, watched, webhooks
 from api_server.store.accounts import Accounts
 from api_server.store.checkpoints import CheckpointFile
-from api_server.store.database import Database
+from api_server.store.database import Database, Where
 from api_server.store.errors import StoreFull, StoreUnavailable
 from api_server.store.ledger import Ledger
 from api_server.store.outbox import Outbox
@@ -36,15 +35,21 @@ MOST_OPEN_CASES = 1_000_000
 """Cases that may wait; one more job is refused."""
 
 
+def _proof_beside(where: Where) -> ProofFiles:
+    if isinstance(where, Path):
+        return ProofFiles.beside(where)
+    raise ValueError("a database of a server has no files beside it: name those of the proof")
+
+
 class Store:
     """Jobs and cases in a database, recordings beside it.
 
     Args:
-        path: the database's file.
+        where: the database: an SQLite file, or PostgreSQL's URL.
         recordings: the folder.
-        clock: seconds since 1970, UTC.
+        clock: seconds since 1970, UTC; by default the database's time.
         retention: how long what is kept.
-        proof: where the log is signed; by default beside the database.
+        proof: where the log is signed; by default beside the file.
 
     Raises:
         StoreUnavailable: the database cannot be opened.
@@ -52,19 +57,19 @@ class Store:
 
     def __init__(
         self,
-        path: Path,
+        where: Where,
         recordings: RecordingFolder,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         retention: Retention | None = None,
         proof: ProofFiles | None = None,
     ) -> None:
-        self._database = Database(path)
+        self._database = Database(where, clock)
         self._recordings = recordings
-        self._clock = clock
+        self._clock = clock = self._database.now
         self.reviews = Reviews(self._database, clock)
         self.accounts = Accounts(self._database, clock)
         self._retention = retention or Retention()
-        files = proof or ProofFiles.beside(path)
+        files = proof or _proof_beside(where)
         self.ledger = Ledger(self._database, CheckpointFile(files.notes, files.key), clock)
         """What proves the record, and what is done with cases as records."""
         self.outbox = Outbox(self._database, clock)
@@ -80,6 +85,11 @@ class Store:
     def replaced(self) -> bool:
         """True where the database's file is another one, or gone: nothing can be kept here."""
         return self._database.replaced
+
+    @property
+    def copier(self) -> str | None:
+        """The command that copies the database, where :meth:`backup` does not."""
+        return self._database.copier
 
     def submit(self, new: NewJob) -> tuple[str, bool]:
         """Take a job, its recordings and all; return its id, and whether it is a new one.
@@ -203,7 +213,7 @@ class Store:
 
     def claim(self, lease_sec: float, limit: int) -> list[Claimed]:
         """Lease up to ``limit`` cases to a worker; see :func:`leases.claim`."""
-        with self._database.write() as connection:
+        with self._database.claim() as connection:
             return leases.claim(connection, self._clock(), lease_sec, limit)
 
     def renew(self, tokens: Iterable[str], lease_sec: float) -> set[str]:
@@ -260,7 +270,7 @@ class Store:
 
     def claim_repairs(self, lease_sec: float, targets: Iterable[str], limit: int) -> list[ToRepair]:
         """Lease repairs to a worker; see :func:`repairs.claim`."""
-        with self._database.write() as connection:
+        with self._database.claim() as connection:
             return repairs.claim(connection, self._clock(), lease_sec, targets, limit)
 
     def renew_repairs(self, tokens: Iterable[str], lease_sec: float) -> set[str]:
@@ -369,7 +379,7 @@ class Store:
         What is removed meanwhile is in the copy of the database, and not among the recordings.
 
         Raises:
-            StoreUnavailable: that cannot be done.
+            StoreUnavailable: that cannot be done, or :attr:`copier` does it.
             OSError: the folder cannot be made.
         """
         target.mkdir(mode=0o700)
