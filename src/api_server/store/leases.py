@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import uuid4
 
-from sqlalchemy import Connection, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
 
 from api_server.store import repairs
 from api_server.store.records import OPEN, RETRIED, Backlog, Claimed, Ending
@@ -158,8 +158,9 @@ def reap(connection: Connection, now: float, max_tries: int) -> tuple[list[str],
     return [row.id for row in queued], [row.id for row in failed]
 
 
-def backlog(connection: Connection) -> Backlog:
+def backlog(connection: Connection, now: float) -> Backlog:
     """Return what waits and what is at work."""
+    over = case((CASES.c.lease_until < now, 1), else_=0)
     counted = {
         row.state: row
         for row in connection.execute(
@@ -167,6 +168,7 @@ def backlog(connection: Connection) -> Backlog:
                 CASES.c.state,
                 func.count().label("cases"),
                 func.min(CASES.c.received_at).label("oldest_at"),
+                func.sum(over).label("lost"),
             )
             .where(CASES.c.state.in_(OPEN))
             .group_by(CASES.c.state)
@@ -177,6 +179,7 @@ def backlog(connection: Connection) -> Backlog:
         queued.cases if queued else 0,
         running.cases if running else 0,
         queued.oldest_at if queued else None,
+        int(running.lost) if running else 0,
     )
 
 

@@ -323,7 +323,7 @@ class Store:
     def backlog(self) -> Backlog:
         """Return what waits."""
         with self._database.read() as connection:
-            return leases.backlog(connection)
+            return leases.backlog(connection, self._clock())
 
     def close(self) -> None:
         """Close the database."""

@@ -114,11 +114,16 @@ def test_a_writer_that_stops_in_the_middle_is_ended_and_changes_nothing(
 ) -> None:
     monkeypatch.setattr(module, "IDLE_SEC", 1)
     stopped, other = store_at(tmp_path, None), store_at(tmp_path, None)
-    with pytest.raises(StoreUnavailable), stopped._database.write() as connection:
-        connection.execute(text("UPDATE jobs SET priority = 1"))
-        # The other one's turn comes when the server has ended this one.
-        other.submit(new_job(tmp_path, b"one"))
-        connection.execute(text("SELECT 1"))
+
+    def stop_in_the_middle() -> None:
+        with stopped._database.write() as connection:
+            connection.execute(text("UPDATE jobs SET priority = 1"))
+            # The other one's turn comes when the server has ended this one.
+            other.submit(new_job(tmp_path, b"one"))
+            connection.execute(text("SELECT 1"))
+
+    with pytest.raises(StoreUnavailable):
+        stop_in_the_middle()
     assert [one.priority for one in stopped.list_jobs(None, 9, None)] == [5]
 
 
