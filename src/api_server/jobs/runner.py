@@ -168,7 +168,7 @@ class JobRunner:
         lease_sec = self._terms.lease_sec
         claimed: list[Claimed] = []
         with anyio.CancelScope(shield=True):  # what has been claimed has to be put back
-            claimed = await self._desk.run(lambda store: store.claim(lease_sec, free))
+            claimed += await self._desk.run(lambda store: store.claim(lease_sec, free))
         return claimed
 
     async def _take_up(self) -> None:
