@@ -45,6 +45,7 @@ from tests.support.postgres import Postgres, why_absent
 
 SAID = CallResult(Outcome(Transcript("안녕하세요 " * 40, "ko", 1.0, "speech"), "faster-whisper"))
 BOUND_MS, PAGE_MS, GROWTH = 10.0, 100.0, 1.2
+_CASES_OF_JOB = 250
 _PAGE, _PAGES, _JOBS_OF_LIST = 100, 200, 1000
 _AT_ONCE_ROWS = 5000
 
@@ -63,8 +64,10 @@ async def _never(_path: str, _shown: str) -> AsyncIterator[Path]:
     yield
 
 
-async def work_off(where: Where, folder: Path, jobs: int, at_once: int) -> list[float]:
-    """Return when each case ended, in seconds from the beginning."""
+async def work_off(
+    where: Where, folder: Path, jobs: int, at_once: int
+) -> tuple[list[float], float]:
+    """Return when each case ended in seconds from the beginning, and the processor's seconds."""
     ended: list[float] = []
     done = anyio.Event()
 
@@ -76,19 +79,25 @@ async def work_off(where: Where, folder: Path, jobs: int, at_once: int) -> list[
 
     records = Records(proof=ProofFiles.beside(folder / "cases.db"))
     desk = JobDesk(where, folder_at(folder), [watch], records)
-    received = [folder_at(folder).receive(io.BytesIO(f"{n}".encode())) for n in range(jobs)]
-    cases = tuple(NewCase(f"{one.sha256[:8]}.wav", one) for one in received)
-    await desk.run(lambda store: store.submit(NewJob("", "{}", "{}", 5, cases, "a")), make=True)
+    store = Store(where, folder_at(folder), proof=records.proof)
+    for begin in range(0, jobs, _CASES_OF_JOB):
+        numbers = range(begin, min(jobs, begin + _CASES_OF_JOB))
+        received = [folder_at(folder).receive(io.BytesIO(f"{n}".encode())) for n in numbers]
+        cases = tuple(NewCase(f"{one.sha256[:8]}.wav", one) for one in received)
+        store.submit(NewJob("", "{}", "{}", 5, cases, "a"))
+    store.close()
+    await desk.run(lambda store: store.backlog(), make=True)
     terms = JobTerms(at_once, 30.0, 3, 0, lambda _url: True, repair_terms())
     instant: Any = Instant()
     runner = JobRunner(desk, instant, terms, lambda: True, [watch])
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), time.process_time()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(runner.run, _never)
         await done.wait()
         tasks.cancel_scope.cancel()
+    busy = time.process_time() - busy
     desk.close()
-    return [one - began for one in ended]
+    return [one - began for one in ended], busy
 
 
 def fill(database: Database, cases: int) -> None:
@@ -158,9 +167,8 @@ def measure(
     """Measure one database."""
     found: dict[str, Any] = {}
     if options.jobs:
-        began = time.process_time()
-        ended = anyio.run(work_off, where, folder, options.jobs, options.at_once)
-        found["processor_ms_a_case"] = round((time.process_time() - began) / len(ended) * 1000, 2)
+        ended, busy = anyio.run(work_off, where, folder, options.jobs, options.at_once)
+        found["processor_ms_a_case"] = round(busy / len(ended) * 1000, 2)
         tenth = max(1, len(ended) // 10)
         found["ms_a_case"] = round(ended[-1] / len(ended) * 1000, 2)
         found["first_tenth_ms"] = round(ended[tenth - 1] / tenth * 1000, 2)

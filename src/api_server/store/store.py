@@ -34,6 +34,8 @@ from api_server.store.reviews import Reviews
 MOST_OPEN_CASES = 1_000_000
 """Cases that may wait; one more job is refused."""
 
+_KEPT_AT_ONCE = 50
+
 
 def _proof_beside(where: Where) -> ProofFiles:
     if isinstance(where, Path):
@@ -110,8 +112,10 @@ class Store:
             more = sum(received[one].bytes for one in missing)
             self._recordings.check_quota(jobs.kept_bytes(connection), more)
             # Within the transaction: no other process may forget this content meanwhile.
-            for one in received.values():
+            for number, one in enumerate(received.values()):
                 self._recordings.keep(one)
+                if number % _KEPT_AT_ONCE == 0:
+                    self._clock()  # a server ends a transaction that is silent for long
             return jobs.insert_job(connection, new, self._clock()), True
 
     def take_file(self, found: FoundFile, new: NewJob) -> tuple[str, bool]:
@@ -346,9 +350,10 @@ class Store:
         while more := self._expire():
             expired += more
         self._forget(None)
+        on_disk = self._recordings.on_disk()  # takes long in a large folder: before the transaction
         with self._database.write() as connection:
             webhooks.forget_old(connection, self._clock())
-            self._recordings.remove(self._recordings.on_disk() - jobs.all_recordings(connection))
+            self._recordings.remove(on_disk - jobs.all_recordings(connection))
         self._recordings.sweep_incoming()
         if expired:
             self._database.flush()
