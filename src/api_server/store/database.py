@@ -134,7 +134,7 @@ class Database:
             yield connection
 
     def now(self) -> float:
-        """Return the time in seconds since 1970, in the transaction of this thread if it is in one.
+        """Return the time in seconds since 1970; in a transaction of this thread, that of it.
 
         Raises:
             StoreUnavailable: the database cannot be asked.
@@ -142,20 +142,22 @@ class Database:
         if self._given_clock is not None:
             return self._given_clock()
         connection = getattr(self._open, "connection", None)
-        if connection is not None:
-            return self._backend.now(connection)
-        with self.read() as connection:
-            return self._backend.now(connection)
+        if connection is None:
+            with self.read():
+                return self.now()
+        if self._open.time is None:
+            self._open.time = self._backend.now(connection)
+        return float(self._open.time)
 
     @contextmanager
     def _noted(self, connection: Connection) -> Iterator[None]:
         """Have :meth:`now` ask in this transaction."""
         before = getattr(self._open, "connection", None)
-        self._open.connection = connection
+        self._open.connection, self._open.time = connection, None
         try:
             yield
         finally:
-            self._open.connection = before
+            self._open.connection, self._open.time = before, None
 
     @property
     def replaced(self) -> bool:

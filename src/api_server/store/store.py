@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from sqlalchemy import select
+
 from api_server.store import audit_log, jobs, leases, removal, repairs, watched, webhooks
 from api_server.store.accounts import Accounts
 from api_server.store.checkpoints import CheckpointFile
@@ -35,6 +37,8 @@ MOST_OPEN_CASES = 1_000_000
 """Cases that may wait; one more job is refused."""
 
 _KEPT_AT_ONCE = 50
+_HEARTBEAT = select(1)
+"""A server ends a transaction that is silent for long."""
 
 
 def _proof_beside(where: Where) -> ProofFiles:
@@ -115,7 +119,7 @@ class Store:
             for number, one in enumerate(received.values()):
                 self._recordings.keep(one)
                 if number % _KEPT_AT_ONCE == 0:
-                    self._clock()  # a server ends a transaction that is silent for long
+                    connection.execute(_HEARTBEAT)
             return jobs.insert_job(connection, new, self._clock()), True
 
     def take_file(self, found: FoundFile, new: NewJob) -> tuple[str, bool]:
