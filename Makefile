@@ -70,10 +70,10 @@ test-kubernetes: setup ## the manifests against the schemas of Kubernetes (120 M
 test-torch: models ## the tests of the torch backends, where a CPU build of torch can be had
 	@$(PYTHON) requirements/torch_build.py $(BIN) $(TORCH)
 
-test-clients: models ## other people's clients on a server of its own (LiteLLM: 350 MB, an environment of its own)
+test-clients: models ## other people's clients on a server of its own (LiteLLM, livekit, pipecat: 1.1 GB, an environment of its own)
 	@test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
 	@$(CLIENTS)/bin/pip install -q --require-hashes --no-deps -r requirements/clients.lock
-	@$(BIN)/pytest tests/api/test_openai_litellm.py tests/api/test_openai_schema.py
+	@$(BIN)/pytest tests/api/test_openai_litellm.py tests/api/test_openai_agents.py tests/api/test_openai_schema.py
 
 test-pythons: models ## a fast part of the tests on every Python from 3.11 to 3.14 that is here (PYTHONS=3.13)
 	@$(BIN)/python requirements/pythons.py $(PYTHONS)

@@ -1,13 +1,16 @@
 """Keywords on labelled clips: how many more are heard, and how many that nobody said.
 
 Each clip is transcribed without keywords, with the list of all of them, and with lists of
-words that nobody says in it. Prints one line of JSON; `make bench` does not run it.
+words that nobody says in it. ``--made FOLDER``: instead, only those lists on the clips that
+``benchmarks.speed.make_audio`` has made there, of whose words none is a keyword. Prints one line
+of JSON; `make bench` does not run it.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -71,6 +74,15 @@ DECOYS = (
 )
 """Products and persons that none of them names."""
 
+ENGLISH_DECOYS = (
+    *("Amundi", "BlackRock", "Pfizer", "Kensington", "Meridian Trust", "Oakridge", "Hartwell"),
+    *("Delacroix", "Prudentia", "TrueNorth", "Lumina Fund", "Castellan", "Bramwell", "Sterling"),
+    *("Novabank", "Solvency Plus", "Mr Okafor", "Ms Lindqvist", "Ramirez", "Thornbury", "Zurich"),
+    *("EquiLink", "Harborview", "GoldenLife", "Sapphire Card", "Voucherly", "Annuity Max"),
+    *("Dr Pemberton", "Kovacs", "Whitfield"),
+)
+"""The same for clips that are in English alone."""
+
 NEAR = (
     "박근애",
     "안철순",
@@ -85,7 +97,8 @@ NEAR = (
 )
 """What sounds like something that is said: the hardest to leave out."""
 
-LISTS, OF_A_LIST = 8, 10
+LISTS, MADE_LISTS, OF_A_LIST = 8, 5, 10
+TEXTS = Path(__file__).parent / "speed" / "texts" / "clips.txt"
 
 
 def held(keyword: str, text: str) -> int:
@@ -100,9 +113,33 @@ def invented(found: str, plain: str, reference: str, keywords: Iterable[str]) ->
     )
 
 
+def made(model: Path, folder: Path) -> dict[str, int]:
+    """Return the words of made clips, heard with each list, and the keywords among them."""
+    chance = random.Random(2)
+    lists = [tuple(chance.sample(ENGLISH_DECOYS, OF_A_LIST)) for _ in range(MADE_LISTS)]
+    found = {"clips": 0, "words": 0, "invented": 0, "changed": 0}
+    with WhisperSTT(model, backends=["faster-whisper"]) as stt:
+        for number, text in enumerate(TEXTS.read_text("utf-8").splitlines()):
+            clip = folder / f"clip_{number:02}.wav"
+            plain = str(stt.transcribe(clip, "en")["text"])
+            found["clips"] += 1
+            for decoys in lists:
+                heard = str(stt.transcribe(clip, "en", keywords=decoys)["text"])
+                found["words"] += len(heard.split())
+                found["invented"] += invented(heard, plain, text, decoys)
+                found["changed"] += heard != plain
+            print(json.dumps(found), file=sys.stderr)
+    return found
+
+
 def main() -> None:
     """Measure, and print what was found."""
-    args = parser_for(__doc__).parse_args()
+    parser = parser_for(__doc__)
+    parser.add_argument("--made", type=Path)
+    args = parser.parse_args()
+    if args.made:
+        print(json.dumps(made(args.model, args.made)))
+        return
     rows = [row for row in rows_of(args.folder) if row["reference"][0] != "("]
     chance = random.Random(1)
     lists = [tuple(chance.sample(DECOYS, OF_A_LIST)) for _ in range(LISTS)]

@@ -94,7 +94,8 @@ class Row:
 def claimed(found: SimpleNamespace) -> float:
     """Return the share of the recording that the ledger calls heard; gaps are not."""
     total = max(found.duration, found.ledger["declared_sec"] or 0.0)
-    return max(0.0, found.ledger["heard_share"] * found.duration - found.ledger["gap_sec"]) / total
+    share = found.ledger["heard_share"] or 0.0  # unknown is no claim
+    return max(0.0, share * found.duration - found.ledger["gap_sec"]) / total
 
 
 def present(found: SimpleNamespace) -> float:

@@ -4,14 +4,15 @@
 
 One server transcribes the same call at once and as a stream, by turns. Cost is CPU time of the
 server and its child processes, which other work on the machine does not change as it does the
-clock; the clock's is told beside it. Then one call of ``--hours`` is begun as a stream, for its
-first words.
+clock; the clock's is told beside it. Then a call of ``--hours`` is begun as a stream, again and
+again, for its first words. `make bench` has both as lines (``--only stream``).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -31,6 +32,7 @@ from tests.support.sounds import repeated
 
 MOST_COST = 0.03
 FIRST_WORDS_SEC = 3.0
+LONG_ROUNDS = 3
 _PATH = "/v1/audio/transcriptions"
 
 
@@ -41,9 +43,9 @@ def of_length(seconds: float) -> bytes:
     return repeated(clip, max(1, round(seconds / each)))
 
 
-def cpu_sec(server: ApiServer) -> float:
+def cpu_sec(pid: int) -> float:
     """Return the CPU seconds that a server and its children have used."""
-    own = psutil.Process(server.process.pid)
+    own = psutil.Process(pid)
     times = [one.cpu_times() for one in (own, *own.children(recursive=True))]
     return float(sum(one.user + one.system for one in times))
 
@@ -71,35 +73,51 @@ def ask(
     return first, time.perf_counter() - began, events
 
 
-def measure(server: ApiServer, options: argparse.Namespace) -> dict[str, Any]:
+def quiet(client: httpx2.Client) -> None:
+    """Wait until a server has no work left, as one has that was hung up on."""
+    while True:
+        parts = client.get("/health").json()["components"]
+        if next(one for one in parts if one["name"] == "queue")["audio_sec"] == 0:
+            return
+        time.sleep(0.05)
+
+
+def measure(base: str, pid: int, minutes: float, rounds: int, hours: float) -> dict[str, Any]:
     """Measure by turns, then the long call."""
-    call = of_length(options.minutes * 60)
+    call = of_length(minutes * 60)
     spent: dict[bool, list[float]] = {False: [], True: []}
     clock: dict[bool, list[float]] = {False: [], True: []}
     firsts: list[float] = []
-    with httpx2.Client(base_url=server.base, trust_env=False, timeout=3600) as client:
+    longs: list[dict[str, float]] = []
+    with httpx2.Client(base_url=base, trust_env=False, timeout=3600) as client:
         ask(client, call, stream=True)  # once for nothing: libraries warm up
-        for number in range(options.rounds):
+        for number in range(rounds):
             for stream in (bool(number % 2), not number % 2):
-                before = cpu_sec(server)
+                before = cpu_sec(pid)
                 first, took, _ = ask(client, call, stream=stream)
-                spent[stream].append(cpu_sec(server) - before)
+                spent[stream].append(cpu_sec(pid) - before)
                 clock[stream].append(took)
                 firsts += [] if first is None else [first]
-        hour = of_length(options.hours * 3600)
-        first, _, _ = ask(client, hour, stream=True, leave=True)
+        hour = of_length(hours * 3600)
+        for _ in range(LONG_ROUNDS):
+            quiet(client)
+            load, before = os.getloadavg()[0], cpu_sec(pid)
+            first, _, _ = ask(client, hour, stream=True, leave=True)
+            used = cpu_sec(pid) - before
+            longs.append({"first_sec": first or 0.0, "cpu_sec": used, "load": load})
     cpu = {name: statistics.median(found) for name, found in spent.items()}
     wall = {name: statistics.median(found) for name, found in clock.items()}
     return {
-        "minutes": options.minutes,
-        "rounds": options.rounds,
+        "minutes": minutes,
+        "rounds": rounds,
         "cpu_sec": [round(cpu[False], 2), round(cpu[True], 2)],
         "cost": round(cpu[True] / cpu[False] - 1, 4),
         "clock_sec": [round(wall[False], 2), round(wall[True], 2)],
         "clock_cost": round(wall[True] / wall[False] - 1, 4),
         "first_words_sec": round(statistics.median(firsts), 2),
-        "hours": options.hours,
-        "first_words_of_long_sec": None if first is None else round(first, 2),
+        "hours": hours,
+        "first_words_of_long_sec": round(statistics.median(one["first_sec"] for one in longs), 2),
+        "long": [{name: round(value, 2) for name, value in one.items()} for one in longs],
     }
 
 
@@ -117,7 +135,9 @@ def main() -> None:
         server = ApiServer(Path(folder), ready_proof_sec=7200.0)
         try:
             server.wait_ready()
-            found = measure(server, options)
+            found = measure(
+                server.base, server.process.pid, options.minutes, options.rounds, options.hours
+            )
         finally:
             server.kill()
     print(json.dumps(found) if options.json else "\n".join(f"{k}: {v}" for k, v in found.items()))

@@ -3,7 +3,7 @@
 make bench                        everything: every peer, five rounds (three quarters of an hour)
 make bench BENCH="--quick"        one round of a short call, faster-whisper as the only peer
 make bench BENCH="--only long"    a part: long, clips, traps, korean, ready, memory,
-                                   overhead
+                                   overhead, stream
 
 The peers get virtual environments of their own under .venv-bench/, the audio and the converted
 weights are made once into .cache/bench/. What cannot be run is listed with its reason.
@@ -29,6 +29,7 @@ from benchmarks.speed.part_long import long_call
 from benchmarks.speed.part_memory import memory
 from benchmarks.speed.part_overhead import overhead
 from benchmarks.speed.part_ready import ready
+from benchmarks.speed.part_stream import stream
 from benchmarks.speed.part_traps import traps
 from benchmarks.speed.places import CACHE, ROOT, Failed, progress
 from benchmarks.speed.report import show
@@ -41,6 +42,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "ready": ready,
     "memory": memory,
     "overhead": overhead,
+    "stream": stream,
 }
 QUICK_PEERS = ("fw-batched", "fw-sequential")
 QUICK_ROUNDS = 1

@@ -197,3 +197,8 @@ def _others(found: Results) -> Iterator[Claim]:
     many = memory.get("many_calls") or {}
     grown = many.get("growth_after_first_hundred_mib")
     yield at_most("1,000 calls: growth after the first hundred", 20, grown, "MiB")
+    stream = found.get("stream") or {}
+    cost = round(100 * stream["cost"], 1) if stream else None
+    yield at_most("stream: CPU time above that of an answer at once", 3, cost, "%")
+    first = stream.get("first_words_of_long_sec")
+    yield at_most("stream: first words of an hour", 3, first, "s")

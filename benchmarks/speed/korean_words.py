@@ -112,6 +112,8 @@ KOREAN_WORDS = {
     "≤ 0 ± standard error": "≤ 0 ± 표준오차",
     "ready with the model loaded, warm": "모델을 읽은 채 준비될 때까지 (캐시가 데워진 상태)",
     "two-hour call: peak memory": "두 시간 통화: 최대 메모리",
+    "stream: CPU time above that of an answer at once": "스트림: 한 번에 답할 때보다 더 든 CPU",
+    "stream: first words of an hour": "스트림: 한 시간 통화의 첫 낱말",
     "1,000 calls: growth after the first hundred": "1,000통: 처음 100통 뒤의 증가",
     "speaches": "speaches",
 }

@@ -36,7 +36,13 @@ class Condition:
     level_db: float = 4.0
     """How much louder the one voice may be than the other."""
     line: bool = True
-    """The two voices come over different lines: a spectrum of its own for each."""
+    """The voices come over different lines: a spectrum of its own for each."""
+    echo_db: float | None = None
+    """A copy of all a quarter of a second later."""
+    music_sec: float = 0.0
+    """Music on hold in the middle, which the recogniser took for speech."""
+    handed_over: bool = False
+    """The third voice takes over from the first one in the middle of the call."""
 
 
 CONDITIONS = (
@@ -45,7 +51,11 @@ CONDITIONS = (
     Condition("fast, overlaps", turn_sec=(0.7, 2.2), gap_sec=(-0.3, 0.3)),
     Condition("back-channels", backchannels=0.35),
     Condition("noise 10 dB", noise_db=10.0),
+    Condition("echo, 14 dB", echo_db=14.0),
+    Condition("music on hold", music_sec=12.0),
     Condition("one voice", voices=1),
+    Condition("three voices", voices=3),
+    Condition("handed over", voices=3, handed_over=True),
 )
 
 
@@ -58,6 +68,8 @@ class Call:
     voices: tuple[str, ...]
     samples: Samples
     turns: list[Turn] = field(default_factory=list)
+    music: tuple[float, float] | None = None
+    """From when to when there is music, in seconds."""
 
     @property
     def seconds(self) -> float:
@@ -75,16 +87,47 @@ def make_call(condition: Condition, voices: tuple[Voice, ...], seconds: float, s
     call = Call(condition.name, condition, tuple(one.name for one in voices), sound)
     at, who = 0.5, int(rng.integers(len(voices)))
     while at < seconds:
+        if condition.music_sec and call.music is None and at > seconds / 2:
+            call.music = (at, at + condition.music_sec)
+            _play(call.samples, at, condition.music_sec, rng)
+            at += condition.music_sec + 0.5
         wanted = rng.uniform(*condition.turn_sec)
         end = _say(call, who, at, wanted, spoken[who], gains[who], lines[who])
         if len(voices) > 1 and end - at > 3 and rng.random() < condition.backchannels:
-            other = 1 - who
+            other = (who + 1) % len(voices)
             middle = rng.uniform(at + 1, end - 1)
             _say(call, other, middle, 0.5, spoken[other], gains[other], lines[other])
         at = end + rng.uniform(*condition.gap_sec)
-        who = (who + 1) % len(voices)
-    call.samples = _telephone(sound[: int((at + 0.5) * RATE)], condition.noise_db, rng)
+        who = _next(condition, who, late=at > seconds / 2)
+    whole = sound[: int((at + 0.5) * RATE)]
+    if condition.echo_db is not None:
+        later = np.concatenate((np.zeros(RATE // 4, np.float32), whole))[: len(whole)]
+        whole = whole + later * np.float32(10 ** (-condition.echo_db / 20))
+    call.samples = _telephone(whole, condition.noise_db, rng)
     return call
+
+
+def _next(condition: Condition, who: int, *, late: bool) -> int:
+    """Return who speaks after ``who``."""
+    if not condition.handed_over:
+        return (who + 1) % condition.voices
+    agent = 2 if late else 0
+    return agent if who == 1 else 1
+
+
+def _play(samples: Samples, at: float, seconds: float, rng: np.random.Generator) -> None:
+    """Put made music into the call: chords of three tones with overtones, each dying away."""
+    first, beat = int(at * RATE), int(0.4 * RATE)
+    time = np.arange(beat) / RATE
+    for start in range(first, first + int(seconds * RATE), beat):
+        root = 220 * 2 ** (int(rng.integers(0, 12)) / 12)
+        chord = sum(
+            np.sin(2 * np.pi * root * step * over * time) / over
+            for step in (1.0, 1.26, 1.5)
+            for over in (1, 2, 3, 4)
+        )
+        part = samples[start : start + beat]
+        part += (0.04 * chord * np.exp(-3 * time)).astype(np.float32)[: len(part)]
 
 
 def _endless(voice: Voice, rng: np.random.Generator) -> Iterator[Samples]:

@@ -14,6 +14,7 @@ MARGIN = 0.8
 """Words whose speaker is less certain have none."""
 
 _GRID_SEC = 0.05
+_PAIR = 2
 
 
 @dataclass(slots=True)
@@ -43,8 +44,9 @@ class Score:
 def spans_of(call: Call, join_sec: float = 0.5) -> list[tuple[float, float]]:
     """Return where speech is, as a recogniser's segments would say: turns joined over pauses."""
     spans: list[tuple[float, float]] = []
-    for turn in sorted(call.turns, key=lambda one: one.start):
-        start, end = max(0.0, turn.start - 0.1), turn.end + 0.1
+    said = [(turn.start, turn.end) for turn in call.turns]
+    for first, last in sorted([*said, call.music] if call.music else said):
+        start, end = max(0.0, first - 0.1), last + 0.1
         if spans and start <= spans[-1][1] + join_sec:
             spans[-1] = (spans[-1][0], max(spans[-1][1], end))
         else:
@@ -56,8 +58,8 @@ def score(call: Call, found: DiariseResult) -> Score:
     """Compare; the two voices found are named as fits the truth best."""
     many = len(call.voices)
     right = Score(1, call.seconds, count_right=int(found["voices"] == many))
-    if many == 1 or (found["voices"] or 0) < many:
-        if many > 1:  # two were taken for one: half of it is at the wrong speaker
+    if many != _PAIR or found["voices"] != _PAIR:
+        if many == _PAIR:  # nobody is named: no word is at the wrong speaker
             right.words = right.unknown = sum(len(turn.words) for turn in call.turns)
         return right
     tried = [_compared(call, found, names) for names in ((0, 1), (1, 0))]

@@ -27,7 +27,7 @@ class TranscribeResponse(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     success: bool
-    """A real backend recognised the recording (silence included)."""
+    """A real backend recognised the recording (silence included), and translated it if asked to."""
     text: str
     """The transcript; empty where nothing was recognised or nothing was said."""
     duration: float = 0.0

@@ -65,21 +65,23 @@ class SpeechCoverage:
     """The account of one recording.
 
     ``share`` is the least that can have become text of what the recording holds, 0 to 1: of the
-    decoded part (``decoded_share``), the recognised speech.
+    decoded part (``decoded_share``), the recognised speech. Both are ``None`` where the recording
+    is cut and nothing tells how long it was.
 
     Raises:
         ValueError: a share is not from 0 to 1.
     """
 
-    share: float
-    decoded_share: float
+    share: float | None
+    decoded_share: float | None
     whole: Whole
     channels: tuple[ChannelCoverage, ...] = ()
     unheard: tuple[Unheard, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what is no share."""
-        if not (0 <= self.share <= 1 and 0 <= self.decoded_share <= 1):
+        known = [one for one in (self.share, self.decoded_share) if one is not None]
+        if not all(0 <= one <= 1 for one in known):
             raise ValueError("a share is from 0 to 1")
 
     def as_data(self) -> dict[str, Any]:
@@ -91,7 +93,7 @@ class SpeechCoverage:
 def recognised_coverage(
     channels: Sequence[ChannelCoverage],
     unheard: Sequence[Unheard],
-    decoded_share: float,
+    decoded_share: float | None,
     whole: Whole,
 ) -> SpeechCoverage:
     """Return the account of a recording that was recognised."""
@@ -99,9 +101,8 @@ def recognised_coverage(
     heard = sum(one.recognised_sec for one in channels)
     share = min(1.0, heard / found) if found else 1.0
     in_order = sorted(unheard, key=lambda one: (one.start, one.end, one.channel or 0))
-    return SpeechCoverage(
-        round(share * decoded_share, 4), decoded_share, whole, tuple(channels), tuple(in_order)
-    )
+    told = None if decoded_share is None else round(share * decoded_share, 4)
+    return SpeechCoverage(told, decoded_share, whole, tuple(channels), tuple(in_order))
 
 
 def nothing_recognised(duration: float) -> SpeechCoverage:

@@ -16,9 +16,11 @@ from stt_engine.hints import Hints
 from stt_engine.languages import AUTO, LANGUAGES, unknown_language
 from stt_engine.limits import Limits, Tuning
 from stt_engine.log import LogObserver
+from stt_engine.model_store.installed import name_at
 from stt_engine.model_store.places import find_model
 from stt_engine.outcome import DUMMY, Attempts, Outcome, capture
 from stt_engine.recognition.backend import LIBRARIES, IsolatedBackend
+from stt_engine.recognition.chains import Chains
 from stt_engine.recognition.decoder import AudioDecoder
 from stt_engine.recognition.diarisation import Diarisation, Diarization
 from stt_engine.recognition.given import Recording, as_file
@@ -42,12 +44,13 @@ BACKENDS = tuple(LIBRARIES)
 
 @dataclass(frozen=True, slots=True)
 class ComponentState:
-    """One wired process as ``/health`` shows it."""
+    """One wired process as ``/health`` shows it; ``model`` is the name of the one it is for."""
 
     name: str
     state: str
     loaded: bool
     pid: int | None
+    model: str | None = None
 
 
 class WhisperSTT:
@@ -97,19 +100,23 @@ class WhisperSTT:
         folder = find_model(model_path)
         self._quarantine = Quarantine()
         self.diarisation = Diarisation(diarization, self.limits, self._observers, voices_path)
-        own = tuple(
-            IsolatedBackend(
-                name,
-                folder,
-                device=device,
-                compute_type=compute_type,
-                limits=self.limits,
-                tuning=tuning,
-                observers=self._observers,
+
+        def build(folder: Path) -> tuple[IsolatedBackend, ...]:
+            return tuple(
+                IsolatedBackend(
+                    name,
+                    folder,
+                    device=device,
+                    compute_type=compute_type,
+                    limits=self.limits,
+                    tuning=tuning,
+                    observers=self._observers,
+                )
+                for name in backends
             )
-            for name in backends
-        )
-        self._backends: tuple[SpeechBackend, ...] = (first, *own) if first else own
+
+        self._chains = Chains(folder, build, self.limits, self._observers, first)
+        self._backends, self._model = self._chains.default, name_at(folder)
         if preload:
             self.preload()
 
@@ -176,7 +183,6 @@ class WhisperSTT:
             self._run_chain(call, attempts)
         if call.answered_by is None:
             return attempts.settle(call.transcript, DUMMY)
-        self._release_behind(call.answered_by, attempts)
         for one in call.transcript.warnings:
             attempts.emit(AnswerWarned(stage=Stage.STT, warning=one))
         return attempts.settle(call.transcript, call.answered_by.name)
@@ -223,11 +229,14 @@ class WhisperSTT:
     def _try_backends(self, call: _Call, audio: DecodedAudio, attempts: Attempts) -> None:
         """Have the first backend that can answer."""
         call.transcript = silence(call.request, audio.duration)
-        for backend in self._backends:
-            with attempts.of(backend.name):
-                found = backend.transcribe(call.request, audio, call.context, call.on_work)
-                call.transcript, call.answered_by = found, backend
-                return
+        with attempts.of("model"), self._chains.held(call.request.model) as backends:
+            for backend in backends:
+                with attempts.of(backend.name):
+                    found = backend.transcribe(call.request, audio, call.context, call.on_work)
+                    call.transcript, call.answered_by = found, backend
+                    break
+            if call.answered_by is not None:
+                _release(backends[backends.index(call.answered_by) + 1 :], attempts)
 
     def _tell_apart(self, call: _Call, audio: DecodedAudio) -> None:
         """Name who speaks by their voices, where no channel does."""
@@ -237,13 +246,6 @@ class WhisperSTT:
             named = self.diarisation.named(transcript, audio, call.context)
             took = {"speakers_sec": named.elapsed_sec}
             call.transcript = replace(named.value, timings={**transcript.timings, **took})
-
-    def _release_behind(self, answered: SpeechBackend, attempts: Attempts) -> None:
-        """Free the memory of the fallbacks behind a backend that works again."""
-        for fallback in self._backends[self._backends.index(answered) + 1 :]:
-            with attempts.of(fallback.name):
-                if fallback.state == "idle":
-                    fallback.close()
 
     def preload(self) -> bool:
         """Load the first backend that can be loaded; true where one could."""
@@ -272,15 +274,18 @@ class WhisperSTT:
                 if voices.pid is not None
                 else []
             ),
-            *(ComponentState(one.name, one.state, one.loaded, one.pid) for one in self._backends),
+            *(_state(one, self._model) for one in self._backends),
         ]
+
+    def others(self) -> list[ComponentState]:
+        """Every process of another model than the default one, likewise."""
+        return [_state(backend, model) for model, backend in self._chains.others()]
 
     def stop(self) -> None:
         """Have every call in hand and to come answered at once, by a dummy that says why."""
         self._decoder.worker.stop()
         self.diarisation.stop()
-        for backend in self._backends:
-            backend.stop()
+        self._chains.stop()
 
     def __enter__(self) -> Self:
         """Return itself, to be closed at the end of the block."""
@@ -294,8 +299,19 @@ class WhisperSTT:
         """End the child processes; a call in hand gets its answer from a dummy."""
         self._decoder.worker.close()
         self.diarisation.close()
-        for backend in self._backends:
-            backend.close()
+        self._chains.close()
+
+
+def _state(one: SpeechBackend, model: str) -> ComponentState:
+    return ComponentState(one.name, one.state, one.loaded, one.pid, model)
+
+
+def _release(fallbacks: Iterable[SpeechBackend], attempts: Attempts) -> None:
+    """Free the memory of the fallbacks behind a backend that works again."""
+    for fallback in fallbacks:
+        with attempts.of(fallback.name):
+            if fallback.state == "idle":
+                fallback.close()
 
 
 @dataclass(slots=True)

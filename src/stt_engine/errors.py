@@ -7,6 +7,8 @@
     │   ├── ModelNotFound             FileNotFoundError
     │   ├── ModelDamaged
     │   ├── ModelFetchFailed
+    │   ├── ModelsFull                other models are at work in all the memory there is
+    │   ├── ModelTooLarge             it has no room beside the default one
     │   └── LanguageNotSupported
     ├── NotApplicable                 (this backend cannot take part; not a fault)
     │   ├── BackendUnavailable        its library is not installed
@@ -80,6 +82,14 @@ class ModelDamaged(ModelError):
 
 class ModelFetchFailed(ModelError):
     """No source could deliver the model's files, whole and with the right hashes."""
+
+
+class ModelsFull(ModelError):
+    """The model has no room while calls are at work with others; later it may."""
+
+
+class ModelTooLarge(ModelError):
+    """The model has no room beside the default one."""
 
 
 class LanguageNotSupported(ModelError):

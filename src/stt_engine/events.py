@@ -96,6 +96,17 @@ class WorkerChanged(Event):
     pid: int
 
 
+UnloadReason = Literal["idle", "room"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUnloaded(Event):
+    """A model was unloaded: nobody used it for long (``idle``), or others need its memory."""
+
+    model: str
+    reason: UnloadReason
+
+
 Observer = Callable[[Event], None]
 
 

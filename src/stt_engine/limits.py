@@ -14,6 +14,8 @@ class Limits:
 
     No recording takes longer than ``min_transcribe_sec`` or ``max_realtime_factor`` times its own
     length, whichever is more, on any one backend; waiting for others is not counted there.
+    ``models_memory_mb`` bounds the models of all calls together; another one than the default is
+    unloaded when no call has asked for it for ``model_idle_sec``.
     """
 
     audio: AudioLimits = field(default_factory=AudioLimits)
@@ -25,6 +27,8 @@ class Limits:
     worker_memory_mb: int | None = None
     worker_growth_mb: float = 2048.0
     decoder_memory_mb: int | None = 2048
+    models_memory_mb: float = 4096.0
+    model_idle_sec: float = 600.0
 
     def transcribe_timeout(self, duration_sec: float, passes: int = 1) -> float:
         """Return the seconds that a recording of this length may take in ``passes`` passes."""

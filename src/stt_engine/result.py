@@ -10,6 +10,9 @@ from stt_engine.log import DUMMY_REASON
 from stt_engine.outcome import Outcome
 from stt_engine.speech import SpeakerSource, SpeechOutcome, Transcript
 
+TRANSLATION_FAILED = "TranslationFailed"
+"""The ``error_type`` of an answer that has its transcript, and not the translation asked for."""
+
 
 class WordResult(TypedDict):
     """One word and its probability, 0 to 1."""
@@ -74,8 +77,8 @@ class UnheardResult(TypedDict):
 class CoverageResult(TypedDict):
     """How much of the recording became text; see :class:`stt_engine.coverage.SpeechCoverage`."""
 
-    share: float
-    decoded_share: float
+    share: float | None
+    decoded_share: float | None
     whole: Whole
     channels: list[ChannelCoverageResult]
     unheard: list[UnheardResult]
@@ -108,15 +111,18 @@ def transcribe_result(outcome: Outcome[Transcript]) -> TranscribeResult:
     """Return the dict that callers of :meth:`WhisperSTT.transcribe` get."""
     transcript = outcome.value
     cause = outcome.cause if outcome.is_dummy else None
+    error, error_type = (cause.message, cause.error_type) if cause else (None, None)
+    if transcript.untranslated and not outcome.is_dummy:
+        error, error_type = f"not translated: {transcript.untranslated}", TRANSLATION_FAILED
     coverage = transcript.coverage.as_data() if transcript.coverage else None
     return {
-        "success": not outcome.is_dummy,
+        "success": not outcome.is_dummy and not transcript.untranslated,
         "text": transcript.text,
         "text_en": transcript.text_en,
         "duration": transcript.duration,
         "language": transcript.language,
-        "error": cause.message if cause else None,
-        "error_type": cause.error_type if cause else None,
+        "error": error,
+        "error_type": error_type,
         "backend": transcript.backend or outcome.source,
         "is_dummy": outcome.is_dummy,
         "dummy_reason": DUMMY_REASON if outcome.is_dummy else None,

@@ -47,7 +47,8 @@ class SpeechRequest:
     ``language`` is a Whisper code or ``auto``; ``translate`` asks for English in ``text_en`` too;
     ``agent_channel`` names the channel of a two-channel recording that is the agent (0 is left).
     ``hints`` are words to look out for. ``temperature``: 0 takes the best words; up to 1, they are
-    drawn by their probability, another text each time.
+    drawn by their probability, another text each time. ``model`` is the folder of another model
+    than the engine's own.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class SpeechRequest:
     agent_channel: int = 0
     hints: Hints = NO_HINTS
     temperature: float = 0.0
+    model: Path | None = None
 
     @property
     def passes(self) -> int:
@@ -142,6 +144,12 @@ class Transcript:
         """
         if (self.outcome == "speech") != bool(self.text.strip()):
             raise TranscriptionFailed(f"outcome {self.outcome} with {len(self.text)} characters")
+
+    @property
+    def untranslated(self) -> str | None:
+        """Why there is no translation, where one was asked for and speech was recognised."""
+        missing = (one.detail for one in self.warnings if one.code == "translation_missing")
+        return next(missing, None)
 
 
 def silence(request: SpeechRequest, duration: float = 0.0) -> Transcript:

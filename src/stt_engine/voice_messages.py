@@ -25,8 +25,9 @@ class DiariseResult(TypedDict):
     """Who speaks in each step of ``step_sec`` seconds with speech: ``voice`` is 0 or 1.
 
     ``probability`` is how sure that is, 0.5 to 1; ``voices`` how many there are, 0 where nobody
-    speaks, ``None`` where that cannot be told; ``likeness`` how alike the two are that were
-    compared, ``None`` where there is too little of one.
+    speaks, 3 for more than two (nobody knows then who speaks), ``None`` where that cannot be told;
+    ``likeness`` how alike the two are that were compared, ``None`` where there is too little of
+    one.
     """
 
     kind: Literal["voices"]

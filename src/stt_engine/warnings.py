@@ -29,6 +29,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "crosstalk": "한 채널에 섞여 들어온 상대방의 소리를 제거했습니다",
         "no_text": "말소리가 있으나 글로 옮기지 못한 구간이 있습니다",
         "translation_incomplete": "영어 번역에 빠진 부분이 있습니다",
+        "translation_missing": "영어 번역을 만들지 못했습니다. 인식한 글은 그대로 있습니다",
         "rejected_text": "인식 결과 가운데 믿을 수 없어 버린 부분이 있습니다",
         "language_mismatch": "요청한 언어가 아닌 말로 들립니다. 인식한 글을 믿을 수 없습니다",
         "language_changes": "통화 중간에 요청한 언어가 아닌 말로 들리는 구간이 있습니다",

@@ -20,6 +20,8 @@ from api_server.clients.remote_stt import RemoteStt
 from api_server.compliance.rubric import DEFAULT_RUBRIC, load_rubric
 from api_server.container import Service
 from api_server.http import server
+from api_server.http.openai.errors import ApiError
+from api_server.http.openai.models import ModelNames
 from api_server.observability.readiness import check_clip, recognise_clip
 from api_server.pipeline.records import keys_of
 from api_server.settings import LOOPBACK, Settings
@@ -62,6 +64,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _openvino()
     yield from _libraries()
     yield from _model(settings)
+    yield anyio.run(_models, settings)
     yield _voices(settings)
     yield from _folders(settings)
     yield _keys(settings)
@@ -122,6 +125,15 @@ def _model(settings: Settings) -> Iterator[Check]:
             yield Check(name, "ok", str(folder.path))
 
 
+async def _models(settings: Settings) -> Check:
+    """Return which names a client may give as ``model``."""
+    try:
+        found = await ModelNames.of(settings).all()
+    except ApiError as exc:
+        return Check("models", "warn", exc.detail, "only the model above is used until it answers")
+    return Check("models", "ok", f"{', '.join(one.name for one in found)} (the first is default)")
+
+
 _MODEL_ADVICE = "fetch it with `stt-engine model fetch`, or point STT_MODEL_PATH at a folder"
 
 
@@ -138,7 +150,8 @@ def _voices(settings: Settings) -> Check:
     with capture() as kept:
         samples, spans = known_samples(), [(0.0, 3.0)]
         embedder = Embedder(diarisation.weights(), threads=1)
-        *_, found = embedder.windows((samples * 32_767).astype("int16"), spans)
+        whole = (samples * 32_767).astype("int16")
+        *_, found = embedder.windows(lambda first, last: whole[first:last], spans)
         told = len(found.starts) if found else 0
         return Check(name, "ok", f"voices are told apart on mono calls ({MODEL}, {told} windows)")
     error = kept.raised

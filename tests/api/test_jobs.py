@@ -314,7 +314,7 @@ async def test_a_full_quota_is_507_and_takes_nothing(canary: bytes) -> None:
         assert (await get(full, "/jobs"))["jobs"] == []
         await taken(full, parts(canary))
         assert problem(await post(full, parts(canary + b"\0"))) == (507, "store-full")
-        path = full.service.desk.recordings._folder
+        path = full.service.desk.recordings.folder
         assert [one for one in path.rglob("incoming/*") if one.is_file()] == []
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
 
 from api_server.http.openai.fields import NOT_HONOURED, TRANSCRIPTION
+from stt_engine.outcome import Outcome
+from stt_engine.speech import Transcript
+from stt_engine.warnings import warning
 from tests.support.bad_input import assert_problem
 from tests.support.in_process import CANARY_WORDS, Running, running
 
@@ -186,6 +190,33 @@ async def test_no_text_file_of_a_failure_or_a_check(modelless: Running, canary: 
         modelless, *parts, ("incomplete_elements_check", "true"), path="/transcribe"
     )
     assert (checked.status_code, "format" in checked.json()["detail"]) == (400, True)
+
+
+async def test_a_translation_that_fails_takes_no_transcript_with_it(
+    healthy: Running, canary: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recognise = healthy.service.stt.recognise
+
+    def untranslated(*args: Any, **options: Any) -> Outcome[Transcript]:
+        found = recognise(*args, **options)
+        told = (*found.value.warnings, warning("translation_missing", "it came to nothing"))
+        return replace(found, value=replace(found.value, text_en="", segments_en=(), warnings=told))
+
+    monkeypatch.setattr(healthy.service.stt, "recognise", untranslated)
+    parts: list[Part] = [("file", canary), ("language", "en"), ("translate", "true")]
+    answer = await ask(healthy, *parts, path="/transcribe")
+    body = answer.json()
+    assert (answer.status_code, answer.headers["x-stt-degraded"]) == (200, "translation")
+    assert (body["success"], body["is_dummy"], body["outcome"]) == (False, False, "speech")
+    assert CANARY_WORDS in body["text"].lower()
+    assert body["error_type"] == "TranslationFailed"
+    assert body["is_partial_failure"]
+    assert "it came to nothing" in body["partial_failure_reason"]
+    for more in (("strict", "true"), ("format", "srt")):
+        refused = await ask(healthy, *parts, more, path="/transcribe")
+        assert (refused.status_code, refused.json()["text"]) == (503, body["text"])
+    english = await ask(healthy, parts[0], ("model", "base"), path="/v1/audio/translations")
+    assert (english.status_code, english.json()["error"]["code"]) == (503, "TranslationFailed")
 
 
 async def test_hints_on_our_own_road_too(healthy: Running, canary: bytes) -> None:

@@ -49,7 +49,8 @@ def test_every_fallback_is_kept(tmp_path: Path) -> None:
     faults = {one["fault"].partition(":")[0] for one in results}
     assert faults == {one.name for one in scenarios()}
     skipped = {one["fault"] for one in results if one["verdict"] == "skipped"}
-    assert skipped <= {"no GPU", "library not installed"}, "only where a GPU or torch is"
+    absent = {"no GPU", "library not installed", "voices killed"}
+    assert skipped <= absent, "only where a GPU, torch, or no model of voices is"
     assert list((tmp_path / "tmp").glob("stt-drill-*")) == []
 
 

@@ -10,6 +10,7 @@ from api_server.compliance.absence import bar_to_absence
 from api_server.compliance.coverage import FULL_COVERAGE, NO_COVERAGE, Coverage, measure_coverage
 from api_server.compliance.findings import Reading, Reason
 from api_server.compliance.rubric import load_rubric
+from api_server.http.transcripts import head
 from stt_engine.coverage import (
     ChannelCoverage,
     SpeechCoverage,
@@ -25,7 +26,7 @@ from stt_engine.warnings import BARS_ABSENCE, MESSAGES, AnswerWarning, warning
 def heard(
     *channels: tuple[float, float],
     unheard: Sequence[Unheard] = (),
-    decoded: float = 1.0,
+    decoded: float | None = 1.0,
     said: str = "네",
     speaker: str | None = "agent",
     warnings: Sequence[AnswerWarning] = (),
@@ -69,6 +70,15 @@ def test_what_was_not_decoded_lowers_every_side() -> None:
     assert heard((10, 10), (10, 5), decoded=0.8).coverage == SpeechCoverage(
         0.6, 0.8, "unknown", (ChannelCoverage(0, 10, 10), ChannelCoverage(1, 10, 5))
     )
+
+
+def test_of_a_length_that_nobody_knows_no_share_is_claimed() -> None:
+    """A cut file was called heard to 0.99: the little that its last page was short of."""
+    told = recognised_coverage([ChannelCoverage(0, 10, 10)], [], None, "no")
+    assert (told.share, told.decoded_share) == (None, None)
+    transcript = replace(heard((10, 10)), coverage=told)
+    assert measure_coverage(transcript, 0) == NO_COVERAGE
+    assert head(transcript)["X-STT-Coverage"] == "unknown"
 
 
 def test_nobodys_silence_is_known_where_they_spoke_without_text() -> None:
@@ -140,6 +150,7 @@ def test_what_could_not_be_decoded_forbids_claims_of_absence(
 INPUTS: dict[str, dict[str, Any]] = {
     "share": {"channels": ((10, 8.9), (10, 10))},
     "decoded": {"decoded": 0.89},
+    "nobody knows how much was decoded": {"decoded": None},
     "reading not proved": {"reading": "not_proved"},
     "reading not asked": {"reading": "not_asked"},
     **{

@@ -118,3 +118,14 @@ def test_the_label_is_part_of_the_line_and_stands_once() -> None:
     assert [one.opens for one in labelled] == [True, *[False] * (len(labelled) - 1)]
     (english,) = cues(transcript_of(Segment(0, 0, 1, "Yes", speaker="customer"), language="en"))
     assert english.speaker == "Customer"
+
+
+def test_voices_without_roles_are_numbered_where_there_are_two() -> None:
+    first = Segment(0, 0.0, 1.0, "여보세요", voice=0)
+    second = Segment(1, 2.0, 3.0, "네", voice=1)
+    unknown = Segment(2, 4.0, 5.0, "음")
+    found = cues(transcript_of(first, second, unknown))
+    assert [one.speaker for one in found] == ["화자 1", "화자 2", None]
+    assert [one.speaker for one in cues(transcript_of(first, unknown))] == [None, None]
+    both = cues(transcript_of(first, Segment(1, 2.0, 3.0, "네", voice=1, speaker="agent")))
+    assert [one.speaker for one in both] == ["화자 1", "상담원"]

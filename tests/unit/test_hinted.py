@@ -101,6 +101,35 @@ def test_each_chunk_has_hints_of_its_own_call() -> None:
     assert {one.segments[0].text for one in found[1:]} == {"전기의 유진제 적용"}
 
 
+@dataclass
+class Listening(Suggestible):
+    """Says, too, how much less likely it finds what it was shown."""
+
+    loss: float = 0.0
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    def log_likelihoods(self, _chunk: SpeechChunk, texts: Sequence[str]) -> list[float]:
+        self.asked.append(tuple(texts))
+        return [-10.0, -10.0 - self.loss]
+
+
+@pytest.mark.parametrize(("loss", "verdict"), [(6.9, "taken"), (7.1, "refused"), (-3.0, "taken")])
+def test_the_sound_has_the_last_word(loss: float, verdict: str) -> None:
+    model = Listening(facts=TAKES, loss=loss)
+    (found,) = HintedModel(model).transcribe([chunk_of(0.1)])
+    assert found.hinted == verdict
+    assert ("누진제" in found.segments[0].text) == (verdict == "taken")
+    assert model.asked == [("전기의 유진제 적용", "전기의 누진제 적용")]
+
+
+def test_the_sound_is_asked_only_about_a_new_keyword_that_would_be_taken() -> None:
+    model = Listening(facts=TAKES)
+    other = Hints(keywords=("한빛증권",))  # refused by its letters
+    chunks = [chunk_of(0.1, other), chunk_of(0.1, NO_HINTS), chunk_of(0.0)]
+    HintedModel(model).transcribe(chunks)
+    assert model.asked == []
+
+
 def heard(model: FakeModel, job: dict[str, object]) -> TranscriptBuilder:
     so_far = collected(job)
     object.__setattr__(so_far.request, "hints", PRODUCTS)

@@ -9,7 +9,21 @@ import numpy as np
 import pytest
 
 from stt_engine.errors import AudioTruncated
-from tests.support.tones import AIFF, CAF, W64, WAV, Kind, codes, decoded, heard, tones, write
+from tests.support.tones import (
+    AIFF,
+    AU,
+    AVI,
+    CAF,
+    W64,
+    WAV,
+    Kind,
+    codes,
+    decoded,
+    heard,
+    tones,
+    unheard_seconds,
+    write,
+)
 
 FIRST, SECOND = [0, 1, 2, 3], [10, 11, 12]
 _LENGTH = {"w64": (16, "<q"), "caf": (4, ">q"), "aiff": (4, ">I"), "wav": (4, "<I")}
@@ -101,3 +115,32 @@ def test_what_is_behind_the_samples_is_no_sound(tmp_path: Path, kind: Kind) -> N
     found = decoded(path)
     assert heard(found) == [FIRST]
     assert (found.ledger["whole"], codes(found)) == ("yes", set())
+
+
+@pytest.mark.parametrize("junk", ["noise", "text", "samples"])
+@pytest.mark.parametrize("kind", [W64, CAF, AIFF, WAV, AU, AVI], ids=str)
+def test_junk_behind_the_end_is_told_and_not_played(tmp_path: Path, kind: Kind, junk: str) -> None:
+    """Two lengths say where the recording ends, and what follows was played as sound."""
+    path = tmp_path / "a"
+    whole = write(path, kind, FIRST).read_bytes()
+    size = len(whole) // 2
+    rest = {
+        "noise": np.random.default_rng(3).bytes(size),
+        "text": (b"<html>answer of a server</html>\n" * size)[:size],
+        "samples": np.round(tones(SECOND) * 32_767).astype("<i2").tobytes()[100:][:size],
+    }[junk]
+    path.write_bytes(whole + rest)
+    found = decoded(path)
+    assert [one for one in heard(found)[0] if one is not None] == FIRST
+    assert found.ledger["trailing_bytes"] == pytest.approx(len(rest), abs=8)
+    assert "trailing_bytes" in codes(found)
+    assert unheard_seconds(found) == pytest.approx(2, abs=0.4)
+
+
+@EVERY
+def test_a_second_chunk_behind_the_end_is_heard(tmp_path: Path, kind: Kind) -> None:
+    path = tmp_path / "a"
+    before, head = _parts(path, kind)
+    whole = _closed(kind, before + _chunk(kind, head, _raw(kind, FIRST)))
+    path.write_bytes(whole + _chunk(kind, head, _raw(kind, SECOND)))
+    assert heard(decoded(path)) == [FIRST + SECOND]

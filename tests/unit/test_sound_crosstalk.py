@@ -117,6 +117,31 @@ def test_a_copy_that_no_short_path_explains_shows_no_second_speaker(
     assert {one.speaker for one in with_speakers(words, audio, 0)} == {None}
 
 
+def _speakers(tmp_path: Path, channels: Samples) -> set[str | None]:
+    found = decoded(wav(tmp_path / "a.wav", channels))
+    audio = DecodedAudio(tmp_path, 40.0, (tmp_path,) * len(found.files), sound=found.ledger)
+    words = heard((1, 5, 0), (10, 15, 1), (20, 25, 0), (30, 31, 1))
+    return {one.speaker for one in with_speakers(words, audio, 0)}
+
+
+@pytest.mark.parametrize("level", [-30, -25])
+@pytest.mark.parametrize("noisy", [(0, 1), (1, 1)], ids=["one", "both"])
+def test_noise_on_a_copy_is_no_second_speaker(
+    tmp_path: Path, noisy: tuple[int, int], level: float
+) -> None:
+    """The noise between the words was taken for what one channel has of its own."""
+    mono = np.convolve(TURNS.sum(1), np.hanning(12), "same")
+    mono *= 0.5 / np.abs(mono).max()
+    noise = 10 ** (level / 20) * np.random.default_rng(4).standard_normal((len(mono), 2))
+    assert _speakers(tmp_path, mono[:, None] + noise * noisy) == {None}
+
+
+@pytest.mark.parametrize("level", [-40, -30])
+def test_noise_takes_nobody_s_name_where_two_speak(tmp_path: Path, level: float) -> None:
+    noise = 10 ** (level / 20) * np.random.default_rng(4).standard_normal(TURNS.shape)
+    assert _speakers(tmp_path, TURNS / np.abs(TURNS).max() / 2 + noise) == {"agent", "customer"}
+
+
 @pytest.mark.parametrize("level", [-6, -20, -40])
 def test_one_short_answer_is_somebody_s(tmp_path: Path, level: float) -> None:
     said = call((0.5, 30, 0), (30.5, 31.2, 1), (32, 39, 0))

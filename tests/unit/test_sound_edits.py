@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,23 @@ def test_what_an_edit_list_hides_is_heard_and_told(
     found = decoded(_edited(write(tmp_path / "a", kind, NUMBERS), *edits))
     assert heard(found)[0][:6] == NUMBERS
     assert "edit_list" in codes(found)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
+@pytest.mark.parametrize(
+    "edits",
+    [((5.6, 0.4),), ((5.6, 0.0),), ((2.0, 0.0), (3.7, 2.3))],
+    ids=["begin", "end", "middle"],
+)
+def test_a_syllable_is_not_hidden_either(
+    tmp_path: Path, rate: int, edits: tuple[Edit, ...]
+) -> None:
+    """Up to half a second was taken for an encoder's delay: an answer is as short."""
+    path = write(tmp_path / "a", replace(MP4, rate=rate), NUMBERS)
+    found = decoded(_edited(path, *edits))
+    assert found.duration == pytest.approx(6, abs=0.15)
+    assert heard(found)[0][:6] == NUMBERS
+    assert codes(found) == {"edit_list"}
 
 
 @pytest.mark.parametrize("kind", [MP4, M4A, MOV, FRAGMENTED, AAC], ids=str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.tones import (
+    AVI,
     MKA,
     MP4,
     OGG_FLAC,
@@ -27,7 +29,8 @@ from tests.support.tones import (
 BEFORE, AFTER = [0, 1, 2, 3, 4], [5, 6, 7, 8]
 MKV_PCM = Kind("matroska", "pcm_s16le")
 MP4_OPUS = Kind("mp4", "libopus", 48_000)
-GAPPED = (MKA, MP4, MP4_OPUS, OGG_FLAC, OPUS, TS, WEBM, MKV_PCM)
+AVIS = (AVI, Kind("avi", "aac"), Kind("avi", "ac3", 48_000), Kind("avi", "mp2"))
+GAPPED = (*AVIS, MKA, MP4, MP4_OPUS, OGG_FLAC, OPUS, TS, WEBM, MKV_PCM)
 
 
 @pytest.mark.parametrize("seconds", [3, 15])
@@ -47,11 +50,26 @@ def test_a_gap_is_silence(tmp_path: Path, kind: Kind, seconds: int) -> None:
     assert found.ledger["gap_sec"] == pytest.approx(seconds, abs=0.2)
 
 
-@pytest.mark.parametrize("kind", [MKA, MP4, OGG_FLAC, OPUS, WEBM, MKV_PCM], ids=str)
+@pytest.mark.parametrize("kind", [AVI, MKA, MP4, OGG_FLAC, OPUS, WEBM, MKV_PCM], ids=str)
 def test_sound_that_begins_at_five_seconds(tmp_path: Path, kind: Kind) -> None:
     found = decoded(write(tmp_path / "a", kind, BEFORE, start=5.0))
     assert heard(found)[0][:10] == [None] * 5 + BEFORE
     assert found.ledger["unheard"] == []
+
+
+def test_each_track_of_ogg_begins_when_it_does(tmp_path: Path) -> None:
+    """FFmpeg has the first page of each at zero, and the page of one was taken for all."""
+    found = decoded(write(tmp_path / "a", OGG_FLAC, BEFORE, [10, 11, 12, 13, 14], start=5.0))
+    assert [one[:10] for one in heard(found)] == [
+        [None] * 5 + BEFORE,
+        [None] * 5 + [10, 11, 12, 13, 14],
+    ]
+
+
+def test_a_first_packet_of_several_pages_is_no_less_late(tmp_path: Path) -> None:
+    long = replace(OGG_FLAC, codec_options=(("frame_size", "65535"),))
+    found = decoded(write(tmp_path / "a", long, BEFORE, start=5.0))
+    assert heard(found)[0][:10] == [None] * 5 + BEFORE
 
 
 def test_sound_that_begins_behind_a_picture(tmp_path: Path) -> None:
@@ -91,3 +109,25 @@ def test_a_time_stamp_of_next_week_adds_no_week(tmp_path: Path) -> None:
     found = decoded(write(tmp_path / "a", TS, BEFORE + AFTER, gap=(5.0, 20_000.0)))
     assert found.duration == pytest.approx(9, abs=0.5)
     assert "time_stamps" in codes(found)
+
+
+def test_a_pause_of_one_track_of_an_avi_is_none_of_the_other(tmp_path: Path) -> None:
+    """Its empty chunks are told apart from those of a picture, too."""
+    path = tmp_path / "a"
+    with av.open(str(path), "w", format="avi") as out:
+        streams = [out.add_stream("aac", rate=16_000, layout="mono") for _ in range(2)]
+        packets = []
+        for stream, numbers in zip(streams, ([*BEFORE, *AFTER], range(10, 19)), strict=True):
+            samples = np.round(tones(numbers) * 32_767).astype(np.int16)[None]
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 16_000, 0
+            packets += [*stream.encode(frame), *stream.encode(None)]
+        for packet in sorted(packets, key=lambda one: one.pts):
+            if packet.stream is streams[0] and packet.pts >= 5 * 16_000:
+                packet.pts = packet.dts = packet.pts + 3 * 16_000
+            out.mux(packet)
+    found = decoded(path)
+    first, second = heard(found)
+    assert first[:12] == [*BEFORE, None, None, None, *AFTER]
+    assert second[:9] == list(range(10, 19))
+    assert unheard_seconds(found) == 0

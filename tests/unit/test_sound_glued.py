@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from stt_engine.errors import AudioTruncated
 from tests.support import sounds
 from tests.support.bombs import chunk, id3, riff, wav_format
 from tests.support.tones import (
+    AAC,
+    AC3,
     AIFF,
     AMR,
     FLAC,
@@ -205,3 +208,39 @@ def test_a_second_part_of_another_form_is_heard_from_its_first_second(tmp_path: 
         found = decoded(path)
         assert [one for one in heard(found)[0] if one is not None] == FIRST + SECOND
         assert unheard_seconds(found) < 0.15
+
+
+@pytest.mark.parametrize(
+    "other", [{"layout": "stereo"}, {"rate": 8_000}, {"rate": 48_000}], ids=str
+)
+@pytest.mark.parametrize("kind", [AAC, AC3, FLAC, MP3, TS], ids=str)
+def test_no_sound_is_lost_where_the_form_changes(
+    tmp_path: Path, kind: Kind, other: dict[str, Any]
+) -> None:
+    """A frame of 20 to 80 ms was: the first of another form, while that form was doubted."""
+    if kind is AC3 and "rate" in other:
+        pytest.skip("this encoder has one rate here")
+    paths = [
+        write(tmp_path / "a", kind, FIRST),
+        write(tmp_path / "b", replace(kind, **other), SECOND),
+    ]
+    apart = [decoded(path).duration for path in paths]
+    (tmp_path / "c").write_bytes(b"".join(path.read_bytes() for path in paths))
+    found = decoded(tmp_path / "c")
+    assert [one for one in heard(found)[0] if one is not None] == FIRST + SECOND
+    assert found.duration >= sum(apart) - 0.001
+    assert found.ledger["unheard"] == []
+
+
+def test_a_last_frame_whose_checksum_ends_in_zero_is_heard(tmp_path: Path) -> None:
+    """Its checksum was right one byte too early, and so the frame was cut: 1 in 256 were lost."""
+    path, length = tmp_path / "a", 2_000
+    source = sounds.write_wav(tmp_path / "a.wav", np.random.default_rng(4).normal(0, 0.1, 4_000))
+    while length < 4_000:
+        length += 1
+        samples = np.frombuffer(source.read_bytes()[44:], "<i2")[:length] / 32_768
+        raw = sounds.encode(sounds.write_wav(tmp_path / "b.wav", samples), path, "flac")
+        if raw.read_bytes()[-1] == 0:
+            break
+    assert raw.read_bytes()[-1] == 0
+    assert decoded(path).duration == pytest.approx(length / 16_000, abs=1e-4)

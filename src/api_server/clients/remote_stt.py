@@ -34,6 +34,7 @@ from stt_engine.errors import (
 from stt_engine.events import LoadStarted, Observer, Stage, request_id
 from stt_engine.limits import Limits
 from stt_engine.outcome import Attempts
+from stt_engine.result import TRANSLATION_FAILED
 from stt_engine.speech import DecodedAudio, SpeechRequest, Transcript
 
 REMOTE = "remote"
@@ -350,7 +351,9 @@ def _raise_for_status(response: httpx2.Response) -> None:
 
 def _transcript(answer: RecognitionResponse, audio: DecodedAudio, url: str) -> Transcript:
     """Convert a response after checking that it is complete and about this recording."""
-    if not answer.success or answer.is_dummy:
+    # What failed may be the translation alone, and a transcript is never thrown away for it.
+    untranslated = answer.error_type == TRANSLATION_FAILED
+    if answer.is_dummy or not (answer.success or untranslated):
         raise RemoteSttFailed(answer)
     if (answer.outcome == "speech") != bool(answer.text.strip()) or answer.outcome == "failed":
         raise RemoteSttInvalid(f"outcome {answer.outcome} with {len(answer.text)} characters")

@@ -56,9 +56,10 @@ def measure_coverage(transcript: Transcript, agent_channel: int) -> Coverage:
     many = len(told.channels) > 1 and all(one.speaker for one in transcript.segments)
     agent = [one.share for one in told.channels if one.channel == agent_channel or not many]
     others = [one.share for one in told.channels if one.channel != agent_channel or not many]
+    decoded = told.decoded_share or 0.0  # unknown: of what is missing nothing can be said
     return Coverage(
-        told.decoded_share * min(agent, default=1.0),
-        told.decoded_share * min(others, default=1.0),
+        decoded * min(agent, default=1.0),
+        decoded * min(others, default=1.0),
         frozenset(_unheard_speakers(told, agent_channel, many=many)),
         frozenset(_barring(transcript.warnings)),
     )

@@ -69,6 +69,7 @@ def _found(findings: Iterable[Mapping[str, Any]], recording: str | None) -> Iter
         evidence = "<br>".join(
             _link(each.get("start"), each.get("end"), recording)
             + escape(f" {each.get('quote') or ''}".rstrip())
+            + _clip(each.get("start"), each.get("end"), recording)
             for each in one.get("evidence", ())
         )
         yield [escape(str(one["title"])), escape(status), evidence]
@@ -87,7 +88,8 @@ def _unheard(transcript: Transcript) -> str:
     rows = [
         [_clock(one.start) + "–" + _clock(one.end), escape(one.reason)] for one in coverage.unheard
     ]
-    share = f"<h2>글로 옮겨진 비율: {coverage.share:.1%}</h2>"
+    told = "알 수 없음" if coverage.share is None else f"{coverage.share:.1%}"
+    share = f"<h2>글로 옮겨진 비율: {told}</h2>"
     return share + (_table(["글이 없는 구간", "이유"], rows) if rows else "")
 
 
@@ -98,6 +100,14 @@ def _link(start: float | None, end: float | None, recording: str | None) -> str:
     if recording is None:
         return words
     return f'<a href="{quote(recording)}#t={start:.2f},{end:.2f}">{words}</a>'
+
+
+def _clip(start: float | None, end: float | None, recording: str | None) -> str:
+    """Return a player of a part of the recording; nothing is loaded before it is played."""
+    if start is None or end is None or recording is None:
+        return ""
+    source = f"{quote(recording)}#t={start:.2f},{end:.2f}"
+    return f'<br><audio controls preload="none" src="{source}"></audio>'
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -26,7 +26,7 @@ ANALYZE_BODY: JsonObject = {
 """The body of ``POST /analyze``, which the endpoint reads itself."""
 
 _REQUEST_ID = {"required": True, "schema": {"type": "string", "pattern": f"^{REQUEST_ID_PATTERN}$"}}
-_DEGRADED = {"schema": {"enum": ["stt", "agent", "stt,agent"]}}
+_DEGRADED = {"schema": {"enum": ["stt", "translation", "agent", "stt,agent", "translation,agent"]}}
 _RETRY_AFTER = {"schema": {"type": "integer", "minimum": 1}}
 _KEY = {"type": "http", "scheme": "bearer"}
 _BUSY = {"429", "503"}

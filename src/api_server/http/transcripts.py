@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from api_server.pipeline.render import openai
 from api_server.pipeline.render.formats import transcript_text
+from stt_engine.coverage import SpeechCoverage
 from stt_engine.speech import Transcript
 
 MEDIA_TYPES = {
@@ -35,4 +36,8 @@ def head(transcript: Transcript) -> dict[str, str]:
     codes = ",".join(one.code for one in openai.warnings_of(transcript))
     warnings = {"X-STT-Warnings": codes} if codes else {}
     covered = transcript.coverage
-    return warnings | ({"X-STT-Coverage": f"{covered.share:g}"} if covered else {})
+    return warnings | ({"X-STT-Coverage": _share(covered)} if covered else {})
+
+
+def _share(covered: SpeechCoverage) -> str:
+    return "unknown" if covered.share is None else f"{covered.share:g}"

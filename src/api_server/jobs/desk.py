@@ -20,7 +20,7 @@ import anyio.to_thread
 
 from api_server.jobs.events import StoreAnswers, StoreFailing
 from api_server.pipeline.storage import Place
-from api_server.store.errors import StoreUnavailable
+from api_server.store.errors import RecordingsUnreachable, StoreUnavailable
 from api_server.store.recordings import RecordingFolder
 from api_server.store.records import Claimed, ProofFiles, Retention, ToRepair
 from stt_engine.errors import StorageUnresponsive
@@ -33,6 +33,10 @@ T = TypeVar("T")
 
 DATABASE_SEC = 20.0
 """How long a transaction may take, other processes' included."""
+
+
+RECORDING_SEC = 600.0
+"""How long a recording may take to be opened, which may mean to fetch it."""
 
 
 Opener = Callable[[str, str], AbstractAsyncContextManager[Path]]
@@ -81,6 +85,7 @@ class JobDesk:
         self._noted: InForce | None = None
         self._observers = tuple(observers)
         self._place = Place("database", _shown(where), DATABASE_SEC)
+        self._sounds = Place("recordings", "RECORDINGS_URL", RECORDING_SEC)
         self._lock = threading.Lock()
         self._store: Store | None = None
         self._had = False
@@ -120,10 +125,16 @@ class JobDesk:
 
         Raises:
             StoreUnavailable: it is not there, or not what was written.
+            RecordingsUnreachable: the store of recordings gives no answer.
             KeyMissing: its key is not there.
         """
         opened = self.recordings.opened(sha256)
-        path = await self.run(lambda _store: opened.__enter__())
+        try:
+            path = await self._sounds.run(
+                opened.__enter__, lambda _path: opened.__exit__(None, None, None)
+            )
+        except StorageUnresponsive as exc:
+            raise RecordingsUnreachable(str(exc)) from exc
         try:
             yield path
         finally:

@@ -156,3 +156,26 @@ class FileUnreadable(Event):
 
     name: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSent(Event):
+    """A checkpoint of the log has arrived where it is kept outside of this machine."""
+
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointUnsent(Event):
+    """The latest checkpoint has not arrived; it is sent again after ``after_sec`` seconds."""
+
+    reason: str
+    after_sec: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SidecarUnusable(Event):
+    """What stands beside a recording cannot be used; the recording is taken without it."""
+
+    name: str
+    reason: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from api_server.clients.webhooks import WebhookClient
 from api_server.jobs.call_keeper import CallKeeper
+from api_server.jobs.checkpoints import CheckpointSender
 from api_server.jobs.desk import JobDesk, Records
 from api_server.jobs.endings import RepairTerms
 from api_server.jobs.options import JobOptions
@@ -16,10 +17,10 @@ from api_server.jobs.runner import JobRunner, JobTerms
 from api_server.jobs.watcher import FolderWatcher, WatchTerms
 from api_server.jobs.webhooks import WebhookSender
 from api_server.pipeline.analysis import AgentConfig, CallAnalysis
-from api_server.pipeline.records import keys_of
+from api_server.pipeline.records import recordings_of
 from api_server.pipeline.storage import Place
 from api_server.settings import Settings
-from api_server.store.recordings import DAY_SEC, RecordingFolder
+from api_server.store.recordings import DAY_SEC
 from stt_engine.events import Observer
 from stt_engine.model_store.places import data_home
 
@@ -49,11 +50,17 @@ class JobParts:
         """Wire them; ``uploads`` are the threads that write recordings."""
         observers = tuple(observers)
         desk, repair = _desk(settings, records, observers), _repair_terms(settings)
-        runner = JobRunner(
-            desk, analysis, _job_terms(settings, repair), known.recogniser_works, observers
-        )
         secrets = [one.get_secret_value() for one in settings.webhook_secrets]
         client = WebhookClient(secrets, settings.webhook_timeout_sec)
+        kept_at = settings.audit_checkpoints_url
+        runner = JobRunner(
+            desk,
+            analysis,
+            _job_terms(settings, repair),
+            known.recogniser_works,
+            observers,
+            CheckpointSender.of(kept_at, client, observers) if kept_at else None,
+        )
         watch = _watch_terms(settings)
         return cls(
             desk=desk,
@@ -69,15 +76,8 @@ class JobParts:
 
 
 def _desk(settings: Settings, records: Records, observers: tuple[Observer, ...]) -> JobDesk:
-    home = data_home(settings.stt_home)
-    recordings = RecordingFolder(
-        settings.recordings_folder(home),
-        settings.recordings_max_bytes,
-        settings.recordings_reserve_bytes,
-        settings.recordings_keep_days * DAY_SEC,
-        keys_of(settings),
-    )
-    return JobDesk(settings.database(home), recordings, observers, records)
+    database = settings.database(data_home(settings.stt_home))
+    return JobDesk(database, recordings_of(settings), observers, records)
 
 
 def _job_terms(settings: Settings, repair: RepairTerms) -> JobTerms:
@@ -113,4 +113,5 @@ def _watch_terms(settings: Settings) -> WatchTerms:
         settings.watch_interval_sec,
         JobOptions(settings.watch_language, agent=agent if settings.watch_check else None),
         settings.redaction != "off",
+        settings.watch_table,
     )

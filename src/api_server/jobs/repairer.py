@@ -53,6 +53,7 @@ _AWAY = frozenset(
         "AgentDisconnected",
         "AgentNotReady",
         "AgentOverloaded",
+        "RecordingsUnreachable",
         "AgentServerError",
         "CircuitOpen",
         "ConnectionError",

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.abc
 
+from api_server.jobs.checkpoints import CheckpointSender
 from api_server.jobs.desk import JobDesk, NoStoreYet, Opener
 from api_server.jobs.endings import FINAL, RepairTerms, ending_of, repair_of
 from api_server.jobs.events import CaseEnded, CasePutBack, CasesTakenUp, LeaseLost
 from api_server.jobs.options import JobOptions
 from api_server.pipeline.analysis import AnalysisRequest, CallAnalysis
 from api_server.pipeline.result import CallResult
-from api_server.store.errors import StoreUnavailable
+from api_server.store.errors import RecordingsUnreachable, StoreUnavailable
 from api_server.store.records import Backlog, Claimed, Ending
 from stt_engine.call import CallCancelled, CallContext
 from stt_engine.errors import (
@@ -51,6 +52,7 @@ _RENEWALS = 3.0
 """Renewals in the time of a lease."""
 
 _FIRST_REST_SEC, _LONGEST_REST_SEC = 5.0, 300.0
+_UNREACHABLE_REST_SEC = 30.0
 _LEAVING_SEC = 5.0
 _STOPPING_SEC = 30.0
 """How long the step that is under way may take when the work is to end."""
@@ -87,6 +89,7 @@ class JobRunner:
         terms: how many at once, and how often.
         is_ready: whether the recogniser works; while it does not, no case is begun.
         observers: called with every event.
+        checkpoints: has the log's checkpoints kept outside of this machine too.
     """
 
     def __init__(
@@ -96,7 +99,9 @@ class JobRunner:
         terms: JobTerms,
         is_ready: Callable[[], bool],
         observers: Iterable[Observer],
+        checkpoints: CheckpointSender | None = None,
     ) -> None:
+        self._checkpoints = checkpoints
         self._desk = desk
         self._analysis = analysis
         self._terms = terms
@@ -127,6 +132,8 @@ class JobRunner:
             tasks.start_soon(self._sweep)
             if signs:
                 tasks.start_soon(self._sign)
+            if self._checkpoints is not None and signs:
+                tasks.start_soon(self._checkpoints.run)
             try:
                 while True:
                     woken, self._wake = self._wake.is_set(), anyio.Event()
@@ -205,10 +212,13 @@ class JobRunner:
         await anyio.sleep(min(_FIRST_CHECKPOINT_SEC, self._terms.checkpoint_sec))
         while True:
             if self._desk.is_open:
-                await self._guarded(
-                    partial(self._desk.run, lambda store: store.ledger.checkpoint())
-                )
+                await self._guarded(self._sign_once)
             await anyio.sleep(self._terms.checkpoint_sec)
+
+    async def _sign_once(self) -> None:
+        note = await self._desk.run(lambda store: store.ledger.checkpoint())
+        if self._checkpoints is not None:
+            self._checkpoints.offer(note)
 
     async def _guarded(self, work: Callable[[], Awaitable[object]]) -> None:
         """Do a part of the work; a defect in it is told, and ends neither jobs nor the server."""
@@ -287,6 +297,8 @@ class JobRunner:
             return Ending("failed", error="no backend could take part")
         if failure.error_type == ServerStopping.error_type:
             return _Again(failure, 0.0, counted=False)
+        if failure.error_type == RecordingsUnreachable.error_type:
+            return _Again(failure, _UNREACHABLE_REST_SEC, counted=False)
         if failure.error_type in FINAL or claimed.tries >= self._terms.max_tries:
             return Ending("failed", error_type=failure.error_type, error=failure.message)
         rest = min(_FIRST_REST_SEC * 2 ** (claimed.tries - 1), _LONGEST_REST_SEC)

@@ -19,14 +19,14 @@ from pathlib import Path
 import anyio
 
 from api_server.jobs.desk import JobDesk
-from api_server.jobs.events import FileTaken, FileUnreadable
+from api_server.jobs.events import FileTaken, FileUnreadable, SidecarUnusable
 from api_server.jobs.options import JobOptions
-from api_server.jobs.request import LONGEST_METADATA, read_metadata
+from api_server.jobs.sidecars import ENDINGS, Sidecar, read_sidecar
 from api_server.pii.names import mask_name
 from api_server.pipeline.storage import Place
 from api_server.store.errors import StoreFull, StoreUnavailable
 from api_server.store.records import FoundFile, NewCase, NewJob
-from stt_engine.errors import InvalidRequest, StorageUnresponsive
+from stt_engine.errors import StorageUnresponsive
 from stt_engine.events import Event, Observer, Stage, emit
 from stt_engine.outcome import Attempts
 from stt_engine.shown import shorten
@@ -35,7 +35,6 @@ LIST_SEC, READ_SEC = 60.0, 600.0
 """How long a folder may take to be listed, and a file to be read."""
 
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload")
-_SIDECAR = ".json"
 _BLOCK = 1024 * 1024
 _ASKED_AT_ONCE = 500
 _PRIORITY = 5
@@ -54,6 +53,7 @@ class WatchTerms:
     interval_sec: float
     options: JobOptions
     masks_names: bool
+    table: str | None = None
 
 
 class FolderWatcher:
@@ -135,17 +135,20 @@ class FolderWatcher:
 
     async def _take(self, path: str, stamp: Stamp) -> None:
         try:
-            read = await self._reading.run(partial(_read, path, stamp))
+            read = await self._reading.run(partial(_read, path, stamp, self._terms.table))
         except OSError as exc:
             self._emit(FileUnreadable(name=self._shown(path), reason=exc.strerror or str(exc)))
             return
         if read is None:
             self._settling.pop(path, None)  # it has changed meanwhile
             return
-        found, metadata = read
+        found, sidecar = read
+        if sidecar.fault is not None:
+            name, reason = sidecar.fault
+            self._emit(SidecarUnusable(name=self._shown(name), reason=reason))
         case = NewCase(self._shown(path), path=path, bytes=found.bytes)
         options = self._terms.options.to_json()
-        new = NewJob("", options, metadata, _PRIORITY, (case,), found.sha256)
+        new = NewJob("", options, sidecar.metadata, _PRIORITY, (case,), found.sha256)
         job, fresh = await self._desk.run(lambda store: store.take_file(found, new), make=True)
         self._noted[path] = stamp
         self._emit(FileTaken(name=case.name, job=job, known=not fresh))
@@ -192,31 +195,20 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
 
 def _is_recording(name: str, pattern: str) -> bool:
     lower = name.lower()
-    return not lower.endswith((_SIDECAR, *_UNFINISHED)) and fnmatch.fnmatch(name, pattern)
+    return not lower.endswith((*ENDINGS, *_UNFINISHED)) and fnmatch.fnmatch(name, pattern)
 
 
 def _stamp(told: os.stat_result) -> Stamp:
     return told.st_size, told.st_mtime_ns
 
 
-def _read(path: str, stamp: Stamp) -> tuple[FoundFile, str] | None:
-    """Return a file by its content, and its metadata; ``None`` where it changes meanwhile."""
+def _read(path: str, stamp: Stamp, table: str | None) -> tuple[FoundFile, Sidecar] | None:
+    """Return a file by its content, and what is beside it; ``None`` where it changes meanwhile."""
     digest = hashlib.sha256()
     with Path(path).open("rb") as content:
         while block := content.read(_BLOCK):
             digest.update(block)
         same = _stamp(os.fstat(content.fileno())) == stamp
-    return (FoundFile(path, *stamp, digest.hexdigest()), _metadata(path)) if same else None
-
-
-def _metadata(path: str) -> str:
-    """Return what stands beside a recording: in ``call.wav.json``, or ``call.json``."""
-    for one in (Path(f"{path}{_SIDECAR}"), Path(path).with_suffix(_SIDECAR)):
-        if one.is_file():
-            with one.open("rb") as content:
-                raw = content.read(LONGEST_METADATA + 1)
-            try:
-                return read_metadata(raw.decode("utf-8-sig"))
-            except (InvalidRequest, UnicodeDecodeError):
-                return '{"sidecar": "invalid"}'
-    return "{}"
+    return (
+        (FoundFile(path, *stamp, digest.hexdigest()), read_sidecar(path, table)) if same else None
+    )

@@ -79,8 +79,8 @@ class HealthReport:
 
 
 def engine_health(stt: WhisperSTT) -> HealthSource:
-    """Return the state of every process of the engine."""
-    return lambda: [ComponentHealth(asdict(one)) for one in stt.components()]
+    """Return the state of every process of the engine, those of other models last."""
+    return lambda: [ComponentHealth(asdict(one)) for one in (*stt.components(), *stt.others())]
 
 
 def agent_health(probe: AgentProbe) -> HealthSource:

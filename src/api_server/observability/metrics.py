@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -30,9 +31,11 @@ from api_server.pipeline.admission import Admission
 from api_server.pipeline.events import CallGivenUp, CallServed
 from api_server.settings.addresses import Address
 from api_server.store.records import Backlog
+from stt_engine.engine import BACKENDS
 from stt_engine.errors import all_errors
 from stt_engine.events import AnswerWarned, Event, Stage, WorkerChanged
 from stt_engine.log import lost_lines
+from stt_engine.model_store.installed import name_at
 from stt_engine.outcome import AttemptFailed, Outcome, Refused, StageSettled, error_type_of
 from stt_engine.speech import Transcript
 from stt_engine.warnings import MESSAGES
@@ -70,6 +73,7 @@ class FailureMetrics:
             "realtime_factor", "Seconds of recognition a second of audio.", _FACTORS
         )
         self._audio = counter("audio_seconds", "Seconds of audio recognised.")
+        self._models = counter("model_recordings", "Recordings recognised by each model.", "model")
         self._warnings = counter("warnings", "Warnings in answers.", "code")
         self._unheard = counter(
             "unheard_seconds", "Seconds of recordings that did not become text.", "reason"
@@ -206,6 +210,7 @@ class FailureMetrics:
     def _recognised(self, outcome: Outcome[Transcript]) -> None:
         duration = outcome.value.duration
         self._audio.inc(duration)
+        self._models.labels(_model_of(outcome)).inc()
         if duration > 0:
             self._factor.observe(outcome.elapsed_sec / duration)
 
@@ -311,6 +316,13 @@ class _LostLines(Collector):
         for which, lost in lost_lines().items():
             family.add_metric([which], lost)
         return [family]
+
+
+def _model_of(outcome: Outcome[Transcript]) -> str:
+    """Return the name of the model that recognised; another server's own is none that we know."""
+    model = outcome.value.provenance.get("model")
+    known = isinstance(model, str) and outcome.source in BACKENDS
+    return name_at(Path(str(model))) if known else OTHER
 
 
 def _known_error(error_type: str) -> str:

@@ -7,6 +7,14 @@ subclass of `Section` with a heading, and a base of `Settings`. Nothing here act
 
 from api_server.settings.access import LOOPBACK
 from api_server.settings.reading import SettingsInvalid, examine_settings, read_settings
+from api_server.settings.recognition import INSTALLED
 from api_server.settings.settings import Settings
 
-__all__ = ["LOOPBACK", "Settings", "SettingsInvalid", "examine_settings", "read_settings"]
+__all__ = [
+    "INSTALLED",
+    "LOOPBACK",
+    "Settings",
+    "SettingsInvalid",
+    "examine_settings",
+    "read_settings",
+]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
 from api_server.settings.base import CommaSeparated, EmptyIsNone, Section
 
 _SQLITE, _POSTGRES = "sqlite:///", "postgresql://"
+_FILE, _S3 = "file://", "s3://"
 
 
 class JobSettings(Section):
@@ -26,6 +28,11 @@ class JobSettings(Section):
     recordings_dir: EmptyIsNone[Path] = None
     """Folder of the recordings that jobs have brought, by content hash. Unset: `recordings` beside
     the database's file, with PostgreSQL in STT_HOME; all machines need the same one."""
+
+    recordings_url: EmptyIsNone[str] = None
+    """Where recordings are instead: `s3://BUCKET/PREFIX` of an object store that speaks S3, with
+    `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID` and the like in the environment; or `file:///PATH`. One
+    for each database. RECORDINGS_DIR is then where uploads wait until they are there."""
 
     recordings_max_bytes: int = Field(50 * 1024**3, gt=0)
     """Quota of all recordings that are kept, in bytes; a job that would pass it is refused with
@@ -76,8 +83,12 @@ class JobSettings(Section):
     becomes a case once. Nothing is moved or deleted."""
 
     watch_pattern: str = "*"
-    """Names of the files that are taken, as `*.wav`. Never taken: hidden files, `.json`, `.tmp`,
-    `.part`, links."""
+    """Names of the files that are taken, as `*.wav`. Never taken: hidden files, `.json`, `.csv`,
+    `.tmp`, `.part`, links."""
+
+    watch_table: EmptyIsNone[str] = None
+    """Name of a CSV file in the folder of a recording, with a row of metadata for each: its first
+    column has the names of the files. Unset: there is none."""
 
     watch_settle_sec: float = Field(10.0, ge=0)
     """Time that a file has to stay as it is before it is taken."""
@@ -90,6 +101,13 @@ class JobSettings(Section):
 
     watch_check: bool = False
     """Check them for elements of an incomplete sale too, with the LLM server."""
+
+    @field_validator("recordings_url")
+    @classmethod
+    def _is_file_or_s3(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"s3://[^/]+(/.*)?|file:///.+", value):
+            raise ValueError("give s3://BUCKET/PREFIX or file:///PATH")
+        return value
 
     @field_validator("database_url")
     @classmethod
@@ -125,7 +143,15 @@ class JobSettings(Section):
 
     def recordings_folder(self, home: Path) -> Path:
         """Return the folder of recordings; ``home`` is the folder for data."""
+        if self.recordings_url is not None and self.recordings_url.startswith(_FILE):
+            return Path(unquote(self.recordings_url.removeprefix(_FILE)))
         return self.recordings_dir or self.database_file(home).parent / "recordings"
+
+    @property
+    def recordings_objects_url(self) -> str | None:
+        """The object store of the recordings, where there is one."""
+        url = self.recordings_url
+        return url if url is not None and url.startswith(_S3) else None
 
 
 def _check_parts(url: str) -> None:

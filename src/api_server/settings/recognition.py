@@ -15,6 +15,9 @@ from stt_engine.limits import Tuning
 from stt_engine.model_store.places import find_model
 from stt_engine.shown import unknown
 
+INSTALLED = "installed"
+"""In ``STT_OTHER_MODELS``: whatever is in the models' folders."""
+
 
 class RecognitionSettings(Section):
     """Speech recognition."""
@@ -39,6 +42,18 @@ class RecognitionSettings(Section):
         ]
     )
     """Other names of this model for clients of OpenAI's API (`model`), comma-separated."""
+
+    stt_other_models: CommaSeparated[str] = Field([INSTALLED])
+    """Other models that a client of OpenAI's API may ask for by name (`model`), comma-separated:
+    names or folders, or `installed`: all that are in the models' folders. Empty: none. One is
+    loaded when it is first asked for, beside the model above."""
+
+    stt_models_memory_mb: float = Field(4096.0, ge=0)
+    """Memory for the processes of all models together, in MiB. The model above always has its
+    place; of the others, those that no call uses are unloaded for one that is asked for."""
+
+    stt_model_idle_sec: float = Field(600.0, gt=0)
+    """Time without a call after which another model than the one above is unloaded."""
 
     stt_backends: CommaSeparated[str] = Field(list(BACKENDS))
     """Backends in the order they are tried, comma-separated."""

@@ -1,13 +1,41 @@
-"""How long cases are kept, how they are proved, and with which key recordings are encrypted."""
+"""How long cases are kept, how they are proved, and with which keys they are encrypted."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from api_server.settings.base import EmptyIsNone, Section
+from api_server.settings.base import CommaSeparated, EmptyIsNone, Section
+
+ALWAYS = "always"
+_KINDS = ("recordings", "transcripts", "results")
+
+
+def parse_rule(rule: str) -> tuple[str, str, dict[str, float]]:
+    """Return the tag of a rule, its value, and its days by what they are of.
+
+    Raises:
+        ValueError: it is none.
+    """
+    (tag, value), *given = (one.partition("=")[::2] for one in rule.split(":"))
+    names = [name.strip() for name, _ in given]
+    if tag.strip() not in {"product", "rubric"} or not value.strip():
+        raise ValueError(f"'{rule}' does not begin with product=VALUE or rubric=VALUE")
+    if not names or not set(names) <= set(_KINDS) or len(set(names)) < len(names):
+        raise ValueError(f"'{rule}': give days of {', '.join(_KINDS)}, each once")
+    days = dict(zip(names, (_days(one.strip()) for _, one in given), strict=True))
+    return tag.strip(), value.strip(), days
+
+
+def _days(given: str) -> float:
+    days = math.inf if given == ALWAYS else float(given)
+    if not days >= 0 or (days == math.inf and given != ALWAYS):
+        raise ValueError(f"'{given}' is no number of days, nor '{ALWAYS}'")
+    return days
 
 
 class RetentionSettings(Section):
@@ -27,6 +55,11 @@ class RetentionSettings(Section):
     """Days after the end of a case after which findings, names and metadata are removed, and
     whatever else is left of it; the log's entries stay. Unset: kept."""
 
+    retention_rules: CommaSeparated[str] = Field([])
+    """Other days for cases by the `product` or `rubric` of their job's metadata, comma-separated:
+    `product=ELS:recordings=365:transcripts=3650:results=always`. What a rule does not name is as
+    for all; of several rules the longest time counts."""
+
     audit_key_file: EmptyIsNone[Path] = None
     """Ed25519 key (PEM) that signs the audit log's checkpoints; it is made with the first one, and
     its public part in `.pub` beside it. Unset: `audit.key` beside the database."""
@@ -35,12 +68,34 @@ class RetentionSettings(Section):
     """File that checkpoints are appended to. Have it on another machine, or on a share that nobody
     can take back what is written to. Unset: `audit.checkpoints` beside the database."""
 
+    audit_checkpoints_url: EmptyIsNone[str] = None
+    """Where a server sends each checkpoint too, until it has arrived: `syslog://HOST:PORT` (RFC
+    5424 over TCP), or `https://...`, signed with WEBHOOK_SECRETS."""
+
     audit_checkpoint_sec: float = Field(3600.0, ge=10)
     """How often the audit log is signed while the server runs."""
 
     recordings_key_file: EmptyIsNone[Path] = None
-    """Keys that recordings are encrypted with (AES-256-GCM): `NAME:BASE64` of 32 bytes a line. The
-    first one is for new recordings, the others still open old ones. Unset: not encrypted."""
+    """Keys that recordings, answers and other texts of cases are encrypted with (AES-256-GCM):
+    `NAME:BASE64` of 32 bytes a line. The first one is for new ones, the others still open old ones.
+    Unset: not encrypted."""
+
+    @field_validator("retention_rules")
+    @classmethod
+    def _are_rules(cls, value: list[str]) -> list[str]:
+        for one in value:
+            parse_rule(one)
+        return value
+
+    @field_validator("audit_checkpoints_url")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)
+            if parts.scheme not in {"syslog", "https", "http"} or not parts.hostname:
+                raise ValueError("give syslog://HOST:PORT, or the URL of a webhook")
+            _ = parts.port  # raises where it is no number
+        return value
 
     def proof_files(self, database: Path) -> tuple[Path, Path]:
         """Return the files of the checkpoints and of the key; ``database`` is that of the store."""

@@ -66,6 +66,8 @@ class Settings(
             worker_memory_mb=self.stt_worker_memory_mb,
             worker_growth_mb=self.stt_worker_recycle_mb,
             decoder_memory_mb=self.stt_decoder_memory_mb,
+            models_memory_mb=self.stt_models_memory_mb,
+            model_idle_sec=self.stt_model_idle_sec,
         )
 
     def targets(self) -> frozenset[str]:

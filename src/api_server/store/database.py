@@ -10,8 +10,10 @@ from typing import Protocol
 
 from sqlalchemy import Connection, Engine, exc
 
-from api_server.store.errors import StoreUnavailable
+from api_server.store.errors import KeyMissing, StoreUnavailable
 from api_server.store.migrate import bring_up_to_date
+from api_server.store.sealed import SealingKeys
+from api_server.store.sealed_text import use_keys
 from api_server.store.sqlite_file import WRITES, SqliteFile
 
 Where = Path | str
@@ -67,13 +69,20 @@ class Database:
     Args:
         where: an SQLite file, which is made where there is none, or PostgreSQL's URL.
         clock: seconds since 1970; by default the database's own time, which all machines share.
+        keys: what its texts are encrypted with; without, they are not.
 
     Raises:
         StoreUnavailable: it cannot be opened, or a newer version has made it.
     """
 
-    def __init__(self, where: Where, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        where: Where,
+        keys: SealingKeys | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self._backend = _backend(where)
+        use_keys(self._backend.engine, keys)
         self._given_clock = clock
         self._open = threading.local()
         with (
@@ -215,6 +224,8 @@ class Database:
         shown = f"the database {self._backend.shown}"
         try:
             yield
+        except KeyMissing as error:
+            raise StoreUnavailable(f"{shown}: {error}") from error
         except (exc.IntegrityError, exc.ProgrammingError, exc.DataError) as error:
             if getattr(error.orig, "sqlstate", None) not in _NOT_OURS:
                 raise  # a defect of ours

@@ -8,7 +8,7 @@ from typing import Literal
 
 from api_server.store.errors import DecisionRefused
 
-Action = Literal["accept", "reject", "change", "undo", "comment"]
+Action = Literal["accept", "reject", "change", "undo", "comment", "swap_roles"]
 DECIDING: tuple[Action, ...] = ("accept", "reject", "change")
 
 ReviewState = Literal["none", "open", "second", "third", "settled"]
@@ -103,6 +103,11 @@ def standing(
     return Standing("settled" if settled else "third", last.status, last.other_element, live)
 
 
+def is_swapped(rows: Sequence[DecisionRecord]) -> bool:
+    """Return whether people have exchanged agent and customer; ``rows`` are of one answer."""
+    return sum(one.action == "swap_roles" for one in rows) % 2 == 1
+
+
 def _verdict(one: DecisionRecord) -> tuple[str | None, str | None]:
     return one.status, one.other_element
 
@@ -118,6 +123,8 @@ def check_new(new: NewDecision, rows: Sequence[DecisionRecord], now: Standing) -
         return None
     if new.seen != (rows[-1].seq if rows else 0):
         raise DecisionRefused("stale", "somebody has decided meanwhile; look again")
+    if new.action == "swap_roles":  # a second one takes the first one back
+        return None
     if new.action == "undo":
         if not now.live or now.live[-1].actor != new.actor:
             raise DecisionRefused("not_yours", "the last decision is not yours to undo")

@@ -9,6 +9,10 @@ class StoreUnavailable(EngineError):
     """The database cannot be used now: gone, locked, damaged, or of a newer version."""
 
 
+class RecordingsUnreachable(StoreUnavailable):
+    """The object store of the recordings gives no answer, or refuses; they may all be there."""
+
+
 class StoreFull(EngineError):
     """There is no room for more recordings: the quota, or the reserve of free space."""
 

@@ -25,6 +25,7 @@ from api_server.store.records import (
 )
 from api_server.store.revisions import add_revision
 from api_server.store.schema import CASES, JOBS, RECORDINGS, REPAIRS, REVISIONS
+from api_server.store.tags import tags_of
 
 _ROWS_AT_ONCE = 500
 _REQUEST, _CALL = "request", "call"
@@ -120,6 +121,7 @@ def insert_job(connection: Connection, new: NewJob, now: float, *, source: str =
             cases=len(new.cases),
             source=source,
             webhook_url=new.webhook_url,
+            **tags_of(new.metadata),
         )
     )
     (seq,) = inserted.inserted_primary_key or (None,)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import uuid4
 
-from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, or_, select, update
 
 from api_server.store import repairs
 from api_server.store.records import OPEN, RETRIED, Backlog, Claimed, Ending
@@ -186,14 +186,14 @@ def backlog(connection: Connection, now: float) -> Backlog:
 def forget_unneeded(
     connection: Connection,
     retried_since: float,
-    kept_since: float,
+    kept_since: ColumnElement[float],
     sha256s: Iterable[str] | None = None,
 ) -> list[str]:
     """Delete the records of recordings (of ``sha256s``, or all) that no case needs; return them.
 
     What failed or was cancelled needs its recording where it ended after ``retried_since``, what
-    ended otherwise where it did after ``kept_since``, a repair for as long as it waits, and what is
-    held always.
+    ended otherwise where it did after ``kept_since`` (of its job), a repair for as long as it
+    waits, and what is held always.
     """
     repaired = (
         select(REPAIRS.c.case_seq)
@@ -204,7 +204,8 @@ def forget_unneeded(
         )
         .exists()
     )
-    needed = select(CASES.c.recording).where(
+    of_job = select(CASES.c.recording).join(JOBS, JOBS.c.seq == CASES.c.job_seq)
+    needed = of_job.where(
         CASES.c.recording == RECORDINGS.c.sha256,
         or_(
             CASES.c.state.in_(OPEN),

@@ -11,7 +11,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +35,15 @@ class Received:
     file: Path
     sha256: str
     bytes: int
+    discard: Callable[[Received], None] | None = None
+    """Removes it where ``file`` is none of this machine's."""
 
     def drop(self) -> None:
         """Remove it; one that was kept meanwhile stays."""
-        self.file.unlink(missing_ok=True)
+        if self.discard is None:
+            self.file.unlink(missing_ok=True)
+        else:
+            self.discard(self)
 
 
 class RecordingFolder:
@@ -61,11 +66,11 @@ class RecordingFolder:
         keys: SealingKeys | None = None,
     ) -> None:
         self.keep_sec = keep_sec
-        self._keys = keys
-        self._folder = folder
+        self.keys = keys
+        self.folder = folder
         self._incoming = folder / "incoming"
         self.max_bytes = max_bytes
-        self._reserve_bytes = reserve_bytes
+        self.reserve_bytes = reserve_bytes
 
     def receive(self, content: BinaryIO, size: int | None = None) -> Received:
         """Write ``content`` to the disk, from where it is now to its end.
@@ -83,7 +88,7 @@ class RecordingFolder:
             file.unlink(missing_ok=True)
             if exc.errno in _NO_ROOM:
                 raise StoreFull("the disk of the recordings is full") from exc
-            raise StoreUnavailable(f"the recordings {self._folder}: {exc.strerror}") from exc
+            raise StoreUnavailable(f"the recordings {self.folder}: {exc.strerror}") from exc
         except StoreFull:
             file.unlink(missing_ok=True)
             raise
@@ -92,7 +97,7 @@ class RecordingFolder:
         digest, size = hashlib.sha256(), 0
         with file.open("xb") as target:
             file.chmod(0o600)
-            sealed = SealedWriter(target, self._keys) if self._keys else None
+            sealed = SealedWriter(target, self.keys) if self.keys else None
             while block := content.read(_BLOCK):
                 self.check_free(len(block))
                 digest.update(block)
@@ -109,11 +114,11 @@ class RecordingFolder:
         Raises:
             StoreFull: they do not.
         """
-        free = shutil.disk_usage(self._folder).free
-        if free - size < self._reserve_bytes:
+        free = shutil.disk_usage(self.folder).free
+        if free - size < self.reserve_bytes:
             raise StoreFull(
                 f"the disk of the recordings has {free} bytes free, of which "
-                f"{self._reserve_bytes} are the reserve (RECORDINGS_RESERVE_BYTES)"
+                f"{self.reserve_bytes} are the reserve (RECORDINGS_RESERVE_BYTES)"
             )
 
     def check_quota(self, kept: int, more: int) -> None:
@@ -138,14 +143,14 @@ class RecordingFolder:
         try:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             received.file.replace(target)
-            for folder in (target.parent, self._folder):
+            for folder in (target.parent, self.folder):
                 _sync_folder(folder)
         except OSError as exc:
-            raise StoreUnavailable(f"the recordings {self._folder}: {exc.strerror}") from exc
+            raise StoreUnavailable(f"the recordings {self.folder}: {exc.strerror}") from exc
 
     def path(self, sha256: str) -> Path:
         """Return where a recording is, if it is kept."""
-        return self._folder / sha256[:2] / sha256
+        return self.folder / sha256[:2] / sha256
 
     @contextmanager
     def opened(self, sha256: str) -> Iterator[Path]:
@@ -168,7 +173,7 @@ class RecordingFolder:
                 copy = folder / sha256
                 with copy.open("xb") as target:
                     copy.chmod(0o600)
-                    for chunk in SealedReader(source, self._keys).chunks():
+                    for chunk in SealedReader(source, self.keys).chunks():
                         target.write(chunk)
                 yield copy
 
@@ -178,7 +183,7 @@ class RecordingFolder:
         try:
             with path.open("rb") as source:
                 if _begins_sealed(source):
-                    return SealedReader(source, self._keys).read_range(begin, end)
+                    return SealedReader(source, self.keys).read_range(begin, end)
                 source.seek(begin)
                 return source.read(max(0, end - begin))
         except OSError as exc:
@@ -188,10 +193,14 @@ class RecordingFolder:
         """Return whether a recording is encrypted with the key for new ones (or needs to be none).
 
         Raises:
-            OSError: it cannot be read.
+            OSError, StoreUnavailable: it cannot be read.
         """
+        return key_of(self.beginning(sha256)) == (self.keys.current if self.keys else None)
+
+    def beginning(self, sha256: str) -> bytes:
+        """Return the first bytes of a recording as it is stored; raises ``OSError``."""
         with self.path(sha256).open("rb") as source:
-            return key_of(source.read(_BEGINNING)) == (self._keys.current if self._keys else None)
+            return source.read(_BEGINNING)
 
     def rewrite(self, sha256: str) -> None:
         """Encrypt a recording with the key for new ones, or not at all where there is none.
@@ -235,7 +244,7 @@ class RecordingFolder:
 
     def on_disk(self) -> set[str]:
         """Return the hashes of the recordings in the folder."""
-        return {file.name for file in self._folder.glob("??/*")}
+        return {file.name for file in self.folder.glob("??/*")}
 
     def sweep_incoming(self) -> None:
         """Remove what has lain for a day and never became a recording."""

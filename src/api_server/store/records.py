@@ -245,6 +245,17 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
+class TagRule:
+    """Other times for cases whose job has ``value`` as its ``tag``; ``None``: as for all."""
+
+    tag: Literal["product", "rubric"]
+    value: str
+    recordings_sec: float | None = None
+    transcripts_sec: float | None = None
+    results_sec: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Retention:
     """How long what is kept, in seconds from the end of a case.
 
@@ -255,6 +266,7 @@ class Retention:
     transcripts_sec: float = math.inf
     results_sec: float = math.inf
     wordless: Callable[[str], str] = lambda _answer: "[]"
+    rules: tuple[TagRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,14 @@ entries about it, stay.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
 
-from api_server.store import audit_log, repairs
+from api_server.store import audit_log, repairs, tags
 from api_server.store.errors import CaseHeld, NoSuchCase
-from api_server.store.records import Retention
+from api_server.store.records import Retention, TagRule
 from api_server.store.review_tables import DECISIONS
 from api_server.store.schema import CASES, FINDINGS, HOLDS, JOBS, REVISIONS
 
@@ -52,11 +51,11 @@ def expire(connection: Connection, retention: Retention, now: float) -> int:
     )
     words = [
         (case, "transcript")
-        for case in _over(connection, now - retention.transcripts_sec, spoken.exists())
+        for case in _over(connection, retention, _transcripts_sec, now, spoken.exists())
     ]
     rest = [
         (case, "result")
-        for case in _over(connection, now - retention.results_sec, CASES.c.name != "")
+        for case in _over(connection, retention, _results_sec, now, CASES.c.name != "")
     ]
     for case, what in [*words, *rest]:
         if what == "transcript":
@@ -68,11 +67,27 @@ def expire(connection: Connection, retention: Retention, now: float) -> int:
     return len(words) + len(rest)
 
 
-def _over(connection: Connection, before: float, still: ColumnElement[bool]) -> list[Row[Any]]:
-    if before == -math.inf:
+def _transcripts_sec(one: Retention | TagRule) -> float | None:
+    return one.transcripts_sec
+
+
+def _results_sec(one: Retention | TagRule) -> float | None:
+    return one.results_sec
+
+
+def _over(
+    connection: Connection,
+    retention: Retention,
+    sec_of: Callable[[Retention | TagRule], float | None],
+    now: float,
+    still: ColumnElement[bool],
+) -> list[Row[Any]]:
+    if not tags.is_limited(retention, sec_of):
         return []
     held = select(HOLDS.c.case_seq).where(HOLDS.c.case_seq == CASES.c.seq)
-    query = select(CASES).where(CASES.c.ended_at < before, still, ~held.exists())
+    since = tags.kept_since(retention, sec_of, now)
+    query = select(CASES).join(JOBS, JOBS.c.seq == CASES.c.job_seq)
+    query = query.where(CASES.c.ended_at < since, still, ~held.exists())
     return list(connection.execute(query.order_by(CASES.c.ended_at).limit(_AT_ONCE)))
 
 
@@ -114,6 +129,7 @@ def _remove_rest(connection: Connection, case: Row[Any], now: float) -> None:
         job = JOBS.c.seq == case.job_seq
         options = connection.execute(select(JOBS.c.options).where(job)).scalar_one()
         left = {"options": _without_hints(options), "metadata": "{}", "request_sha256": ""}
+        left |= {"product": "", "rubric": ""}
         connection.execute(update(JOBS).where(job).values(**left))
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
 )
 
 from api_server.store.schema import METADATA, REVISIONS, ROW_ID
+from api_server.store.sealed_text import SealedText
 
 DECISIONS = Table(
     "decisions",
@@ -27,8 +28,8 @@ DECISIONS = Table(
     Column("machine_status", String(16)),
     Column("status", String(16)),
     Column("other_element", String(60)),
-    Column("quote", Text),
-    Column("reason", Text, nullable=False),
+    Column("quote", SealedText("decisions.quote")),
+    Column("reason", SealedText("decisions.reason"), nullable=False),
     Column("actor", String(100), nullable=False),
     Column("made_at", Double, nullable=False),
     Column("undoes", ROW_ID),

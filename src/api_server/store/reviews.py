@@ -297,14 +297,14 @@ def _finding(connection: Connection, seq: int, revision: int, new: NewDecision) 
         )
     ).first()
     if found is None:
-        if new.action == "comment" and not new.element:
+        if new.action in {"comment", "swap_roles"} and not new.element:
             return _WHOLE_CALL
         raise DecisionRefused("no_element", "the answer has no such element")
     return found
 
 
 class _WholeCall:
-    """Stands for the finding of a comment on the whole call."""
+    """Stands for the finding of what is said of the whole call."""
 
     kind, status, wanted = "prohibited", None, False
 

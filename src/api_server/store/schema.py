@@ -1,4 +1,8 @@
-"""The tables. Times are seconds since 1970 in UTC; what is JSON is text."""
+"""The tables. Times are seconds since 1970 in UTC; what is JSON is text.
+
+``SealedText`` is what was said, what was found, and what names somebody: encrypted where there are
+keys.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0003_decisions"
+from api_server.store.sealed_text import SealedText
+
+HEAD = "0004_tags"
 """The migration after which the tables are these."""
 
 METADATA = MetaData()
@@ -42,18 +48,22 @@ JOBS = Table(
     Column("owner", String(200), nullable=False),
     Column("idempotency_key", String(255)),
     Column("request_sha256", String(64), nullable=False),
-    Column("options", Text, nullable=False),
-    Column("metadata", Text, nullable=False),
+    Column("options", SealedText("jobs.options"), nullable=False),
+    Column("metadata", SealedText("jobs.metadata"), nullable=False),
     Column("priority", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("cancelled_at", Double),
     Column("cases", Integer, nullable=False),
     Column("source", String(16), nullable=False, server_default="request"),
     Column("webhook_url", Text),
+    Column("product", String(100)),
+    Column("rubric", String(100)),
     UniqueConstraint("owner", "idempotency_key", name="jobs_idempotency"),
 )
 """The jobs; ``owner`` is the name of the caller's key, empty without keys. ``source``: ``request``,
-``watch`` (a watched folder), or ``call``: its one case is a call that was answered in part."""
+``watch`` (a watched folder), or ``call``: its one case is a call that was answered in part.
+``product`` and ``rubric`` are those of ``metadata``, empty without; ``None`` until the first sweep
+of a store that knew none."""
 
 CASES = Table(
     "cases",
@@ -61,8 +71,8 @@ CASES = Table(
     Column("seq", ROW_ID, primary_key=True, autoincrement=True),
     Column("id", String(64), nullable=False, unique=True),
     Column("job_seq", ROW_ID, ForeignKey("jobs.seq"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("path", Text),
+    Column("name", SealedText("cases.name"), nullable=False),
+    Column("path", SealedText("cases.path")),
     Column("recording", String(64), ForeignKey("recordings.sha256")),
     Column("bytes", BigInteger, nullable=False),
     Column("state", String(16), nullable=False),
@@ -76,7 +86,7 @@ CASES = Table(
     Column("ended_at", Double),
     Column("audio_sec", Double),
     Column("error_type", String(100)),
-    Column("error", Text),
+    Column("error", SealedText("cases.error")),
     Column("erased_at", Double),
     Index("cases_ended", "ended_at"),
     Index("cases_turn", "state", "priority", "tries", "seq"),
@@ -94,7 +104,7 @@ REVISIONS = Table(
     Column("case_seq", ROW_ID, ForeignKey("cases.seq"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("made_at", Double, nullable=False),
-    Column("answer", Text, nullable=False),
+    Column("answer", SealedText("revisions.answer"), nullable=False),
     Column("recording", String(64)),
 )
 """Whole answers of cases, from 1 on; never changed, until they are removed: then they are empty.
@@ -115,7 +125,7 @@ REPAIRS = Table(
     Column("token", String(64)),
     Column("lease_until", Double),
     Column("error_type", String(100)),
-    Column("error", Text),
+    Column("error", SealedText("repairs.error")),
     Index("repairs_turn", "status", "target", "not_before"),
 )
 """What is missing in the latest answer of a case, and the ``target`` that it waits for."""
@@ -183,7 +193,7 @@ HOLDS = Table(
     Column("case_seq", ROW_ID, ForeignKey("cases.seq"), primary_key=True),
     Column("placed_at", Double, nullable=False),
     Column("actor", String(200), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", SealedText("holds.reason"), nullable=False),
 )
 """Cases of which nothing may be removed."""
 
@@ -191,6 +201,6 @@ FINDINGS = Table(
     "findings",
     METADATA,
     Column("case_seq", ROW_ID, ForeignKey("cases.seq"), primary_key=True),
-    Column("findings", Text, nullable=False),
+    Column("findings", SealedText("findings.findings"), nullable=False),
 )
 """What was found in cases whose words are gone: elements and their status, without a quote."""

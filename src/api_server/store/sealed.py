@@ -1,8 +1,9 @@
-"""Files encrypted at rest: AES-256-GCM in chunks, so that a part can be read without the rest.
+"""What is encrypted at rest: AES-256-GCM in chunks, so that a part can be read without the rest.
 
-A file has a key of its own, derived (HKDF) from a named one and a random salt in the header. The
-number of a chunk, and whether it is the last one, are its nonce: chunks that were cut off, swapped
-or taken from another file do not open. The header is authenticated with every chunk.
+Each file, and each text of the database, has a key of its own, derived (HKDF) from a named one and
+a random salt in the header. The number of a chunk, and whether it is the last one, are its nonce:
+chunks that were cut off, swapped or taken from another file do not open. The header is
+authenticated with every chunk, and so is the place that something belongs to, where it has one.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class SealingKeys:
         try:
             lines = path.read_text("utf-8").split()
         except (OSError, UnicodeDecodeError) as exc:
-            raise KeyMissing(f"the keys of recordings, {path}, cannot be read") from exc
+            raise KeyMissing(f"the keys of the store, {path}, cannot be read") from exc
         keys = dict[str, bytes]()
         for number, line in enumerate(lines, 1):
             name, _, encoded = line.partition(":")
@@ -67,16 +68,20 @@ class SealingKeys:
 
 
 class SealedWriter:
-    """Encrypts what is written to it into a file, which is whole once :meth:`finish` was called."""
+    """Encrypts what is written to it into a file, which is whole once :meth:`finish` was called.
 
-    def __init__(self, target: BinaryIO, keys: SealingKeys) -> None:
+    It opens again only as what belongs to the same ``place``.
+    """
+
+    def __init__(self, target: BinaryIO, keys: SealingKeys, place: bytes = b"") -> None:
         salt = os.urandom(_SALT_BYTES)
-        self._header = _header(keys.current, salt)
+        header = _header(keys.current, salt)
+        self._known = header + place
         self._aead = _aead(keys.keys[keys.current], salt)
         self._target = target
         self._waiting = b""
         self._number = 0
-        target.write(self._header)
+        target.write(header)
 
     def write(self, block: bytes) -> int:
         """Take more content; return how much that was."""
@@ -92,30 +97,39 @@ class SealedWriter:
 
     def _seal(self, chunk: bytes, *, last: bool) -> None:
         nonce = _nonce(self._number, last=last)
-        self._target.write(self._aead.encrypt(nonce, chunk, self._header))
+        self._target.write(self._aead.encrypt(nonce, chunk, self._known))
         self._number += 1
 
 
 class SealedReader:
-    """Reads an encrypted file, from anywhere in it.
+    """Reads an encrypted file, from anywhere in it; ``what`` it is called in errors.
 
     Raises:
         KeyMissing: none of the keys is that of the file.
         StoreUnavailable: the header is cut off.
     """
 
-    def __init__(self, source: BinaryIO, keys: SealingKeys | None) -> None:
+    def __init__(
+        self,
+        source: BinaryIO,
+        keys: SealingKeys | None,
+        place: bytes = b"",
+        what: str = "an encrypted recording",
+    ) -> None:
         self._source = source
+        self._what = what
         source.seek(0, os.SEEK_END)
         sealed = source.tell() - _HEADER_BYTES
         source.seek(0)
-        self._header = source.read(_HEADER_BYTES)
+        header = source.read(_HEADER_BYTES)
+        self._known = header + place
         if sealed < _TAG_BYTES:
-            raise StoreUnavailable("an encrypted recording is cut off")
-        name = key_of(self._header)
+            raise StoreUnavailable(f"{what} is cut off")
+        name = key_of(header)
         if keys is None or name is None or name not in keys.keys:
-            raise KeyMissing(f"a recording is encrypted with the key {name}, which is not there")
-        self._aead = _aead(keys.keys[name], self._header[-_SALT_BYTES:])
+            raise KeyMissing(f"{what} needs the key {name}, which RECORDINGS_KEY_FILE has not")
+        self._aead = _aead(keys.keys[name], header[-_SALT_BYTES:])
+        self._key = name
         self._last = (sealed - 1) // _SEALED
         self.size = sealed - (self._last + 1) * _TAG_BYTES
         """Bytes of the content."""
@@ -143,9 +157,12 @@ class SealedReader:
         sealed = self._source.read(_SEALED)
         try:
             nonce = _nonce(number, last=number == self._last)
-            return self._aead.decrypt(nonce, sealed, self._header)
+            return self._aead.decrypt(nonce, sealed, self._known)
         except InvalidTag as exc:
-            raise StoreUnavailable("an encrypted recording was changed, or is cut off") from exc
+            raise StoreUnavailable(
+                f"{self._what} was changed or is cut off, or the key {self._key} is not the one "
+                "that it was encrypted with"
+            ) from exc
 
 
 def is_sealed(beginning: bytes) -> bool:

@@ -8,11 +8,21 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from api_server.store import audit_log, jobs, leases, removal, repairs, watched, webhooks
+from api_server.store import (
+    audit_log,
+    jobs,
+    leases,
+    rekey,
+    removal,
+    repairs,
+    tags,
+    watched,
+    webhooks,
+)
 from api_server.store.accounts import Accounts
 from api_server.store.checkpoints import CheckpointFile
 from api_server.store.database import Database, Where
-from api_server.store.errors import StoreFull, StoreUnavailable
+from api_server.store.errors import RecordingsUnreachable, StoreFull, StoreUnavailable
 from api_server.store.ledger import Ledger
 from api_server.store.outbox import Outbox
 from api_server.store.recordings import RecordingFolder
@@ -52,13 +62,13 @@ class Store:
 
     Args:
         where: the database: an SQLite file, or PostgreSQL's URL.
-        recordings: the folder.
+        recordings: where they are; what they are encrypted with is for the texts too.
         clock: seconds since 1970, UTC; by default the database's time.
         retention: how long what is kept.
         proof: where the log is signed; by default beside the file.
 
     Raises:
-        StoreUnavailable: the database cannot be opened.
+        StoreUnavailable: the database cannot be opened, or its texts cannot with these keys.
     """
 
     def __init__(
@@ -69,7 +79,7 @@ class Store:
         retention: Retention | None = None,
         proof: ProofFiles | None = None,
     ) -> None:
-        self._database = Database(where, clock)
+        self._database = Database(where, recordings.keys, clock)
         self._recordings = recordings
         self._clock = clock = self._database.now
         self.reviews = Reviews(self._database, clock)
@@ -81,6 +91,7 @@ class Store:
         self.outbox = Outbox(self._database, clock)
         """What is to be told of jobs."""
         with self._database.read() as connection:
+            rekey.check_readable(connection)
             is_new = audit_log.size(connection) == 0
         if is_new:
             with self._database.write() as connection:
@@ -343,22 +354,26 @@ class Store:
             gone = leases.forget_unneeded(
                 connection,
                 now - self._recordings.keep_sec,
-                now - self._retention.recordings_sec,
+                tags.kept_since(self._retention, lambda one: one.recordings_sec, now),
                 sha256s,
             )
             self._recordings.remove(gone)
 
     def sweep(self) -> None:
         """Remove what has outlived its days, and what an end in the middle has left behind."""
+        with self._database.write() as connection:
+            tags.fill(connection)
         expired = 0
         while more := self._expire():
             expired += more
         self._forget(None)
-        on_disk = self._recordings.on_disk()  # takes long in a large folder: before the transaction
         with self._database.write() as connection:
             webhooks.forget_old(connection, self._clock())
-            self._recordings.remove(on_disk - jobs.all_recordings(connection))
-        self._recordings.sweep_incoming()
+        with suppress(RecordingsUnreachable):  # the next sweep removes them
+            found = self._recordings.on_disk()  # takes long in a large folder: before it writes
+            with self._database.write() as connection:
+                self._recordings.remove(found - jobs.all_recordings(connection))
+            self._recordings.sweep_incoming()
         if expired:
             self._database.flush()
 
@@ -377,10 +392,17 @@ class Store:
     def examine(self) -> list[str]:
         """Return what is wrong with the database and the recordings; nothing where all is well."""
         found = self._database.examine()
+        if found and self._database.copier is not None:
+            return found  # a server reads none of a damaged table
         with self._database.read() as connection:
+            found += rekey.unreadable(connection)
             kept = jobs.all_recordings(connection)
         lost = sorted(kept - self._recordings.on_disk())
         return found + [f"recording {one}: its file is gone" for one in lost]
+
+    def rekey(self) -> int:
+        """Encrypt the database's texts with the key for new ones; see :func:`rekey.rekey`."""
+        return rekey.rekey(self._database)
 
     def backup(self, target: Path) -> int:
         """Copy database, recordings and checkpoints to a new folder; return how many recordings.

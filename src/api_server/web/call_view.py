@@ -22,6 +22,7 @@ from api_server.web import words
 from api_server.web.errors import Refused
 from api_server.web.facts import elements_of, is_unsure, is_wanted
 from api_server.web.identity import MAY
+from api_server.web.roles import RolesView, roles_view, with_roles
 from api_server.web.sentences import MarkedCall, Quote, Sentence
 from api_server.web.words import Pair, Tone
 from stt_engine.speech import Segment
@@ -116,6 +117,7 @@ class CallView:
     rubric_version: str | None
     rubric_now: str
     withheld: bool
+    roles: RolesView
     comments: tuple[DecisionRecord, ...]
     older: tuple[DecisionRecord, ...]
 
@@ -179,7 +181,9 @@ def build_view(
 ) -> CallView:
     """Return a call as ``visitor`` sees it; ``shown=None``: its text must not be shown."""
     revision = record.revisions[-1].number
-    marked = MarkedCall(plain, shown or ())
+    now = [one for one in record.decisions if one.revision == revision]
+    roles = roles_view(plain, now)
+    marked = MarkedCall(plain, with_roles(shown or (), roles))
     checked = answer.incomplete_elements or {}
     version = checked.get("rubric_version")
     definitions = {one.id: one for one in rubric.elements}
@@ -190,7 +194,6 @@ def build_view(
     ]
     findings.sort(key=_order)
     coverage = answer.coverage
-    now = [one for one in record.decisions if one.revision == revision]
     return CallView(
         record=record,
         revision=revision,
@@ -208,7 +211,8 @@ def build_view(
         rubric_version=version,
         rubric_now=rubric.version,
         withheld=shown is None,
-        comments=tuple(one for one in now if one.action == "comment" and not one.element),
+        roles=roles,
+        comments=tuple(one for one in now if not one.element),
         older=tuple(one for one in record.decisions if one.revision != revision),
     )
 
@@ -323,8 +327,11 @@ def new_decision(
         Refused: it says what cannot be.
     """
     found = next((one for one in view.findings if one.id == element), None)
-    if found is None and not (action == "comment" and not element):
+    swaps = action == "swap_roles" and view.roles.by_voice
+    if found is None and not ((action == "comment" or swaps) and not element):
         raise Refused(400, words.REFUSED["no_element"])
+    if found is not None and action == "swap_roles":
+        raise Refused(400, words.REFUSED["bad_status"])
     reason, quote = form.get("reason", "").strip(), form.get("quote", "").strip()
     if len(reason) > MOST_WORDS or len(quote) > MOST_WORDS:
         raise Refused(400, words.REFUSED["too_long"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, cast, get_args
 
 from anyio import to_thread
 from fastapi import Form, Request, Response
@@ -28,7 +28,7 @@ from api_server.web.words import REFUSED, REJECT_REASONS
 
 router = review_router()
 
-_ACTIONS: tuple[Action, ...] = ("accept", "reject", "change", "undo", "comment")
+_ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
 @router.get("/cases/{case}")

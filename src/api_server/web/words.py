@@ -76,6 +76,7 @@ ACTION: Mapping[str, Pair] = {
     "change": ("변경", "changed"),
     "undo": ("되돌림", "undone"),
     "comment": ("의견", "comment"),
+    "swap_roles": ("상담원과 고객 맞바꿈", "agent and customer swapped"),
 }
 
 CASE_STATE: Mapping[str, Pair] = {

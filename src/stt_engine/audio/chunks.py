@@ -100,8 +100,11 @@ class Sound:
         if whole or end == limit or self._ends(end):
             self._kept(body, end)
             return min(after if after >= limit or self._ends(after) else end, limit)
+        if end <= self.outer <= after:  # the file's header says the same: the rest is not its own
+            self._kept(body, end)
+            return self.outer
         # The samples go on behind the length that their chunk declares.
-        stop = begins(data, end, limit)
+        stop = begins(data, end, self.outer if end < self.outer < limit else limit)
         self.declared += stop - end
         self.known = self.known and self.outer >= stop - 1
         self.notes.append("length_too_short")

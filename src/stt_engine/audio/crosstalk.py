@@ -63,8 +63,13 @@ _WORSE = 2.0
 _HEARD_DB = 20.0
 """Over the floor: what is softer than that may be the noise of one channel."""
 
+_OVER_NOISE_DB = 3.0
+
 _TOGETHER, _APART_DB, _OWN_SEC = 0.9, 8.0, 0.2
 """Correlation of the levels of copies, and how long one may be louder than the other explains."""
+
+_SAME = 0.97
+"""The same where no path was found: too much noise hides it."""
 
 _ALIKE_LEAST_SEC = 3.0
 
@@ -179,9 +184,10 @@ class _Pair:
     def settled(self) -> PairFound:
         """Return what was found in all blocks."""
         self.found.copies = _stretches(self.copied)
-        levels = [np.concatenate(one) / floor for one, floor in zip(self.levels, self.floors,
-                                                                    strict=True)]  # fmt: skip
-        self.found.alike = self.related and _alike(*levels)
+        first, second = (
+            np.concatenate(one) / floor for one, floor in zip(self.levels, self.floors, strict=True)
+        )
+        self.found.alike = _alike(first, second, _TOGETHER if self.related else _SAME)
         counts = zip(self.explained, self.sounding, self.own_sec, strict=True)
         shares = [
             explained / max(1, sounding) if own < _OWN_SEC else 0.0
@@ -232,22 +238,33 @@ def _alone(quiet: Frames, loud: Frames, where: Mask) -> Mask:
     return best
 
 
-def _alike(first: Frames, second: Frames) -> bool:
+def _alike(first: Frames, second: Frames, together: float) -> bool:
     """Return whether two channels are loud together, and neither ever alone.
 
-    ``first``, ``second``: energies over the least that may be speech.
+    ``first``, ``second``: energies over the least that may be speech; ``together``: how well the
+    levels have to agree.
     """
-    least = _ratio(_HEARD_DB)
-    sounding = (first > least) | (second > least)
-    if sounding.sum() * _FRAME_SEC < _ALIKE_LEAST_SEC:
+    least = [_over_noise(one) for one in (first, second)]
+    both = (first > least[0]) & (second > least[1])
+    if both.sum() * _FRAME_SEC < _ALIKE_LEAST_SEC:
         return False
-    levels = [np.maximum(one[sounding], least) for one in (first, second)]
-    if _correlation(*levels) < _TOGETHER:
+    gain = np.median(first[both] / second[both])
+    second, floor = second * gain, max(least[0], least[1] * gain)
+    sounding = (first > floor) | (second > floor)
+    levels = [np.maximum(one[sounding], floor) for one in (first, second)]
+    if _correlation(*levels) < together:
         return False
     ratio = 10 * np.log10(levels[0] / levels[1])
     apart = np.zeros_like(sounding)
     apart[sounding] = np.abs(ratio - np.median(ratio)) > _APART_DB
     return _longest_sec(apart) < _OWN_SEC
+
+
+def _over_noise(level: Frames) -> float:
+    """Return what is louder than the noise of a channel, by its quietest tenth."""
+    sound = level[level > 0]  # behind the end of the file there is none
+    quietest = float(np.percentile(sound, 10)) if len(sound) else 0.0
+    return max(_ratio(_HEARD_DB), _ratio(_OVER_NOISE_DB) * quietest)
 
 
 def _longest_sec(frames: Mask) -> float:

@@ -8,7 +8,13 @@ from collections.abc import Iterator
 from stt_engine.audio.parts import Bytes, unpack_from
 
 HIDES_SEC = 0.5
-"""An encoder's delay and the padding of its last packet are hidden in every file: a tenth."""
+"""More than that is hidden on purpose, whatever the codec."""
+
+_DELAY_PACKETS, _PADDING_PACKETS = 2.6, 2
+"""An encoder's delay before the sound and the padding behind it are hidden in every file."""
+
+_ROUNDED_SEC = 0.02
+"""Edits are written in units of the movie, which are often milliseconds."""
 
 _HEAD = 8
 _MAX_BOXES = 10_000
@@ -20,13 +26,13 @@ Box = tuple[bytes, int, int]
 def hides_sound(data: Bytes, start: int, end: int) -> bool:
     """Return whether an edit list in the ``moov`` box with this content hides sound of a track."""
     try:
-        return max(_hidden(data, start, end), default=0.0) > HIDES_SEC
+        return max(_hidden(data, start, end), default=0.0) > _ROUNDED_SEC
     except struct.error:  # a box that ends before its numbers do
         return False
 
 
 def _hidden(data: Bytes, start: int, end: int) -> list[float]:
-    """Return the seconds that are hidden of each track.
+    """Return the seconds that are hidden of each track, beyond what its encoder hides.
 
     Raises:
         struct.error: a box is too short.
@@ -68,7 +74,7 @@ def _numbers(data: Bytes, at: int) -> tuple[int, int]:
 
 
 def _hidden_sec(data: Bytes, track: list[Box], movie_scale: int) -> float:
-    """Return the seconds of a track that no edit shows; 0 for what is no sound."""
+    """Return the seconds of a track that no edit shows, and no encoder hides; 0 for no sound."""
     handler = _inside(data, track, b"mdia", b"hdlr")
     header = _inside(data, track, b"mdia", b"mdhd")
     edits = _inside(data, track, b"edts", b"elst")
@@ -80,11 +86,24 @@ def _hidden_sec(data: Bytes, track: list[Box], movie_scale: int) -> float:
     if not scale:
         return 0.0
     shown = sorted(_shown(data, edits, scale / movie_scale, length))
-    hidden, at = 0.0, 0.0
+    if not shown:
+        return 0.0
+    packet = _packet_units(data, track)
+    hidden = max(0.0, shown[0][0] - min(_DELAY_PACKETS * packet, HIDES_SEC * scale))
+    at = shown[0][1]
     for start, end in shown:
         hidden += max(0.0, start - at)
         at = max(at, end)
-    return (hidden + max(0.0, length - at)) / scale if shown else 0.0
+    hidden += max(0.0, length - at - min(_PADDING_PACKETS * packet, HIDES_SEC * scale))
+    return hidden / scale
+
+
+def _packet_units(data: Bytes, track: list[Box]) -> float:
+    """Return how long a packet is in units of the track; endless where the index does not tell."""
+    found = _inside(data, track, b"mdia", b"minf", b"stbl", b"stts")
+    if found is None or found[2] - found[1] < _HEAD + 8:
+        return float("inf")
+    return float(unpack_from(">I", data, found[1] + _HEAD + 4)[0])
 
 
 def _shown(data: Bytes, edits: Box, factor: float, length: int) -> Iterator[tuple[float, float]]:

@@ -46,7 +46,7 @@ def _untold(kind: str, at: int, begin: int, data: Bytes, begins: Begins) -> Part
 def _in_one(kind: str, form: Form, data: Bytes, at: int, first: int, outer: int, begins: Begins
             ) -> Part | None:  # fmt: skip
     """Return a file whose chunks are not what FFmpeg plays as one whose are; else ``None``."""
-    return rejoined(kind, Sound(form, data, outer, min(outer, len(data)), begins), at, first)
+    return rejoined(kind, Sound(form, data, outer, len(data), begins), at, first)
 
 
 def w64_part(data: Bytes, at: int, begins: Begins) -> Part:
@@ -105,17 +105,6 @@ def au_part(data: Bytes, at: int, begins: Begins) -> Part:
     if 0 < length < _UNKNOWN:
         return _told("au", at, at + head + length, data)
     return _untold("au", at, at + head, data, begins)
-
-
-def avi_part(data: Bytes, at: int, _begins: Begins) -> Part:
-    """Return the AVI file that begins at ``at``, with its extensions."""
-    total = int(unpack_from("<I", data, at + 4)[0])
-    end = at + 8 + total if 0 < total < _UNKNOWN else None
-    while (
-        end is not None and data[end : end + 4] == b"RIFF" and data[end + 8 : end + 12] == b"AVIX"
-    ):
-        end += 8 + int(unpack_from("<I", data, end + 4)[0])
-    return _told("avi", at, end, data)
 
 
 def asf_part(data: Bytes, at: int, _begins: Begins) -> Part:
@@ -235,11 +224,6 @@ def begins_caf(data: Bytes, at: int) -> bool:
 def begins_aiff(data: Bytes, at: int) -> bool:
     """Return whether an AIFF file begins at ``at``."""
     return data[at + 8 : at + 12] in {b"AIFF", b"AIFC"} and data[at + 12 : at + 16].isalnum()
-
-
-def begins_avi(data: Bytes, at: int) -> bool:
-    """Return whether an AVI file begins at ``at``."""
-    return data[at + 8 : at + 16] == b"AVI LIST"
 
 
 def begins_wavpack(data: Bytes, at: int) -> bool:

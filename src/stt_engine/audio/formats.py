@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stt_engine.audio import boxes, ends, flac, frames, mpegts, ogg, riff, streams
+from stt_engine.audio import avi, boxes, ends, flac, frames, mpegts, ogg, riff, streams
 from stt_engine.audio.frame_headers import AMR_MAGIC
 from stt_engine.audio.parts import Begins, Bytes, Part
 
@@ -71,7 +71,7 @@ _BARE = {
 
 _NAMED = (
     *(Format(one, 0, riff.begins_wav, riff.wav_part) for one in riff.KINDS),
-    Format(b"RIFF", 0, ends.begins_avi, ends.avi_part),
+    Format(b"RIFF", 0, avi.begins_avi, avi.avi_part),
     Format(b"OggS\0", 0, ogg.begins_ogg, ogg.ogg_parts),
     Format(b"ftyp", 4, boxes.begins_mp4, boxes.mp4_part),
     Format(b"\x1aE\xdf\xa3", 0, boxes.begins_matroska, boxes.matroska_part),

@@ -32,7 +32,8 @@ class Ledger:
     """Everything that the file holds against everything that was decoded.
 
     ``whole``: ``yes`` and ``no`` where the container tells whether its end is there, ``unknown``
-    where nobody can know. ``declared_sec`` is no estimate; ``declared_by`` names what declares it.
+    where nobody can know. ``heard_share`` is ``None`` where a part is cut and nothing tells how
+    long it was. ``declared_sec`` is no estimate; ``declared_by`` names what declares it.
     ``gaps`` were never recorded, by the time stamps, and are silence now. ``channels`` says for
     each file of samples which track and channel it is, and which others are copies of it.
     ``copies``: where two channels are one signal, or so alike that neither shows who speaks.
@@ -48,7 +49,7 @@ class Ledger:
     declared_sec: float | None = None
     declared_by: str | None = None
     decoded_sec: float = 0.0
-    heard_share: float = 1.0
+    heard_share: float | None = 1.0
     whole: Whole = "unknown"
     packets: int = 0
     damaged_packets: int = 0

@@ -116,22 +116,32 @@ def _link(data: Bytes, pages: list[_Page], stop: int, number: int) -> Part:
         (head, Range(sound, stop)) if head else (Range(pages[0].start, stop),)
     )
     holes = tuple(Hole(place + shift, lost) for place, lost in _holes(pages) if place >= sound)
-    late = (0.0, 0.0) if number else _late(data, pages)
+    late = () if number else _late(data, pages)
     origin: Literal["first", "zero"] = "first" if number else "zero"
     return Part("ogg", pieces, stop, whole, holes=holes, origin=origin, late=late)
 
 
-def _late(data: Bytes, pages: list[_Page]) -> tuple[float, float]:
-    """Return how long the first page of sound is in FLAC, and how much later it is than zero.
+def _late(data: Bytes, pages: list[_Page]) -> tuple[tuple[float, float], ...]:
+    """Return of each stream how long its first page of sound is in FLAC, and how much too early.
 
-    A page tells when it ends. FFmpeg has the packets of the first one begin at zero.
+    A page tells when it ends. FFmpeg has the packets of a stream's first one begin at zero.
     """
+    streams: dict[int, list[_Page]] = {}
+    for page in pages:
+        if page.flags & _BEGINS or page.serial in streams:
+            streams.setdefault(page.serial, []).append(page)
+    return tuple(_late_stream(data, own) for own in streams.values())
+
+
+def _late_stream(data: Bytes, pages: list[_Page]) -> tuple[float, float]:
     if not _starts(data, pages[0], _FLAC):
         return 0.0, 0.0
     rate = int.from_bytes(data[pages[0].body + 27 : pages[0].body + 30]) >> 4
+    begun: int | None = None
     for page in pages[1:]:
         (end,) = unpack_from("<q", data, page.start + 6)
-        found = [frame_samples(data, at) for at in _packets(data, page)]
+        places, begun = _packets(data, page, begun)
+        found = [frame_samples(data, at) for at in places]
         samples = sum(one for one in found if one is not None)
         if end > 0 and rate and samples and None not in found:
             return samples / rate, max(0, end - samples) / rate
@@ -140,14 +150,19 @@ def _late(data: Bytes, pages: list[_Page]) -> tuple[float, float]:
     return 0.0, 0.0
 
 
-def _packets(data: Bytes, page: _Page) -> Iterator[int]:
-    """Yield where the packets begin that end in a page; one may have begun before it."""
-    at = place = page.body
+def _packets(data: Bytes, page: _Page, begun: int | None) -> tuple[list[int], int | None]:
+    """Return where the packets begin that end in a page, and the one that goes on behind it.
+
+    ``begun`` is where one begins that came into this page from the pages before.
+    """
+    places: list[int] = []
+    at, place = page.body if begun is None else begun, page.body
     for lacing in data[page.start + _HEAD : page.body]:
         place += lacing
         if lacing < 255:  # noqa: PLR2004 - a packet ends
-            yield at
+            places.append(at)
             at = place
+    return places, at if at < place else None
 
 
 def _holes(pages: list[_Page]) -> Iterator[tuple[int, int]]:

@@ -21,6 +21,9 @@ NO_INDEX = "no_index"
 EDIT_LIST = "edit_list"
 """A note of an MP4: its edit list hides sound, so it is opened without it."""
 
+ANY_BYTES = frozenset({"amrnb", "amrwb", "g722", "g726", "gsm"})
+"""Formats of frames without a mark, for which FFmpeg takes a page of text: no proof of sound."""
+
 Bytes = mmap | bytes | FileBytes
 """A file's bytes, mapped into memory where there is room; a slice of it is bytes."""
 
@@ -36,11 +39,15 @@ def unpack_from(form: str, data: Bytes, at: int) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Bytes that are lost, at ``offset`` of the window; ``seconds`` where no time stamp tells."""
+    """Bytes that are lost, at ``offset`` of the window; ``seconds`` where no time stamp tells.
+
+    With a ``stream`` they are a pause of that one alone, which its recorder wrote down as such.
+    """
 
     offset: int
     lost_bytes: int
     seconds: float = 0.0
+    stream: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +55,9 @@ class Part:
     """One container in a file.
 
     ``present_share`` is how much of what its header declares in bytes is there; ``None`` where it
-    declares none. ``declared_sec`` is a length from its header that is no estimate. ``late``: what
-    FFmpeg takes for the time before the first number, in seconds, is later by the second.
+    declares none. ``declared_sec`` is a length from its header that is no estimate. ``late`` says
+    of each stream: what FFmpeg takes for the time before the first number, in seconds, is later by
+    the second.
     """
 
     kind: str
@@ -62,4 +70,4 @@ class Part:
     estimate_sec: float | None = None
     origin: Literal["zero", "first"] = "zero"
     notes: tuple[str, ...] = field(default=())
-    late: tuple[float, float] = (0.0, 0.0)
+    late: tuple[tuple[float, float], ...] = ()

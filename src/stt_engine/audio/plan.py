@@ -12,7 +12,7 @@ from collections.abc import Callable
 from stt_engine.audio.formats import begins, format_at
 from stt_engine.audio.frame_headers import WALKERS
 from stt_engine.audio.frames import frames_part
-from stt_engine.audio.parts import Bytes, Part
+from stt_engine.audio.parts import ANY_BYTES, Bytes, Part
 from stt_engine.audio.tags import PADDING, behind_tags, behind_zeros
 from stt_engine.audio.window import Range
 
@@ -29,7 +29,7 @@ def plan(data: Bytes, ask: Ask) -> list[Part]:
     found = _known(data, at) or _asked(data, at, size, ask)
     while (at := _next(data, found[-1].end)) < size - PADDING and len(found) < _MAX_PARTS:
         known = _known(data, at)
-        found += known or _asked(data, at, begins(data, at + 1, size), ask)
+        found += known or _asked(data, at, begins(data, at + 1, size), lambda p: _proved(ask(p)))
     if at < size - PADDING:
         found.append(Part("", (Range(at, size),), size))
     return found
@@ -53,6 +53,11 @@ def _asked(data: Bytes, at: int, stop: int, ask: Ask) -> list[Part]:
     kind = ask(part)
     framed = frames_part(data, at, kind, begins) if kind in WALKERS else None
     return [framed or Part(kind, part.pieces, stop)]
+
+
+def _proved(kind: str) -> str:
+    """Return what FFmpeg takes for a part behind another, unless any bytes can be that."""
+    return "" if kind in ANY_BYTES else kind
 
 
 def _next(data: Bytes, at: int) -> int:

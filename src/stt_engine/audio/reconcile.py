@@ -17,6 +17,9 @@ from stt_engine.errors import AudioDamaged
 _SEQUENTIAL = {"flac", "wv", "voc", "tta", "loas", "mpeg", "avi"}
 """Formats whose sound ends where the file does, if there is nothing else in it."""
 
+_LAST_BLOCK_ONLY = {"voc"}
+"""Formats that tell how many bytes of the block that is cut are missing, and of none behind it."""
+
 _AVI_INDEX = b"idx1"
 
 _OTHERWISE_WARNED = {"cut", "unknown_codec", "unreadable"}
@@ -67,6 +70,12 @@ def settle_part(
     main.lose(0.0 if scrap else declared - main.clock, "cut" if cut else "damaged")
 
 
+def is_of_unknown_length(part: Part, declared: float | None) -> bool:
+    """Return whether a part is cut, and nothing in it tells how much of it is missing."""
+    told = part.present_share is not None and part.kind not in _LAST_BLOCK_ONLY
+    return part.whole == "no" and declared is None and not told
+
+
 def _tail_seconds(part: Part, name: str, track: Track, data: Bytes) -> float:
     """Return how much sound the bytes behind the last packet would have been."""
     if NO_LENGTH in part.notes:
@@ -113,16 +122,18 @@ def close_ledger(
     ledger.gap_sec = sum(end - start for start, end in ledger.gaps)
     wide = max(1, len(tracks))
     lost += wide * sum(one.end - one.start for one in ledger.unheard if one.reason == "unreadable")
-    ledger.heard_share = max(0.0, 1 - lost / (duration * wide)) if duration else 0.0
+    share = max(0.0, 1 - lost / (duration * wide)) if duration else 0.0
+    if ledger.heard_share is not None:
+        ledger.heard_share = share
     ledger.channels = [
         {"track": group[0][0], "channel": group[0][1], "copies": [list(one) for one in group[1:]]}
         for group in finished.groups
     ]
     _warn(ledger, [one for _, one in accounts], finished)
     _settle_channels(ledger, finished)
-    if ledger.heard_share < min_share:
+    if share < min_share:
         raise AudioDamaged(
-            f"only {ledger.heard_share * duration:.1f} s of {duration:.1f} s can be decoded, the "
+            f"only {share * duration:.1f} s of {duration:.1f} s can be decoded, the "
             f"rest of the file is damaged or unknown; at least {min_share:.0%} is needed"
         )
 

@@ -20,8 +20,8 @@ from stt_engine.audio.frame_headers import WALKERS
 from stt_engine.audio.ledger import Account, Ledger
 from stt_engine.audio.levels import Scale, float_scales
 from stt_engine.audio.opening import opened_part
-from stt_engine.audio.parts import Bytes, Part
-from stt_engine.audio.reconcile import close_ledger, settle_part
+from stt_engine.audio.parts import ANY_BYTES, Bytes, Part
+from stt_engine.audio.reconcile import close_ledger, is_of_unknown_length, settle_part
 from stt_engine.audio.track import BytesTell, Track
 from stt_engine.audio.writer import Finished, Writer
 from stt_engine.coverage import Unheard
@@ -103,7 +103,7 @@ class Recording:
             AudioRejected: one of its kinds.
         """
         with opened_part(self._file, part, self._limits) as container:
-            if not part.kind and container.format.name in WALKERS:
+            if not part.kind and container.format.name in {*WALKERS, *ANY_BYTES}:
                 raise NotAudio("no frames that follow each other")
             streams = self._streams(container)
             first = streams[0]
@@ -179,10 +179,10 @@ class Recording:
             self._writer,
             start=now.start,
             origin=0.0 if not first else None if begin is None else begin / av.time_base,
-            holes=part.holes,
+            holes=tuple(one for one in part.holes if one.stream in {None, index}),
             bytes_tell=_bytes_tell(container, self._data),
             declared=_longest(container, stream, part),
-            late=part.late,
+            late=part.late[index] if index < len(part.late) else (0.0, 0.0),
             rate=stream.codec_context.sample_rate if name in _BARE else 0,
             scale=now.scales.get(index),
         )
@@ -216,13 +216,15 @@ class Recording:
         declared = declared_seconds(now.container, now.streams[0], part)
         alone = name if len(now.container.streams) == 1 else ""
         settle_part(part, alone, heard, declared, self._data, last=last)
+        if is_of_unknown_length(part, declared):
+            ledger.heard_share = None
         if declared is not None:
             ledger.declared_sec = (ledger.declared_sec or 0.0) + declared
             ledger.declared_by = _name(now.container, part)
         ledger.parts.append(_name(now.container, part))
         ledger.whole = min(ledger.whole if len(ledger.parts) > 1 else "yes", part.whole, key=_ORDER)
         ledger.streams_decoded = max(ledger.streams_decoded, len(heard))
-        ledger.damaged_bytes += sum(one.lost_bytes for one in part.holes)
+        ledger.damaged_bytes += sum(one.lost_bytes for one in part.holes if one.stream is None)
         for note in part.notes:
             if note in MESSAGES:
                 ledger.warn(note, f"in part {len(ledger.parts)}")

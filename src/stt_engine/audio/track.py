@@ -99,6 +99,7 @@ class Track:
         self._reservoir = Reservoir() if self._decoder.codec.name.startswith("mp3") else None
         self._doubted: Shape | None = None
         self._held: list[_Held] = []
+        self._aside: _Held | None = None
         self._failed = 0.0
         self._evidence, self._waiting = 0.0, False
         self._recovering = 0
@@ -182,6 +183,9 @@ class Track:
         """Note the holes in the file before ``position``."""
         while self._holes and self._holes[-1].offset <= position:
             hole = self._holes.pop()
+            if hole.stream is not None:
+                self._pause(hole)
+                continue
             if not hole.seconds:
                 self._evidence, self._waiting = _EVIDENCE_SEC, hole.lost_bytes > 0
                 continue
@@ -199,6 +203,15 @@ class Track:
         elif self._alone and jumped > _USUAL_TIMES * self._usual:
             self._jumped, self._jumped_at = self._jumped + jumped, self.clock
 
+    def _pause(self, hole: Hole) -> None:
+        """Let a pause pass of which the file says how long it is; its bytes hold no sound."""
+        self._settle()
+        self._lose(hole.seconds, self._reason(hole.seconds))
+        self._move(hole.seconds)
+        if self._passed:
+            self._passed += hole.lost_bytes
+        self._next_byte = max(self._next_byte, hole.offset + hole.lost_bytes)
+
     def _move(self, seconds: float) -> None:
         self._shift = (self._shift or 0.0) + seconds
 
@@ -206,6 +219,7 @@ class Track:
         self.account.damaged_packets += 1
         self._spanned -= packet.size  # what is no sound says nothing of how much a byte is
         self._evidence = _EVIDENCE_SEC
+        self._drop_aside()
         seconds = _seconds(packet) or self.frame_sec
         if self._recovering:
             self._drop_held()
@@ -221,6 +235,8 @@ class Track:
         shape = shape_of(frame)
         seconds = frame.samples / (frame.sample_rate or 1)
         at = self._time_of(frame)
+        if self._aside is not None and self._aside.shape != shape:
+            self._drop_aside()
         if shape == self._output.shape and not self._held and self._flowing(at):
             self._good_sec += seconds
             if self._jumped and self.clock - self._jumped_at > _TOLERANCE_SEC:
@@ -238,11 +254,13 @@ class Track:
         if new.shape != self._output.shape and not self._held:
             check_rate(new.frame.sample_rate)
             if self._output.shape is not None and self._evidence and self._doubts(new.shape):
-                self._failed += new.seconds
+                self._aside = new
                 return
             self._recovering = max(self._recovering, _CHANGED_FRAMES if self._output.shape else 0)
-        self._held.append(new)
-        self._good_sec += new.seconds
+        aside, self._aside = self._aside, None
+        for one in (new,) if aside is None else (aside, new):
+            self._held.append(one)
+            self._good_sec += one.seconds
         self._recovering = max(0, self._recovering - 1)
         if not self._recovering and self._confirmed():
             self._settle()
@@ -266,6 +284,12 @@ class Track:
                 return False
             self._waiting = False
         return self._on_time(first) or held > _CONFIRM_SEC
+
+    def _drop_aside(self) -> None:
+        """Take a frame of a form that no other has for noise."""
+        aside, self._aside = self._aside, None
+        if aside is not None:
+            self._failed += aside.seconds
 
     def _drop_held(self) -> None:
         """Take the frames that are held for noise: they lie between others that are damaged."""
@@ -300,6 +324,7 @@ class Track:
 
     def _settle(self) -> None:
         """Write the frames that were held back, behind the gap that they have shown."""
+        self._drop_aside()
         if (
             self._recovering
             and self._held

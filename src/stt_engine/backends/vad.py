@@ -38,9 +38,9 @@ _QUIET_PAUSE, _AFTERMATH, _QUIET_VOICE = 32, 6, 19
 """Windows of a pause in which quiet voice is looked for, of what is left out beside louder voice
 (reverberation, breath), and of the voice that there has to be: 1.0, 0.2 and 0.6 s."""
 
-_USUAL_LEVEL, _MAX_GAIN, _LEAST = 0.05, 100.0, 3e-4
-"""The level that speech in a pause is brought to (-26 dBFS rms), by 40 dB at most; below -70 dBFS
-there is nothing but rounding."""
+_USUAL_LEVEL, _MAX_GAIN, _LEAST = 0.05, 1_000.0, 6e-5
+"""The level that speech in a pause is brought to (-26 dBFS rms), by 60 dB at most; below two units
+of 16 bits (-84 dBFS) there is nothing but rounding."""
 
 _MODULATION, _BLEED = 2.0, 16.0
 """Speech comes and goes by 6 dB at least; 12 dB below another channel it is that one's."""

@@ -80,6 +80,11 @@ def data_home(home: Path | None = None) -> Path:
     return Path(named).expanduser() if named else user_data_path("stt-engine")
 
 
+def model_roots(home: Path | None = None) -> tuple[Path, Path]:
+    """Return the two folders that hold models: ``models`` here, and the data folder's."""
+    return _MODELS, data_home(home) / _MODELS
+
+
 def models_folder(home: Path | None = None) -> Path:
     """Return the folder that models are kept in: ``models`` here if it exists, else in the home."""
     return _MODELS if _MODELS.is_dir() else data_home(home) / _MODELS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -86,6 +86,11 @@ class IsolatedBackend:
         """The child's process id, if it runs."""
         return self.worker.pid
 
+    @property
+    def memory_mb(self) -> float:
+        """What the child held after its latest step, in MiB; 0 without one."""
+        return (self.worker.memory_mb or 0.0) if self.worker.pid is not None else 0.0
+
     def intact(self) -> bool:
         """Return whether the folder is still the one that was loaded; loads and logs nothing."""
         loaded = self._loaded
@@ -126,7 +131,7 @@ class IsolatedBackend:
                 )
                 left_sec = budget - entry.spent_sec
                 running = self.worker.steps(job, entry, timeout=left_sec, pid=pid)
-                with closing(running) as steps:
+                with closing(running) as steps, _never_lost(so_far):
                     for step in self._collected(steps, so_far, entry, on_work):
                         self._report_progress(step, len(audio.files), context)
                 return so_far.transcript()
@@ -246,6 +251,17 @@ class IsolatedBackend:
 
     def _attempts(self) -> Attempts:
         return Attempts(Stage.LOAD, self._observers, subject=str(self._model_path))
+
+
+@contextmanager
+def _never_lost(so_far: TranscriptBuilder) -> Iterator[None]:
+    """Have a translation that fails leave the transcript that is there already."""
+    try:
+        yield
+    except EngineError as exc:
+        if not so_far.transcribed:
+            raise
+        so_far.give_up_translation(exc)
 
 
 def _heard(step: ChunkStep | PieceStep) -> tuple[tuple[float, str], ...]:

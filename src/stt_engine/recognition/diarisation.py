@@ -22,7 +22,7 @@ from stt_engine.model_store.places import find_model
 from stt_engine.outcome import DUMMY, Attempts, Outcome
 from stt_engine.protocol import VOICES
 from stt_engine.recognition.roles import Roles, roles_of
-from stt_engine.recognition.voices import by_voice, spans_of
+from stt_engine.recognition.voices import by_voice, seconds_by_speaker, spans_of
 from stt_engine.speech import DecodedAudio, Segment, Transcript
 from stt_engine.system.file_threads import FileThreads
 from stt_engine.voice_messages import DiariseResult
@@ -138,18 +138,29 @@ def _named(transcript: Transcript, found: DiariseResult) -> Transcript:
     segments = [one for group in parts for one in group]
     roles = roles_of(segments) if (found["voices"] or 0) > 1 else Roles()
     numbered = tuple(replace(_role(one, roles), id=at) for at, one in enumerate(segments))
+    english = _english(transcript.segments_en, found, roles) if told else transcript.segments_en
     facts: dict[str, object] = {
         "source": SOURCE,
         "model": MODEL,
         "voices": found["voices"],
         "likeness": found["likeness"],
         "roles": roles.as_data(),
+        "seconds": seconds_by_speaker(numbered),
     }
     return replace(
         transcript,
         segments=numbered,
+        segments_en=english,
         provenance={**_moved(transcript.provenance, parts), "speakers": facts},
     )
+
+
+def _english(
+    segments: Sequence[Segment], found: DiariseResult, roles: Roles
+) -> tuple[Segment, ...]:
+    """Return the segments of the translation with the voices at their own times."""
+    parts = [one for group in by_voice(segments, found) for one in group]
+    return tuple(replace(_role(one, roles), id=at) for at, one in enumerate(parts))
 
 
 def _role(segment: Segment, roles: Roles) -> Segment:

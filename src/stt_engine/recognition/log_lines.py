@@ -11,8 +11,10 @@ from stt_engine.errors import EngineError
 from stt_engine.events import (
     AnswerWarned,
     LoadStarted,
+    ModelUnloaded,
     RecognitionStarted,
     Stage,
+    UnloadReason,
     WorkerChange,
     WorkerChanged,
 )
@@ -36,6 +38,10 @@ _WORKER_WORDS: Mapping[WorkerChange, str] = {
     "ended": "종료",
     "closed": "닫음",
     "recycled": "교체",
+}
+_UNLOAD_WORDS: Mapping[UnloadReason, str] = {
+    "idle": "오래 쓰이지 않음",
+    "room": "다른 모델의 메모리",
 }
 
 
@@ -70,6 +76,7 @@ def stt_lines(*, reveal_text: bool = False) -> Table:
         on_failed(Stage.SPEAKERS, "STT", logging.WARNING, _voices_failed),
         on_answered(Stage.SPEAKERS, "STT", logging.DEBUG, _voices_told),
         on(AnswerWarned, "STT", logging.WARNING, partial(warned, Stage.STT)),
+        on(ModelUnloaded, "STT", logging.INFO, _unloaded),
         on(WorkerChanged, "Worker", logging.INFO, _worker),
     )
 
@@ -104,6 +111,10 @@ def _voices_told(event: StageSettled) -> str:
     voices = cast("dict[str, object]", facts)["voices"]
     told = "목소리 수를 알 수 없음" if voices is None else f"목소리 {voices}명"
     return f"화자 구분 완료 ({told}, {event.outcome.elapsed_sec:.1f}초)"
+
+
+def _unloaded(event: ModelUnloaded) -> str:
+    return f"모델 내림 ({event.model}, {_UNLOAD_WORDS[event.reason]})"
 
 
 def _worker(event: WorkerChanged) -> str:

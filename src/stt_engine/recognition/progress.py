@@ -10,6 +10,7 @@ from typing import Any
 
 from stt_engine.coverage import ChannelCoverage, SpeechCoverage, Unheard, recognised_coverage
 from stt_engine.errors import EmptyTranscript
+from stt_engine.outcome import error_type_of
 from stt_engine.protocol import (
     ChunkStep,
     LanguageFacts,
@@ -27,6 +28,8 @@ from stt_engine.recognition.language_check import language_runs, language_warnin
 from stt_engine.recognition.speakers import with_speakers
 from stt_engine.speech import SAMPLE_RATE, DecodedAudio, Segment, SpeechRequest, Transcript, Word
 from stt_engine.warnings import AnswerWarning, warning
+
+_ROUNDED = 1e-3
 
 
 def _by_task() -> dict[Task, list[Any]]:
@@ -56,6 +59,8 @@ class TranscriptBuilder:
     """What came of hints, and of which chunks: start and end in seconds, channel."""
     speech_sec: dict[int, list[float]] = field(default_factory=dict)
     """By channel: seconds of speech that were found, and that became text."""
+    untranslated: str | None = None
+    """Why the translation was given up, behind a transcript that is whole."""
 
     @property
     def work_sec(self) -> float:
@@ -70,6 +75,18 @@ class TranscriptBuilder:
             return 0.0
         behind = at["channel"] + len(self.audio.files) * (at["task"] != "transcribe")
         return float(behind * self.audio.duration + at["sample"] / SAMPLE_RATE)
+
+    @property
+    def transcribed(self) -> bool:
+        """Whether every channel is transcribed, and what is left is the translation."""
+        files = len(self.audio.files)
+        return self.request.translate and self.done_sec >= files * self.audio.duration - _ROUNDED
+
+    def give_up_translation(self, error: Exception) -> None:
+        """Keep the transcript without its translation, of which nothing is left half done."""
+        self.untranslated = f"{error_type_of(error)}: {error}"
+        for found in (self.segments, self.rejected, self.unheard):
+            found["translate"].clear()
 
     def job(
         self, *, single: bool = False, background: bool = False, eager: bool = False
@@ -150,8 +167,7 @@ class TranscriptBuilder:
         """Return the whole.
 
         Raises:
-            EmptyTranscript: speech was found, and all of its text had to be rejected; or it has
-                text, and the translation that was asked for has none.
+            EmptyTranscript: speech was found, and all of its text had to be rejected.
         """
         rejected = self.rejected["transcribe"]
         segments = with_speakers(
@@ -218,7 +234,9 @@ class TranscriptBuilder:
             why = ", ".join(sorted({one["reason"] for one in rejected}))
             yield warning("rejected_text", f"{len(rejected)} segments: {why}")
         left_out = [*self.rejected["translate"], *self.unheard["translate"]]
-        if self._translation() and left_out:
+        if untranslated := self._untranslated():
+            yield warning("translation_missing", untranslated)
+        elif self._translation() and left_out:
             seconds = sum(one["end"] - one["start"] for one in left_out)
             yield warning("translation_incomplete", f"{seconds:.1f} s; provenance.translation")
         if missing := self._not_taken():
@@ -251,16 +269,17 @@ class TranscriptBuilder:
             return ()
         if self.language == "en":
             return segments
-        found = with_speakers(
+        return with_speakers(
             _in_order(self.segments["translate"]), self.audio, self.request.agent_channel
         )
-        if segments and not found:
-            reasons = {one["reason"] for one in self.rejected["translate"]} or {"no_text"}
-            raise EmptyTranscript(
-                f"{len(segments)} segments were recognised, and their translation into English "
-                f"came to nothing ({', '.join(sorted(reasons))})"
-            )
-        return found
+
+    def _untranslated(self) -> str | None:
+        """Return why a translation that was asked for is none."""
+        wanted = self.segments["transcribe"] and self._translation()
+        if self.untranslated or not wanted or self.segments["translate"]:
+            return self.untranslated
+        reasons = {one["reason"] for one in self.rejected["translate"]} or {"no_text"}
+        return f"it came to nothing: {', '.join(sorted(reasons))}"
 
     def _translation(self) -> Provenance:
         """Return what the translation left out, where one was made."""

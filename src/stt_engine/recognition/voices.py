@@ -31,6 +31,14 @@ def spans_of(segments: Sequence[Segment]) -> list[tuple[float, float]]:
     return spans
 
 
+def seconds_by_speaker(segments: Sequence[Segment]) -> dict[str, float]:
+    """Return the seconds of text of each speaker; what is nobody's is ``unknown``."""
+    found = dict.fromkeys(("agent", "customer", "unknown"), 0.0)
+    for one in segments:
+        found[one.speaker or "unknown"] += one.end - one.start
+    return {speaker: round(seconds, 3) for speaker, seconds in found.items()}
+
+
 def by_voice(segments: Sequence[Segment], found: DiariseResult) -> list[list[Segment]]:
     """Return for each segment its parts, each with its voice where that is clear."""
     course = _Course(found)

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from api_server.models import CaseResponse, CaseSummary
+from api_server.pipeline.records import recordings_of
 from api_server.pipeline.render import cases as render
 from api_server.pipeline.render.formats import TEXT_FORMATS, english_of, transcript_text
 from api_server.store.errors import NoSuchCase
@@ -18,7 +19,7 @@ from api_server.store.records import CaseState
 from stt_engine.recognition.decoder import AudioDecoder
 from stt_engine.shown import unknown
 from stt_engine.speech import Transcript
-from stt_tools.cli.keeping import Cursor, Limit, actor, print_page, recordings_of, store_of
+from stt_tools.cli.keeping import Cursor, Limit, actor, print_page, store_of
 from stt_tools.cli.options import Json, load_settings
 from stt_tools.cli.output import err, out, print_json
 from stt_tools.exits import DEGRADED, DONE, refuse

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from stt_tools.cli.keeping import made_store_of, recordings_of, store_of
+from api_server.pipeline.records import recordings_of
+from stt_tools.cli.keeping import made_store_of, store_of
 from stt_tools.cli.options import Json, load_settings
 from stt_tools.cli.output import out, print_json
 from stt_tools.exits import DEGRADED, DONE, refuse
@@ -66,11 +67,16 @@ def backup(
 
 @app.command()
 def rekey() -> None:
-    """Encrypt every recording with the first key of RECORDINGS_KEY_FILE, or with none."""
+    """Encrypt recordings and texts with the first key of RECORDINGS_KEY_FILE.
+
+    Servers need a restart with the new file before it, and may run meanwhile.
+    """
     settings = load_settings()
     folder, done = recordings_of(settings), 0
-    for sha256 in sorted(folder.on_disk()):
-        if not folder.is_current(sha256):
-            folder.rewrite(sha256)
-            done += 1
-    out.print(f"{done} recordings written anew")
+    with store_of(settings) as store:
+        texts = store.rekey() if store is not None else 0
+        for sha256 in sorted(folder.on_disk()):
+            if not folder.is_current(sha256):
+                folder.rewrite(sha256)
+                done += 1
+    out.print(f"{done} recordings and {texts} rows of the database written anew")

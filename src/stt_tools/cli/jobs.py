@@ -16,6 +16,7 @@ from api_server.jobs.options import JobOptions
 from api_server.jobs.request import digest, read_metadata
 from api_server.models import JobResponse
 from api_server.pipeline.analysis import AgentConfig
+from api_server.pipeline.records import recordings_of
 from api_server.pipeline.render import cases as render
 from api_server.settings import Settings
 from api_server.store.errors import NoSuchJob
@@ -27,7 +28,6 @@ from stt_tools.cli.keeping import (
     Limit,
     made_store_of,
     print_page,
-    recordings_of,
     store_of,
 )
 from stt_tools.cli.options import (

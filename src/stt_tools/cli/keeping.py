@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api_server.models import CaseList, JobList
-from api_server.pipeline.records import keys_of, proof_of, retention_of
+from api_server.pipeline.records import proof_of, recordings_of, retention_of
 from api_server.settings import Settings
 from api_server.store.errors import (
     CaseHeld,
@@ -22,7 +22,6 @@ from api_server.store.errors import (
     NoSuchJob,
     NoSuchWebhook,
 )
-from api_server.store.recordings import DAY_SEC, RecordingFolder
 from stt_engine.model_store.places import data_home
 from stt_tools.cli.output import err, out, print_json
 from stt_tools.exits import refuse
@@ -40,17 +39,6 @@ def actor() -> str:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):
         return f"cli:uid {os.getuid()}"
-
-
-def recordings_of(settings: Settings) -> RecordingFolder:
-    """Return the folder of recordings that the settings name."""
-    return RecordingFolder(
-        settings.recordings_folder(data_home(settings.stt_home)),
-        settings.recordings_max_bytes,
-        settings.recordings_reserve_bytes,
-        settings.recordings_keep_days * DAY_SEC,
-        keys_of(settings),
-    )
 
 
 @contextmanager

@@ -117,5 +117,7 @@ def _show_rest(result: TranscribeResult) -> None:
     show_warnings(result["warnings"])
     if result["outcome"] == "no_speech":
         err.print(f"no speech in {result['duration']:.1f} s")
+    if not result["success"] and not result["is_dummy"]:
+        err.print(f"[red]{escape(str(result['error']))}")
     if result["is_dummy"]:
         err.print(f"[red]not transcribed: {result['error_type']}: {escape(str(result['error']))}")

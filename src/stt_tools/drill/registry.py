@@ -16,6 +16,7 @@ from stt_tools.drill import (
     remote_scenarios,
     repair_scenarios,
     sharing_scenarios,
+    speaker_scenarios,
     worker_scenarios,
 )
 from stt_tools.drill.scenario import Scenario
@@ -27,7 +28,7 @@ EXEMPT: Mapping[str, str] = MappingProxyType(
         "RubricModelInvalid": "a server does not start with it; tests change the file of one",
         "AudioNotFound": "a server opens a recording before it waits; the library's tests have it",
         "StorageUnresponsive": "a dead mount needs root; tests mount one and stop its server",
-        "StoreUnavailable": "calls go on without jobs; tests remove, lock and damage the database",
+        "RecordingsUnreachable": "calls go on without jobs; tests end the object store",
         "StoreFull": "it is a refusal of jobs alone; tests fill the quota and the reserve",
         "NoSuchJob": "it is told as a problem document, and in no answer; tests ask for none",
         "NoSuchCase": "it is told as a problem document, and in no answer; tests ask for none",
@@ -56,6 +57,7 @@ def scenarios() -> tuple[Scenario, ...]:
         *repair_scenarios.SCENARIOS,
         *model_scenarios.SCENARIOS,
         *worker_scenarios.SCENARIOS,
+        *speaker_scenarios.SCENARIOS,
         *sharing_scenarios.SCENARIOS,
         *limit_scenarios.SCENARIOS,
         *remote_scenarios.SCENARIOS,

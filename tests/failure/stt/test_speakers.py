@@ -90,6 +90,19 @@ def test_the_two_voices_of_a_call_are_told_apart(
     assert found.provenance["pipelines"] == transcript().provenance["pipelines"]
 
 
+def test_the_translation_has_the_voices_and_each_speaker_has_seconds(
+    diarisation: Diarisation, mono: DecodedAudio
+) -> None:
+    given = replace(transcript(), segments_en=transcript().segments)
+    found = diarisation.named(given, mono, CallContext()).value
+    said = [(one.voice, one.speaker, one.speaker_source) for one in found.segments]
+    assert [(one.voice, one.speaker, one.speaker_source) for one in found.segments_en] == said
+    facts = found.provenance["speakers"]
+    assert isinstance(facts, dict)
+    spoken = sum(one.end - one.start for one in found.segments)
+    assert sum(facts["seconds"].values()) == pytest.approx(spoken)
+
+
 def test_a_failure_is_named_and_the_next_call_is_well(
     diarisation: Diarisation, mono: DecodedAudio, stages: Stages
 ) -> None:

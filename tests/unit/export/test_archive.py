@@ -271,8 +271,8 @@ def test_encrypted_recordings_are_exported_as_they_came(
     keys = tmp_path / "keys"
     keys.write_text(f"one:{'A' * 43}=\n", "utf-8")
     monkeypatch.setenv("RECORDINGS_KEY_FILE", str(keys))
-    assert run("db", "rekey") == "1 recordings written anew\n"
-    assert run("db", "rekey") == "0 recordings written anew\n"
+    assert run("db", "rekey") == "1 recordings and 3 rows of the database written anew\n"
+    assert run("db", "rekey") == "0 recordings and 0 rows of the database written anew\n"
     content = (tmp_path / "call.wav").read_bytes()
     (stored,) = (kept / "recordings").glob("??/*")
     assert content[100:200] not in stored.read_bytes()

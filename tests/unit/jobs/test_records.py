@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import anyio
 import pytest
 
 from api_server.jobs import runner as runner_module
+from api_server.jobs.checkpoints import CheckpointSender
 from api_server.jobs.desk import InForce, JobDesk, Records
 from api_server.jobs.runner import JobRunner, JobTerms
 from api_server.pipeline.analysis import AnalysisRequest
 from api_server.pipeline.result import CallResult
 from api_server.store import audit_log
+from api_server.store.errors import StoreUnavailable
 from api_server.store.recordings import RecordingFolder
 from api_server.store.records import CaseRecord, NewCase, NewJob, ProofFiles
 from api_server.store.sealed import SealingKeys
@@ -44,10 +47,13 @@ class Analysis:
 
 @asynccontextmanager
 async def at_work(
-    desk: JobDesk, analysis: Any, checkpoint_sec: float = 3600.0
+    desk: JobDesk,
+    analysis: Any,
+    checkpoint_sec: float = 3600.0,
+    checkpoints: CheckpointSender | None = None,
 ) -> AsyncIterator[None]:
     terms = JobTerms(1, 30.0, 1, 0, lambda _url: True, repair_terms(), checkpoint_sec)
-    runner = JobRunner(desk, analysis, terms, lambda: True, [])
+    runner = JobRunner(desk, analysis, terms, lambda: True, [], checkpoints)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(runner.run, _no_opener)
         yield
@@ -60,8 +66,8 @@ async def _no_opener(path: str, _shown: str) -> AsyncIterator[Path]:
     yield Path(path)
 
 
-async def submit(desk: JobDesk, content: bytes) -> None:
-    case = NewCase("a.wav", desk.recordings.receive(io.BytesIO(content)))
+async def submit(desk: JobDesk, content: bytes, folder: RecordingFolder | None = None) -> None:
+    case = NewCase("a.wav", (folder or desk.recordings).receive(io.BytesIO(content)))
     await desk.run(lambda store: store.submit(NewJob("", "{}", "{}", 5, (case,), "a")), make=True)
 
 
@@ -96,11 +102,23 @@ async def test_a_case_is_worked_on_in_a_copy_that_goes(tmp_path: Path) -> None:
 
 
 async def test_a_case_whose_key_is_gone_fails_and_names_it(tmp_path: Path) -> None:
-    await submit(JobDesk(tmp_path / "cases.db", folder_at(tmp_path, KEYS)), b"a call")
-    desk = JobDesk(tmp_path / "cases.db", folder_at(tmp_path, None))
+    desk = JobDesk(tmp_path / "cases.db", folder_at(tmp_path, KEYS))
+    gone = SealingKeys("gone", {"gone": b"g" * 32})
+    await submit(desk, b"a call", folder_at(tmp_path, gone))
     async with at_work(desk, Analysis()):
         case = await ended(desk)
         assert (case.state, case.error_type) == ("failed", "KeyMissing")
+
+
+async def test_cases_wait_for_the_key_of_the_store(tmp_path: Path) -> None:
+    await submit(JobDesk(tmp_path / "cases.db", folder_at(tmp_path, KEYS)), b"a call")
+    desk = JobDesk(tmp_path / "cases.db", folder_at(tmp_path, None))
+    with pytest.raises(StoreUnavailable, match="needs the key one"):
+        await desk.run(lambda store: store.backlog())
+    assert "needs the key one" in str(desk.trouble)
+    desk = JobDesk(tmp_path / "cases.db", folder_at(tmp_path, KEYS))
+    async with at_work(desk, Analysis()):
+        assert (await ended(desk)).state == "done"
 
 
 def _kinds(store: Store) -> list[str]:
@@ -132,6 +150,23 @@ async def test_the_log_is_signed_now_and_then(tmp_path: Path) -> None:
             ):
                 await anyio.sleep(0.02)
         assert (await desk.run(lambda store: store.ledger.verify())).signed == 1
+
+
+async def test_what_was_signed_is_kept_elsewhere_too(tmp_path: Path) -> None:
+    sent, signed = list[str](), anyio.Event()
+
+    async def deliver(_identity: str, note: str, _at: datetime) -> None:
+        sent.append(note)
+        if "\n1\n" in note:
+            signed.set()
+
+    desk = JobDesk(tmp_path / "cases.db", folder_at(tmp_path, None))
+    async with at_work(desk, Analysis(), 0.05, CheckpointSender(deliver, [])):
+        await submit(desk, b"a call")
+        with anyio.fail_after(BOUND):
+            await signed.wait()
+    assert f"{sent[-1]}\n" in (tmp_path / "audit.checkpoints").read_text("utf-8")
+    assert len(set(sent)) == len(sent)
 
 
 def _text_of(path: Path) -> str:

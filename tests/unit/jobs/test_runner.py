@@ -25,6 +25,8 @@ from api_server.jobs.options import JobOptions
 from api_server.jobs.runner import JobRunner, JobTerms
 from api_server.pipeline.analysis import AgentConfig, AnalysisRequest
 from api_server.pipeline.result import CallResult, CheckResult
+from api_server.store.errors import RecordingsUnreachable
+from api_server.store.recordings import RecordingFolder
 from api_server.store.records import CaseRecord, Claimed, NewCase, NewJob, Revision
 from api_server.store.store import Store
 from stt_engine.call import CallCancelled
@@ -144,6 +146,7 @@ async def _opener(path: str, _shown: str) -> AsyncIterator[Path]:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_module, "_FIRST_REST_SEC", 0.01)
+    monkeypatch.setattr(runner_module, "_UNREACHABLE_REST_SEC", 0.01)
     monkeypatch.setattr(runner_module, "_LOOK_SEC", 0.02)
 
 
@@ -355,3 +358,20 @@ async def test_a_recording_that_is_gone_from_the_store_is_no_mistake_of_the_call
     async with house(tmp_path, SPOKEN, max_tries=1) as again:
         case, _ = await again.case("failed")
         assert case.error_type == "StoreUnavailable"
+
+
+async def test_a_store_of_recordings_that_is_away_is_no_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, away = RecordingFolder.opened, [RecordingsUnreachable("no answer")] * 5
+
+    def answers_later(folder: RecordingFolder, sha256: str) -> Any:
+        if away:
+            raise away.pop()
+        return opened(folder, sha256)
+
+    monkeypatch.setattr(RecordingFolder, "opened", answers_later)
+    async with house(tmp_path, SPOKEN, max_tries=1) as found:
+        await found.submit(b"one")
+        case, _ = await found.case("done")
+        assert (case.tries, away) == (1, [])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api_server.jobs.desk import JobDesk
-from api_server.jobs.events import FileTaken, FileUnreadable
+from api_server.jobs.events import FileTaken, FileUnreadable, SidecarUnusable
 from api_server.jobs.options import JobOptions
 from api_server.jobs.watcher import FolderWatcher, WatchTerms
 from api_server.store.records import CaseRecord, JobRecord
@@ -20,18 +20,23 @@ from tests.support.clock import Clock
 from tests.support.jobs_in_store import folder_at
 
 SETTLE_SEC = 10.0
+SEOUL = '{"지점": "서울", "상품": "ELS"}'
 
 
 class House:
     """One watcher over a folder, and the store that it fills."""
 
-    def __init__(self, path: Path, clock: Clock, pattern: str = "*") -> None:
+    def __init__(
+        self, path: Path, clock: Clock, pattern: str = "*", table: str | None = None
+    ) -> None:
         self.folder = path / "calls"
         self.folder.mkdir(exist_ok=True)
         self.events: list[Event] = []
         self.clock = clock
         self.desk = JobDesk(path / "cases.db", folder_at(path), [self.events.append])
-        terms = WatchTerms(pattern, SETTLE_SEC, 1.0, JobOptions("auto"), masks_names=True)
+        terms = WatchTerms(
+            pattern, SETTLE_SEC, 1.0, JobOptions("auto"), masks_names=True, table=table
+        )
         observers = [self.events.append]
         self.watcher = FolderWatcher(
             1, self.folder, self.desk, terms, lambda: None, observers, clock
@@ -54,6 +59,9 @@ class House:
 
     async def jobs(self) -> list[JobRecord]:
         return await self.desk.run(lambda store: store.list_jobs(None, 100, None), make=True)
+
+    async def job(self, identity: str) -> JobRecord:
+        return await self.desk.run(lambda store: store.get_job(identity, None))
 
     def taken(self) -> list[tuple[str, bool]]:
         found = [one for one in self.events if isinstance(one, FileTaken)]
@@ -164,6 +172,11 @@ async def test_only_names_of_the_pattern_are_taken(tmp_path: Path, clock: Clock)
         ("a.json", b'{"a": "' + b"x" * 20_000 + b'"}', '{"sidecar": "invalid"}'),
         ("a.json", b"\xff\xfe", '{"sidecar": "invalid"}'),
         ("b.json", b'{"a": 1}', "{}"),
+        ("a.wav.csv", "지점,상품\r\n서울,ELS\r\n".encode("utf-8-sig"), SEOUL),
+        ("a.csv", "지점,상품\n서울,ELS\n".encode(), SEOUL),
+        ("a.csv", "지점,상품\n서울,ELS".encode("cp949"), SEOUL),
+        ("b.csv", b"a\n1\n", "{}"),
+        ("A.CSV", b"a\n1\n", "{}"),
     ],
 )
 async def test_what_stands_beside_it_is_its_metadata(
@@ -174,6 +187,54 @@ async def test_what_stands_beside_it_is_its_metadata(
     await house.settle()
     (job,) = await house.jobs()
     assert job.metadata == metadata
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"a,b\n", "0 rows"),
+        (b"a\n1\n2\n", "2 rows"),
+        (b"a,b\n1\n", "1 cells"),
+        (b"a,a\n1,2\n", "name of another"),
+        (b"a,\n1,2\n", "no name"),
+        (b'a\n"1', "line 2"),
+        (b"a\n\xff\xff\n", "neither UTF-8 nor CP949"),
+        ("이름\n짠짢".encode("cp949")[5:] + b"\n1", "may be UTF-8 or CP949"),
+        (b"a\n" + b"x" * 20_000, "more than"),
+    ],
+)
+async def test_a_broken_table_is_named_and_the_call_is_taken(
+    house: House, content: bytes, reason: str
+) -> None:
+    house.put("a.wav")
+    house.put("a.csv", content)
+    await house.settle()
+    (job,) = await house.jobs()
+    assert job.metadata == '{"sidecar": "invalid"}'
+    (told,) = [one for one in house.events if isinstance(one, SidecarUnusable)]
+    assert told.name.endswith("a.csv")
+    assert reason in told.reason
+
+
+async def test_one_table_is_about_a_folder(tmp_path: Path, clock: Clock) -> None:
+    house = House(tmp_path, clock, table="calls.csv")
+    table = "파일,지점\r\na.wav,서울\r\nb.wav,부산\r\nc.wav,대구\r\nc.wav,광주\r\n"
+    house.put("calls.csv", table.encode("cp949"))
+    for name in ("a.wav", "b.wav", "c.wav", "d.wav"):
+        house.put(name, name.encode())
+    house.put("b.json", b'{"own": true}')
+    await house.settle()
+    metadata = {
+        Path(one.name).name: (await house.job(one.job)).metadata for one in await house.cases()
+    }
+    assert metadata == {
+        "a.wav": '{"지점": "서울"}',
+        "b.wav": '{"own": true}',
+        "c.wav": '{"sidecar": "invalid"}',
+        "d.wav": "{}",
+    }
+    house.desk.close()
 
 
 async def test_a_file_that_changes_while_it_is_read_waits(

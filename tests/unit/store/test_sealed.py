@@ -92,7 +92,7 @@ def test_a_file_of_another_key_names_it() -> None:
     data = sealed(b"content", SealingKeys("gone", {"gone": b"g" * 32}))
     assert key_of(data) == "gone"
     for keys in (KEYS, None):
-        with pytest.raises(KeyMissing, match="the key gone"):
+        with pytest.raises(KeyMissing, match="needs the key gone"):
             opened(data, keys)
 
 

@@ -151,7 +151,7 @@ def test_a_full_quota_takes_nothing(tmp_path: Path, clock: Clock) -> None:
 
 def test_the_reserve_of_free_space_is_not_touched(tmp_path: Path) -> None:
     folder = folder_at(tmp_path)
-    folder._reserve_bytes = 2**62
+    folder.reserve_bytes = 2**62
     with pytest.raises(StoreFull, match="RECORDINGS_RESERVE_BYTES"):
         folder.receive(io.BytesIO(b"one"))
     assert not list((tmp_path / "recordings").rglob("?????*/*"))

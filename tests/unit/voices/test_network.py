@@ -28,7 +28,11 @@ def waves() -> np.ndarray:
 
 def test_embeddings_are_torchs() -> None:
     tensors = read_tensors(weights())
-    session = onnxruntime.InferenceSession(campplus(tensors, 300))
+    content, beside = campplus(tensors, 300)
+    options = onnxruntime.SessionOptions()
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(one) for one in beside.values()]
+    options.add_external_initializers(list(beside), values)
+    session = onnxruntime.InferenceSession(content, options)
     frames = session.run(None, {"features": waves()})[0].reshape(-1, Pooling.CHANNELS)
     whole = (np.ones(150, bool), np.array([0]), np.array([150]))
     (found,), many = Pooling.of(tensors).embed(frames, *whole)

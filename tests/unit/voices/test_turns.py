@@ -71,3 +71,12 @@ def test_between_two_voices_nobody_is_sure() -> None:
     found[19:21] = found[:20].mean(axis=0) + found[20:].mean(axis=0)
     turns = tell_apart(found, np.ones(40, bool))
     assert turns.probability[19:21].max() < turns.probability[5:15].min()
+
+
+def test_three_voices_are_more_than_two_and_nobody_is_named() -> None:
+    rng = np.random.default_rng(5)
+    centres = rng.normal(size=(3, 192))
+    course = np.repeat(np.tile([0, 1, 2], 8), 12)
+    found = centres[course] + rng.normal(0, 0.6, (len(course), 192))
+    turns = tell_apart(found.astype(np.float32), np.ones(len(course), bool))
+    assert (turns.voices, set(turns.probability.tolist())) == (3, {0.5})

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api_server.http.front import path_in
 from api_server.http.problems import MEDIA_TYPE, Problem
 from stt_engine.outcome import Failure
+from stt_engine.result import TRANSLATION_FAILED
 
 PREFIX = "/v1/"
 """Paths that speak as OpenAI does."""
@@ -46,6 +47,7 @@ RETRY_AFTER: Mapping[str, int] = MappingProxyType(
         "WorkerCrashLoop": 10,
         "MemoryError": 10,
         "ResourcesExhausted": 10,
+        "ModelsFull": 10,
         "StorageUnresponsive": 10,
         "WorkspaceError": 30,
         "ConnectionError": 5,
@@ -82,6 +84,12 @@ def failed(cause: Failure | None) -> ApiError:
     wait = RETRY_AFTER.get(kind)
     headers = {"Retry-After": str(wait), "X-Should-Retry": "true"} if wait else NO_RETRY
     return ApiError(503, kind, f"The recording was not transcribed ({words}).", dict(headers))
+
+
+def not_translated(why: str) -> ApiError:
+    """Return the error of a recording that was transcribed, and whose translation failed."""
+    words = f"The recording was transcribed, and not translated ({why})."
+    return ApiError(503, TRANSLATION_FAILED, words, dict(NO_RETRY))
 
 
 def error_body(status: int, message: str, code: str, param: str | None) -> dict[str, Any]:

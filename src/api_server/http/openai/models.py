@@ -1,15 +1,24 @@
-"""Which names a client may give as ``model``."""
+"""Which models a client may name as ``model``: the default one, and others that are installed."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from api_server.http.openai.errors import ApiError
-from api_server.settings import Settings
-from stt_engine.model_store.places import full_name, model_name
+import anyio.to_thread
+
+from api_server.http.openai.errors import RETRY_AFTER, ApiError
+from api_server.settings import INSTALLED, Settings
+from stt_engine.model_store.installed import installed, is_model, name_at
+from stt_engine.model_store.places import find_model, full_name
+from stt_engine.native_errors import CANNOT_TELL
 from stt_engine.shown import unknown
+from stt_engine.system.file_threads import FileThreads
+
+T = TypeVar("T")
 
 
 def _now() -> int:
@@ -17,36 +26,91 @@ def _now() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelNames:
-    """The model that this server has, and its other names; ``since``: when it was set up."""
+class Model:
+    """A name that a client may give; ``folder`` is ``None`` for the default model."""
 
-    own: str
+    name: str
+    owner: str
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNames:
+    """The models of this server and their names; ``since``: when it was set up."""
+
+    default: Path
     aliases: tuple[str, ...]
+    listed: tuple[str, ...]
+    home: Path | None
     since: int = field(default_factory=_now)
+    _disk: FileThreads = field(default_factory=lambda: FileThreads("the models' folder"))
 
     @classmethod
     def of(cls, settings: Settings) -> ModelNames:
         """Return the names that the settings give."""
-        own = model_name(settings.stt_model_path)
-        return cls(own, tuple(one for one in settings.stt_model_aliases if one != own))
+        default, aliases = settings.stt_model_path, settings.stt_model_aliases
+        return cls(default, tuple(aliases), tuple(settings.stt_other_models), settings.stt_home)
 
-    @property
-    def all(self) -> tuple[str, ...]:
-        """Every name, the model's own first."""
-        return (self.own, *self.aliases)
-
-    def check(self, asked: str) -> str:
-        """Return ``asked``, if it is one of the names or a short form of the model's own.
+    async def all(self) -> list[Model]:
+        """Return every model that can be named now: the default one, its aliases, others.
 
         Raises:
-            ApiError: 404, with the name that was meant or all there are.
+            ApiError: 503, the folders of models give no answer.
         """
-        if asked in self.all or full_name(asked) == self.own:
-            return asked
-        words = f"The model does not exist here: {unknown('model', asked, self.all)}"
-        raise ApiError(404, "model_not_found", words, {}, "model")
+        others = await self._off_the_loop(self._others)
+        return [*self._own(), *(Model(one, _owner(one), others[one]) for one in others)]
 
-    def describe(self, name: str) -> dict[str, Any]:
+    async def find(self, asked: str) -> Model:
+        """Return the model that ``asked`` names, or is a short form of.
+
+        Raises:
+            ApiError: 404, with the name that was meant or all there are; 503 as :meth:`all`.
+        """
+        own = self._own()  # without a look at the disk
+        known = [*own, *([] if self._named(asked, own) else (await self.all())[len(own) :])]
+        found = self._named(asked, known)
+        if found is None:
+            names = [one.name for one in known]
+            words = f"The model does not exist here: {unknown('model', asked, names)}"
+            raise ApiError(404, "model_not_found", words, {}, "model")
+        return found
+
+    def describe(self, model: Model) -> dict[str, Any]:
         """Return a model as ``GET /v1/models`` lists it."""
-        owner = self.own.rpartition("/")[0] or "stt-engine"
-        return {"id": name, "object": "model", "created": self.since, "owned_by": owner}
+        facts = {"object": "model", "created": self.since, "owned_by": model.owner}
+        return {"id": model.name, **facts}
+
+    def _own(self) -> list[Model]:
+        name = name_at(self.default)
+        names = [name, *(one for one in self.aliases if one != name)]
+        return [Model(one, _owner(name)) for one in names]
+
+    @staticmethod
+    def _named(asked: str, known: list[Model]) -> Model | None:
+        exact = next((one for one in known if one.name == asked), None)
+        return exact or next((one for one in known if one.name == full_name(asked)), None)
+
+    def _others(self) -> dict[str, Path]:
+        """Return the folders of other models by name; none that has the default one's or its."""
+        found = installed(self.home) if INSTALLED in self.listed else {}
+        for name in self.listed:
+            folder = find_model(name, self.home)
+            if name != INSTALLED and is_model(folder):
+                found.setdefault(name_at(folder), folder)
+        taken, own = {one.name for one in self._own()}, self.default.resolve()
+        return {
+            name: folder
+            for name, folder in found.items()
+            if name not in taken and folder.resolve() != own
+        }
+
+    async def _off_the_loop(self, look: Callable[[], T]) -> T:
+        try:
+            return await anyio.to_thread.run_sync(self._disk.run, look)
+        except CANNOT_TELL as exc:
+            wait = {"Retry-After": str(RETRY_AFTER[exc.error_type])}
+            raise ApiError(503, exc.error_type, str(exc), wait) from exc
+
+
+def _owner(name: str) -> str:
+    return name.rpartition("/")[0] or "stt-engine"

@@ -13,9 +13,9 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Form, Request, Response
 
 from api_server.container import Service
-from api_server.http.openai.errors import failed
+from api_server.http.openai.errors import failed, not_translated
 from api_server.http.openai.fields import AudioForm, Value, read_transcription, read_translation
-from api_server.http.openai.models import ModelNames
+from api_server.http.openai.models import Model, ModelNames
 from api_server.http.openai.schema import ERROR
 from api_server.http.openai.streaming import Give, TranscriptStream
 from api_server.http.problems import TITLES
@@ -76,11 +76,11 @@ async def transcriptions(
 ) -> Response:
     """Transcribe a recording; the fields are OpenAI's."""
     form = read_transcription(sent)
-    models.check(form.model)
+    model = await models.find(form.model)
     if form.stream:
-        recognise = partial(_recognised, service, form, request)
+        recognise = partial(_recognised, service, form, request, model)
         return TranscriptStream(recognise, diarized=form.response_format == DIARIZED_JSON)
-    transcript = await _recognised(service, form, request)
+    transcript = await _recognised(service, form, request, model)
     return await anyio.to_thread.run_sync(partial(_render, form, transcript))
 
 
@@ -90,29 +90,30 @@ async def translations(
 ) -> Response:
     """Translate a recording into English; the fields are OpenAI's."""
     form = read_translation(sent)
-    models.check(form.model)
-    transcript = await _recognised(service, form, request, translate=True)
+    model = await models.find(form.model)
+    transcript = await _recognised(service, form, request, model, translate=True)
     if form.response_format == "json":
         return json_response(openai.english_json(transcript), transcript)
     return await anyio.to_thread.run_sync(partial(_render, form, english_of(transcript)))
 
 
-@router.get("/v1/models", responses=_only(401, 403))
+@router.get("/v1/models", responses=_only(401, 403, 503))
 async def list_models(models: ModelsDependency) -> dict[str, Any]:
     """List the names that a client may give as `model`."""
-    return {"object": "list", "data": [models.describe(one) for one in models.all]}
+    return {"object": "list", "data": [models.describe(one) for one in await models.all()]}
 
 
-@router.get("/v1/models/{model:path}", responses=_only(400, 401, 403, 404))
+@router.get("/v1/models/{model:path}", responses=_only(400, 401, 403, 404, 503))
 async def show_model(models: ModelsDependency, model: str) -> dict[str, Any]:
     """Return one of them; a slash in its name may be percent-encoded."""
-    return models.describe(models.check(model))
+    return models.describe(await models.find(model))
 
 
 async def _recognised(
     service: Service,
     form: AudioForm,
     request: Request,
+    model: Model,
     give: Give | None = None,
     *,
     translate: bool = False,
@@ -128,7 +129,14 @@ async def _recognised(
     channel = service.settings.stt_agent_channel
     async with open_recording(service, None, form.file) as (path, shown):
         speech = SpeechRequest(
-            path, form.language, translate, form.words, channel, form.hints, form.temperature
+            path,
+            form.language,
+            translate,
+            form.words,
+            channel,
+            form.hints,
+            form.temperature,
+            model.folder,
         )
         call = AnalysisRequest(speech, shown)
         if give is not None and service.settings.redaction != "everywhere":
@@ -136,6 +144,8 @@ async def _recognised(
         result = await run_analysis(service, call, request)
     if result.recognition.is_dummy:
         raise failed(result.recognition.cause)
+    if why := result.recognition.value.untranslated:
+        raise not_translated(why)
     return result.recognition.value
 
 

@@ -54,11 +54,12 @@ async def recognise(
         )
         analysis = await run_analysis(service, AnalysisRequest(speech, shown), request)
     recognition = analysis.recognition
-    if form is not None and not recognition.is_dummy:
+    if form is not None and answers.is_answered(recognition):
         found = english_of(recognition.value) if translate else recognition.value
         return await anyio.to_thread.run_sync(text_response, form, found)
     answer = answers.recognition_response(analysis, request_id.get() or "")
-    headers = {"X-STT-Degraded": "stt"} if answer.is_dummy else {}
+    degraded = answers.degraded_stages(analysis)
+    headers = {"X-STT-Degraded": degraded} if degraded else {}
     strict = service.settings.strict if strict is None else strict
-    status = 503 if answer.is_dummy and (strict or form) else 200
+    status = 503 if degraded and (strict or form) else 200
     return JSONResponse(answer.model_dump(mode="json"), status, headers)

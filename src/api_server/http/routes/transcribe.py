@@ -90,7 +90,7 @@ async def transcribe_v2(
         )
     strict = service.settings.strict if strict is None else strict
     recognition = analysis.recognition
-    if form is not None and not recognition.is_dummy:
+    if form is not None and answers.is_answered(recognition):
         found = english_of(recognition.value) if translate else recognition.value
         return await anyio.to_thread.run_sync(text_response, form, found)
     return _render_response(analysis, kept, strict=strict or form is not None)

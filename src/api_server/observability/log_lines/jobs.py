@@ -11,12 +11,15 @@ from api_server.jobs.events import (
     CasePutBack,
     CaseRevised,
     CasesTakenUp,
+    CheckpointSent,
+    CheckpointUnsent,
     FileTaken,
     FileUnreadable,
     JobTaken,
     LeaseLost,
     RepairPutBack,
     RepairsGivenUp,
+    SidecarUnusable,
     StoreAnswers,
     StoreFailing,
     WebhookDead,
@@ -86,6 +89,27 @@ JOB_LINES: Table = (
         "Jobs",
         logging.WARNING,
         lambda event: f"감시 폴더 파일을 읽을 수 없음 ({event.reason}): {event.name}",
+    ),
+    on(
+        CheckpointSent,
+        "Jobs",
+        logging.INFO,
+        lambda event: f"감사 기록의 체크포인트를 밖에 남김 ({event.checkpoint})",
+    ),
+    on(
+        CheckpointUnsent,
+        "Jobs",
+        logging.ERROR,
+        lambda event: (
+            f"감사 기록의 체크포인트를 밖에 남기지 못함 "
+            f"({event.after_sec:.0f}초 후 다시): {event.reason}"
+        ),
+    ),
+    on(
+        SidecarUnusable,
+        "Jobs",
+        logging.WARNING,
+        lambda event: f"녹취 옆의 메타데이터를 쓸 수 없음 ({event.reason}): {event.name}",
     ),
     on(
         CallKept,

@@ -17,7 +17,10 @@ from api_server.store.records import CaseRecord
 from stt_engine.log import named
 from stt_engine.outcome import Outcome
 from stt_engine.result import transcribe_result
+from stt_engine.speech import Transcript
 from stt_engine.warnings import AnswerWarning
+
+_STAGES = ("stt", "translation", "agent")
 
 
 def transcribe_response(
@@ -25,7 +28,7 @@ def transcribe_response(
 ) -> TranscribeResponse:
     """Return the answer of ``POST /transcribe``; ``case``: as what it is kept, if it is."""
     recognised = transcribe_result(result.recognition)
-    partial = result.check_degraded and recognised["success"]
+    partial = not recognised["is_dummy"] and bool(_partial_reason(result))
     return TranscribeResponse(
         success=recognised["success"],
         text=recognised["text"],
@@ -79,9 +82,18 @@ def analyze_response(checked: Outcome[ComplianceReport], request_id: str) -> Ana
     )
 
 
+def is_answered(recognition: Outcome[Transcript]) -> bool:
+    """Return whether all text that was asked of a recording is there."""
+    return not recognition.is_dummy and not recognition.value.untranslated
+
+
 def degraded_stages(result: CallResult) -> str:
-    """Return the value of ``X-STT-Degraded``: ``stt``, ``agent``, ``stt,agent``, or empty."""
-    return ",".join(result.missing)
+    """Return the value of ``X-STT-Degraded``: of ``stt``, ``translation``, ``agent`` those missing.
+
+    They are joined by commas; nothing is missing where it is empty.
+    """
+    untranslated = ("translation",) if result.recognition.value.untranslated else ()
+    return ",".join(sorted({*result.missing, *untranslated}, key=_STAGES.index))
 
 
 def _agent_fields(check: CheckResult | None) -> dict[str, Any]:
@@ -108,9 +120,14 @@ def _check_warnings(check: CheckResult | None) -> tuple[AnswerWarning, ...]:
 
 
 def _partial_reason(result: CallResult) -> str:
-    cause = result.check_cause
-    why = named(cause) if cause else "원인 미상"
-    return f"불완전판매요소 검증 실패 ({why})"
+    """Return which stages behind recognition failed, and why; empty where none did."""
+    failed = []
+    if untranslated := result.recognition.value.untranslated:
+        failed.append(f"영어 번역 실패 ({untranslated})")
+    if result.check_degraded:
+        cause = result.check_cause
+        failed.append(f"불완전판매요소 검증 실패 ({named(cause) if cause else '원인 미상'})")
+    return "; ".join(failed)
 
 
 def _repair(result: CallResult, case: CaseRecord | None) -> dict[str, Any] | None:

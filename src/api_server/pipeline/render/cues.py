@@ -28,8 +28,8 @@ SHORTEST_SEC = 0.7
 """Shortest time that a cue is shown: below that an eye misses it."""
 
 _NAMES: Mapping[str, Mapping[str, str]] = {
-    "ko": {"agent": "상담원", "customer": "고객"},
-    "": {"agent": "Agent", "customer": "Customer"},
+    "ko": {"agent": "상담원", "customer": "고객", "voice": "화자"},
+    "": {"agent": "Agent", "customer": "Customer", "voice": "Speaker"},
 }
 _SENTENCE_ENDS = frozenset(".?!。？！…")
 _VOWELS_AND_FINALS = range(0x1160, 0x1200)
@@ -84,6 +84,22 @@ def name_of(speaker: str | None, language: str) -> str | None:
     return _NAMES.get(language, _NAMES[""]).get(speaker, plain(speaker))
 
 
+def speakers_of(transcript: Transcript) -> list[str | None]:
+    """Return the speaker of each segment as a name to read.
+
+    Where two voices were told apart that have no roles, they are numbered from 1.
+    """
+    segments = transcript.segments
+    several = len({(one.channel, one.voice) for one in segments if one.voice is not None}) > 1
+    word = _NAMES.get(transcript.language, _NAMES[""])["voice"]
+    return [
+        f"{word} {one.voice + 1}"
+        if several and one.speaker is None and one.voice is not None
+        else name_of(one.speaker, transcript.language)
+        for one in segments
+    ]
+
+
 def plain(text: str) -> str:
     """Return ``text`` on one line, without control characters."""
     shown = (" " if c.isspace() else c for c in text)
@@ -95,13 +111,13 @@ def cues(transcript: Transcript, *, labelled: bool = False) -> tuple[Cue, ...]:
 
     With ``labelled`` the speaker's name stands before the words, and counts as part of the line.
     """
-    in_order = sorted(transcript.segments, key=lambda one: (one.start, one.channel, one.id))
-    found = [cue for one in in_order for cue in _cues_of(one, transcript.language, labelled)]
+    named = zip(transcript.segments, speakers_of(transcript), strict=True)
+    in_order = sorted(named, key=lambda one: (one[0].start, one[0].channel, one[0].id))
+    found = [cue for one, speaker in in_order for cue in _cues_of(one, speaker, labelled)]
     return tuple(_one_after_another(found))
 
 
-def _cues_of(segment: Segment, language: str, labelled: bool) -> Iterator[Cue]:  # noqa: FBT001
-    speaker = name_of(segment.speaker, language)
+def _cues_of(segment: Segment, speaker: str | None, labelled: bool) -> Iterator[Cue]:  # noqa: FBT001
     tokens = list(_tokens(segment))
     if tokens and speaker and labelled:
         label = _Token(f"{speaker}:", tokens[0].start, tokens[0].start)

@@ -6,9 +6,11 @@ import math
 import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from stt_engine.languages import english_name
+from stt_engine.model_store.installed import name_at
 from stt_engine.speech import Segment, Transcript
 from stt_engine.warnings import AnswerWarning, warning
 
@@ -89,6 +91,7 @@ def beside(transcript: Transcript) -> JsonObject:
     told = transcript.provenance
     return {
         "outcome": transcript.outcome,
+        "model": name_at(Path(str(told["model"]))) if "model" in told else None,
         "coverage": transcript.coverage.as_data() if transcript.coverage else None,
         "warnings": [asdict(one) for one in warnings_of(transcript)],
         **{name: told[name] for name in ("hints", "temperature") if name in told},

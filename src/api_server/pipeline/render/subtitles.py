@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from api_server.pipeline.render.cues import Cue, cues, name_of, plain
+from api_server.pipeline.render.cues import Cue, cues, plain, speakers_of
 from stt_engine.coverage import Unheard
 from stt_engine.speech import Transcript
 
@@ -61,8 +61,7 @@ def tsv(transcript: Transcript) -> str:
 
 
 def _tsv_rows(transcript: Transcript) -> Iterator[str]:
-    for one in transcript.segments:
-        speaker = name_of(one.speaker, transcript.language)
+    for one, speaker in zip(transcript.segments, speakers_of(transcript), strict=True):
         label = f"{speaker}: " if speaker else ""
         yield f"{_ms(one.start)}\t{_ms(one.end)}\t{label}{plain(one.text)}"
 

@@ -31,6 +31,7 @@ from stt_engine.backends.faster_whisper.batched import (
 from stt_engine.backends.faster_whisper.decoder import NativeDecoder, tokenizer_of
 from stt_engine.backends.faster_whisper.grouping import LARGEST
 from stt_engine.backends.faster_whisper.hint_tokens import hint_tokens
+from stt_engine.backends.faster_whisper.likelihood import log_likelihoods
 from stt_engine.backends.faster_whisper.openvino.cpu_features import cpu_flags
 from stt_engine.backends.faster_whisper.openvino.encoder import (
     FORMS,
@@ -220,6 +221,10 @@ class FasterWhisper:
             if not low_confidence:
                 break
         return [said[at] for at in range(len(chunks))]
+
+    def log_likelihoods(self, chunk: SpeechChunk, texts: Sequence[str]) -> list[float]:
+        """Return how likely each text is by the sound alone."""
+        return log_likelihoods(self._library, chunk, texts)
 
     def _chosen(
         self, job: LoadJob, native: NativeEncoder, threads: int

@@ -1,13 +1,14 @@
 """Embeddings of every quarter of a second of speech: the network looks at each frame once.
 
-What is speech is laid end to end and cut into blocks of three seconds. The network gives features
-for each 20 ms of a block; the embedding of a second is made of those in it, so that windows that
-overlap cost nothing.
+What is speech is laid end to end and cut into blocks of a second and a half. The network gives
+features for each 20 ms of a block; the embedding of a second is made of those in it, so that
+windows that overlap cost nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stt_engine.backends.voices.checkpoint import read_tensors
-from stt_engine.backends.voices.features import HOP, log_mel
+from stt_engine.backends.voices.features import HOP, frames_of, log_mel
 from stt_engine.backends.voices.network import BANDS, Pooling, campplus
 from stt_engine.errors import TranscriptionFailed
 from stt_engine.native_errors import native_errors
@@ -24,8 +25,8 @@ from stt_engine.speech import SAMPLE_RATE
 
 Floats = NDArray[np.float32]
 
-BLOCK = 300
-"""Frames of 10 ms in a block."""
+BLOCK = 150
+"""Frames of 10 ms in a block: what is computed at once, on each core."""
 
 STEP_SEC = 0.25
 """From one window to the next."""
@@ -36,7 +37,7 @@ _WINDOW = 50
 _STEP = 12.5
 """Frames of 20 ms in a step."""
 
-_BLOCKS_AT_ONCE = 4
+_BLOCKS_AT_ONCE = 8
 """Blocks of one step of a job: twelve seconds of speech."""
 
 _FEWEST = 10
@@ -47,6 +48,9 @@ _QUIET, _LOUD, _SOUND = 0.05, 0.95, 0.35
 
 Spans = Sequence[tuple[float, float]]
 """Starts and ends in seconds."""
+
+Read = Callable[[int, int], NDArray[np.int16]]
+"""Returns the samples from the one number to the other; fewer where there are no more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,11 +63,12 @@ class Windows:
 
 
 class Embedder:
-    """The network in onnxruntime. For one thread at a time.
+    """The network in onnxruntime. For one caller at a time.
 
     Args:
         weights: the checkpoint.
-        threads: cores that it may use.
+        threads: cores that it may use, each for a block of its own: a block on two cores takes
+            half as much work again.
 
     Raises:
         ModelDamaged: the checkpoint is not what it should be.
@@ -73,27 +78,31 @@ class Embedder:
     def __init__(self, weights: Path, threads: int) -> None:
         tensors = read_tensors(weights)
         self._pooling = Pooling.of(tensors)
-        content = campplus(tensors, BLOCK)
+        content, beside = campplus(tensors, BLOCK)
+        del tensors
+        self._threads = ThreadPoolExecutor(threads, "voices")
         with native_errors():
             import onnxruntime
 
             options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = threads
+            options.intra_op_num_threads = 1
             options.enable_cpu_mem_arena = False  # it would keep the most that a call ever took
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            options.enable_mem_pattern = False
+            values = [onnxruntime.OrtValue.ortvalue_from_numpy(one) for one in beside.values()]
+            options.add_external_initializers(list(beside), values)
             self._session: Any = onnxruntime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
             )
 
-    def windows(self, samples: NDArray[np.int16], spans: Spans) -> Iterator[Windows | None]:
+    def windows(self, read: Read, spans: Spans) -> Iterator[Windows | None]:
         """Yield ``None`` after each part of the work, and the windows of the speech at its end."""
-        speech = _speech(samples, spans)
+        speech = _speech(read, spans)
         features = speech.features
         sound = _sound(features)
         if not sound.any():
             yield Windows(np.empty((0, 192), np.float32), np.empty(0), np.empty(0, bool))
             return
-        mean = features[sound].mean(axis=0, dtype=np.float32)
+        mean = np.mean(features, axis=0, dtype=np.float32, where=sound[:, None])
         so_far = _Steps(self._pooling, speech, sound[::2])
         for at in range(0, len(features), BLOCK * _BLOCKS_AT_ONCE):
             part = features[at : at + BLOCK * _BLOCKS_AT_ONCE] - mean
@@ -106,11 +115,14 @@ class Embedder:
     def _looked(self, blocks: Floats) -> Floats:
         """Return the frames of blocks, one by one: together they take longer, and memory."""
         with native_errors():
-            found = [self._session.run(None, {"features": one[None]})[0] for one in blocks]
+            found = list(self._threads.map(self._frames, blocks))
         frames = np.concatenate(found)
         if not np.isfinite(frames).all():
             raise TranscriptionFailed("the network of the voices gave numbers that are none")
         return np.asarray(frames.reshape(-1, Pooling.CHANNELS), np.float32)
+
+    def _frames(self, block: Floats) -> Any:
+        return self._session.run(None, {"features": block[None]})[0]
 
 
 class _Steps:
@@ -169,21 +181,26 @@ class _Speech:
     last: NDArray[np.int64]
 
 
-def _speech(samples: NDArray[np.int16], spans: Spans) -> _Speech:
-    places, features = [np.empty(0, np.float32)], [np.empty((0, BANDS), np.float16)]
-    for start, end in spans:
-        first = max(0, round(start * SAMPLE_RATE))
-        part = samples[first : max(first, round(end * SAMPLE_RATE))]
-        found = log_mel(part.astype(np.float32) / np.float32(32_768))
-        features.append(found.astype(np.float16))  # half the memory, for a hundredth of a decibel
-        places.append(np.asarray(start + np.arange(len(found)) * HOP / SAMPLE_RATE, np.float32))
-    lengths = np.array([len(one) for one in places])
-    ends = np.cumsum(lengths)
+def _speech(read: Read, spans: Spans) -> _Speech:
+    """Return the features; those of a long call are 10 MB, so they are never there twice."""
+    ends = [(round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)) for start, end in spans]
+    ranges = [(max(0, first), max(0, first, last)) for first, last in ends]
+    most = sum(frames_of(last - first) for first, last in ranges)
+    features = np.empty((most, BANDS), np.float16)  # half the memory, for a hundredth of a decibel
+    places, lengths, at = np.empty(most, np.float32), [], 0
+    for first, last in ranges:
+        found = log_mel(read(first, last).astype(np.float32) / np.float32(32_768))
+        behind = at + len(found)
+        features[at:behind] = found
+        places[at:behind] = (first + np.arange(len(found)) * HOP) / SAMPLE_RATE
+        lengths.append(len(found))
+        at = behind
+    behinds = np.cumsum(lengths, dtype=np.int64)
     return _Speech(
-        np.concatenate(features),
-        np.concatenate(places),
-        np.repeat(ends - lengths, lengths),
-        np.repeat(ends, lengths),
+        features[:at],
+        places[:at],
+        np.repeat(behinds - lengths, lengths),
+        np.repeat(behinds, lengths),
     )
 
 

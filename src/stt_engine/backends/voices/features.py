@@ -18,7 +18,7 @@ HOP = SAMPLE_RATE // 100
 _LENGTH, _FFT = 400, 512
 _LOWEST_HZ, _EMPHASIS = 20.0, 0.97
 _LEAST = np.finfo(np.float32).eps
-_AT_ONCE = 3_000
+_AT_ONCE = 400
 
 
 def log_mel(samples: Floats) -> Floats:
@@ -26,13 +26,18 @@ def log_mel(samples: Floats) -> Floats:
 
     The scale of the samples does not matter: a window's mean is taken off before it is looked at.
     """
-    count = max(0, 1 + (len(samples) - _LENGTH) // HOP)
+    count = frames_of(len(samples))
     found = np.empty((count, BANDS), np.float32)
     for at in range(0, count, _AT_ONCE):
         many = min(_AT_ONCE, count - at)
         part = samples[at * HOP : (at + many - 1) * HOP + _LENGTH]
         found[at : at + many] = _log_mel(part)
     return found
+
+
+def frames_of(samples: int) -> int:
+    """Return how many frames so many samples have."""
+    return max(0, 1 + (samples - _LENGTH) // HOP)
 
 
 def _log_mel(samples: Floats) -> Floats:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stt_engine.backends.voices.embedder import STEP_SEC, Embedder, Windows
+from stt_engine.backends.voices.embedder import STEP_SEC, Embedder, Read, Windows
 from stt_engine.backends.voices.turns import tell_apart
 from stt_engine.errors import WorkspaceError
 from stt_engine.protocol import (
@@ -34,7 +34,7 @@ class _Voices:
         """Return who speaks in each quarter of a second of a channel's speech."""
         embedder = self._ready(job["weights"])
         found: Windows | None = None
-        for found in embedder.windows(_samples(Path(job["file"])), job["spans"]):
+        for found in embedder.windows(_reader(Path(job["file"])), job["spans"]):
             if found is None:
                 yield {"kind": "voices_part"}
         return_freed()
@@ -49,12 +49,16 @@ class _Voices:
         return self._embedder
 
 
-def _samples(file: Path) -> np.ndarray:
-    try:
-        samples = file.stat().st_size // 2
-        return np.memmap(file, "<i2", "r", shape=samples) if samples else np.empty(0, np.int16)
-    except OSError as exc:
-        raise WorkspaceError(f"the samples are gone: {exc.strerror}") from exc
+def _reader(file: Path) -> Read:
+    """Return what reads the file, a part at a time: a long call's samples are 20 MB."""
+
+    def read(first: int, last: int) -> np.ndarray:
+        try:
+            return np.fromfile(file, "<i2", last - first, offset=2 * first)
+        except OSError as exc:
+            raise WorkspaceError(f"the samples are gone: {exc.strerror}") from exc
+
+    return read
 
 
 def _result(found: Windows | None) -> DiariseResult:

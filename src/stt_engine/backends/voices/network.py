@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stt_engine.backends.voices.checkpoint import Tensors
-from stt_engine.backends.voices.onnx_file import OnnxFile
+from stt_engine.backends.voices.onnx_file import Constants, OnnxFile
 from stt_engine.errors import ModelDamaged
 
 BANDS = 80
@@ -35,13 +35,14 @@ Floats = NDArray[np.float32]
 Places = NDArray[np.int64]
 
 
-def campplus(tensors: Tensors, frames: int) -> bytes:
-    """Return the network for blocks of ``frames`` frames of 10 ms, as an ONNX file.
+def campplus(tensors: Tensors, frames: int) -> tuple[bytes, Constants]:
+    """Return the network for blocks of ``frames`` frames of 10 ms: an ONNX file, and its weights.
 
     Raises:
         ModelDamaged: a tensor is not there.
     """
-    return _Network(tensors, frames).content()
+    network = _Network(tensors, frames)
+    return network.content(), network.file.beside
 
 
 class _Network:
@@ -174,20 +175,15 @@ class Pooling:
         self, frames: Floats, counted: NDArray[np.bool_], first: Places, last: Places
     ) -> tuple[Floats, Places]:
         """Return the embeddings of windows of frames, and how many frames of each were counted."""
-        weights = counted.astype(np.float64)
-        many = _sums(weights[:, None], first, last)[:, 0]
-        least = np.maximum(many, 2)[:, None]
-        mean = _sums(frames * weights[:, None], first, last) / least
-        square = _sums(frames.astype(np.float64) ** 2 * weights[:, None], first, last) / least
+        at = np.arange(len(frames))
+        inside = (at >= first[:, None]) & (at < last[:, None]) & counted
+        many = inside.sum(axis=1)
+        weights, least = inside.astype(np.float32), np.maximum(many, 2)[:, None]
+        mean = weights @ frames / least
+        square = weights @ (frames * frames) / least
         deviation = np.sqrt(np.maximum(square - mean**2, 0) * least / (least - 1))
         pooled = np.concatenate((mean, deviation), axis=1).astype(np.float32)
         return pooled @ self.matrix * self.scale + self.shift, many.astype(np.int64)
-
-
-def _sums(values: NDArray[np.float64], first: Places, last: Places) -> NDArray[np.float64]:
-    """Return the sums over ranges of rows."""
-    running = np.concatenate((np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)))
-    return np.asarray(running[last] - running[first])
 
 
 def tensor(tensors: Tensors, name: str) -> Floats:

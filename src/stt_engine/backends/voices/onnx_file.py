@@ -9,16 +9,27 @@ from numpy.typing import NDArray
 
 _IR_VERSION, _OPSET = 8, 17
 _FLOAT, _INT64 = 1, 7
+_EXTERNAL = 1
 _INT, _TENSOR, _INTS, _STRING = 2, 4, 7, 3
 _CONTINUES = 0x80
+_LARGE = 4096
+"""Bytes from which on numbers stay where they are, beside the file."""
+
+Constants = dict[str, NDArray[np.generic]]
+"""Numbers by their names."""
 
 Attribute = int | str | Sequence[int]
 
 
 class OnnxFile:
-    """A network that grows node by node; a value is known by its name."""
+    """A network that grows node by node; a value is known by its name.
+
+    ``beside`` are the large constants by their names: the file only names them, and the runtime
+    takes them from where they are (three copies of 28 MB less while it is built).
+    """
 
     def __init__(self) -> None:
+        self.beside: Constants = {}
         self._nodes: list[bytes] = []
         self._constants: list[bytes] = []
 
@@ -26,9 +37,13 @@ class OnnxFile:
         """Add numbers (float32 or int64) and return their name."""
         name = f"c{len(self._constants)}"
         kind = _FLOAT if values.dtype == np.float32 else _INT64
-        raw = np.ascontiguousarray(values).tobytes()
+        values = np.ascontiguousarray(values)
+        large = values.nbytes >= _LARGE
+        if large:
+            self.beside[name] = values
         dims = b"".join(_number(1, one) for one in values.shape)
-        self._constants.append(_field(5, dims + _number(2, kind) + _text(8, name) + _field(9, raw)))
+        content = _elsewhere(values.nbytes) if large else _field(9, values.tobytes())
+        self._constants.append(_field(5, dims + _number(2, kind) + _text(8, name) + content))
         return name
 
     def node(self, kind: str, *inputs: str, **attributes: Attribute) -> str:
@@ -48,6 +63,13 @@ class OnnxFile:
         graph += _field(11, _value(name, given)) + _field(12, _value(found, ("batch", width)))
         opset = _field(8, _text(1, "") + _number(2, _OPSET))
         return _number(1, _IR_VERSION) + opset + _field(7, graph)
+
+
+def _elsewhere(length: int) -> bytes:
+    """Return what says that a tensor is outside the file; the place is asked for by nobody."""
+    facts = (("location", "beside"), ("offset", "0"), ("length", str(length)))
+    entries = b"".join(_field(13, _text(1, key) + _text(2, value)) for key, value in facts)
+    return entries + _number(14, _EXTERNAL)
 
 
 def _value(name: str, shape: Sequence[int | str]) -> bytes:
