@@ -9,7 +9,7 @@ CLIENTS := .venv-clients
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test test-first test-second test-programs test-mutants check test-pythons test-torch test-clients test-e2e test-web serve doctor drill soak overload attack bench eval eval-speakers train cer docs lock clean \
+.PHONY: help setup models demo test test-first test-second test-programs test-mutants check test-pythons test-torch test-cases test-kubernetes test-clients test-e2e test-web serve doctor drill soak overload attack bench eval eval-speakers train cer docs lock clean \
 	docker-build docker-up docker-down docker-drill docker-test docker-pin docker-base docker-bundle
 
 help: ## list the targets
@@ -59,6 +59,13 @@ test-programs:
 
 test-mutants:
 	@$(BIN)/pytest -m slow tests/honesty >$(MUTANTS) 2>&1
+
+test-cases: models ## jobs of servers and workers that are killed, stopped and cut off from their database (CASES=--long: 30 kills over 200 cases)
+	@$(BIN)/pytest tests/cases $(CASES)
+
+test-kubernetes: setup ## the manifests against the schemas of Kubernetes (120 MB beside the environment)
+	@$(BIN)/pip install -q --require-hashes --no-deps --target .cache/kubernetes -r requirements/kubernetes.lock
+	@PYTHONPATH=.cache/kubernetes $(BIN)/pytest tests/spec/test_kubernetes.py
 
 test-torch: models ## the tests of the torch backends, where a CPU build of torch can be had
 	@$(PYTHON) requirements/torch_build.py $(BIN) $(TORCH)
@@ -141,6 +148,7 @@ lock: ## pin the dependencies again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/browser.in -c requirements/dev.lock -o requirements/browser.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/train.in -c requirements/dev.lock -o requirements/train.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/clients.in -o requirements/clients.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/kubernetes.in -c requirements/dev.lock -o requirements/kubernetes.lock
 
 docker-build: ## the container images (VLLM_TARGET=official, wheel or llama)
 	@docker/compose build $(SERVICES)

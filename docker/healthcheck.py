@@ -3,6 +3,7 @@
 ``healthcheck.py ready PORT``: the server says that it has recognised a known clip lately.
 ``healthcheck.py complete PORT``: the LLM server completes one token (its own /health stays 200
 while its engine hangs).
+``healthcheck.py fresh FILE``: a worker has written its file in the last minute.
 
 Exit code 0 is healthy, 1 is not, with the reason on stdout, where ``docker inspect`` shows it.
 """
@@ -16,6 +17,7 @@ import sys
 import time
 
 DEADLINE_SEC = 15.0
+FRESH_SEC = 60.0
 HTTP_OK = 200
 _SHOWN = 300
 
@@ -66,14 +68,27 @@ def complete(port: int, deadline: float) -> None:
         raise Unhealthy(f"not an answer: {type(exc).__name__}: {exc}") from exc
 
 
+def fresh(file: str) -> None:
+    """Look at the age of what a worker writes every five seconds."""
+    try:
+        age = time.time() - os.stat(file).st_mtime  # noqa: PTH116 - pathlib takes its time to load
+    except OSError as exc:
+        raise Unhealthy(f"{file}: {exc.strerror}") from exc
+    if age > FRESH_SEC:
+        raise Unhealthy(f"{file} was written {age:.0f} s ago")
+
+
 CHECKS = {"ready": ready, "complete": complete}
 
 
 def main() -> int:
     """Run the check that the command line names."""
-    name, port = sys.argv[1], int(sys.argv[2])
+    name, what = sys.argv[1], sys.argv[2]
     try:
-        CHECKS[name](port, time.monotonic() + DEADLINE_SEC)
+        if name == "fresh":
+            fresh(what)
+        else:
+            CHECKS[name](int(what), time.monotonic() + DEADLINE_SEC)
     except Unhealthy as exc:
         sys.stdout.write(f"{exc}\n")
         return 1

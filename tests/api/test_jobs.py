@@ -368,7 +368,7 @@ async def test_a_database_that_is_gone_stops_no_call(tmp_path: Path, canary: byt
 async def test_a_locked_database_is_503_and_stops_no_call(
     tmp_path: Path, canary: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api_server.store.database.LOCKED_SEC", 0.05)
+    monkeypatch.setattr("api_server.store.sqlite_file.LOCKED_SEC", 0.05)
     database = tmp_path / "cases.db"
     given = {"database_url": f"sqlite:///{database}", "recordings_reserve_bytes": 0}
     async with running(**given) as app:

@@ -156,7 +156,7 @@ class _Server(uvicorn.Server):
         """Open the log anew and read again what may change, off the loop."""
 
         async def reload() -> None:
-            await anyio.to_thread.run_sync(_reload_files, self._service)
+            await anyio.to_thread.run_sync(reload_files, self._service)
 
         task = asyncio.get_running_loop().create_task(reload())
         self._reloads.add(task)
@@ -183,7 +183,8 @@ class _Server(uvicorn.Server):
         await self._service.stop()
 
 
-def _reload_files(service: Service) -> None:
+def reload_files(service: Service) -> None:
+    """Open the log anew, and read keys and rubric again."""
     log.reopen()
     log.get_logger("Server").info("SIGHUP: 로그 파일을 다시 열고 API 키와 점검표를 다시 읽음")
     service.keys.refresh()

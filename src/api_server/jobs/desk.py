@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -66,7 +67,7 @@ class JobDesk:
     """Runs work on the store in threads.
 
     Args:
-        path: the database's file.
+        where: the database's file, or the URL of its server.
         recordings: where recordings are kept.
         observers: told when the store cannot be used, and when it can again.
         records: how cases are kept and proved.
@@ -74,16 +75,16 @@ class JobDesk:
 
     def __init__(
         self,
-        path: Path,
+        where: Path | str,
         recordings: RecordingFolder,
         observers: Iterable[Observer] = (),
         records: Records | None = None,
     ) -> None:
-        self._path = path
+        self._where = where
         self._records = records or Records()
         self._noted: InForce | None = None
         self._observers = tuple(observers)
-        self._place = Place("database", str(path), DATABASE_SEC)
+        self._place = Place("database", _shown(where), DATABASE_SEC)
         self._sounds = Place("recordings", "RECORDINGS_URL", RECORDING_SEC)
         self._lock = threading.Lock()
         self._store: Store | None = None
@@ -173,12 +174,12 @@ class JobDesk:
     def _opened(self, *, make: bool) -> Store:
         with self._lock:
             if self._store is None:
-                if not self._path.exists():
+                if isinstance(self._where, Path) and not self._where.exists():
                     self._refuse(make=make)
                 from api_server.store.store import Store  # noqa: PLC0415 - takes 0.5 s
 
                 store = Store(
-                    self._path,
+                    self._where,
                     self.recordings,
                     retention=self._records.retention,
                     proof=self._records.proof,
@@ -198,7 +199,9 @@ class JobDesk:
     def _refuse(self, *, make: bool) -> None:
         """Raise where no database may be made: beside one that was removed, or without need."""
         if self._had:
-            raise StoreUnavailable(f"the database {self._path} was removed while it was in use")
+            raise StoreUnavailable(
+                f"the database {_shown(self._where)} was removed while it was in use"
+            )
         if not make:
             raise NoStoreYet
 
@@ -214,3 +217,11 @@ class JobDesk:
             emit(self._observers, StoreFailing(reason=trouble))
         elif trouble is None and before is not None:
             emit(self._observers, StoreAnswers())
+
+
+def _shown(where: Path | str) -> str:
+    """Return where a database is, without a password."""
+    if isinstance(where, Path):
+        return str(where)
+    parts = urlsplit(where)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -76,7 +76,7 @@ class JobParts:
 
 
 def _desk(settings: Settings, records: Records, observers: tuple[Observer, ...]) -> JobDesk:
-    database = settings.database_file(data_home(settings.stt_home))
+    database = settings.database(data_home(settings.stt_home))
     return JobDesk(database, recordings_of(settings), observers, records)
 
 

@@ -54,6 +54,8 @@ _RENEWALS = 3.0
 _FIRST_REST_SEC, _LONGEST_REST_SEC = 5.0, 300.0
 _UNREACHABLE_REST_SEC = 30.0
 _LEAVING_SEC = 5.0
+_STOPPING_SEC = 30.0
+"""How long the step that is under way may take when the work is to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +122,17 @@ class JobRunner:
         """Look for work now: there may be some."""
         self._wake.set()
 
-    async def run(self, opener: Opener) -> None:
-        """Work for ever; when cancelled, cases in hand are put back as if they had not been."""
+    async def run(self, opener: Opener, *, signs: bool = True) -> None:
+        """Work for ever; when cancelled, cases in hand are put back as if they had not been.
+
+        ``signs``: the log is signed from here too.
+        """
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._renew_leases)
             tasks.start_soon(self._sweep)
-            tasks.start_soon(self._sign)
-            if self._checkpoints is not None:
+            if signs:
+                tasks.start_soon(self._sign)
+            if self._checkpoints is not None and signs:
                 tasks.start_soon(self._checkpoints.run)
             try:
                 while True:
@@ -159,7 +165,7 @@ class JobRunner:
     async def _count(self) -> None:
         self.backlog = await self._desk.run(_backlog)
         self._count_at = time.monotonic() + _LOOK_SEC
-        if self.backlog.running > len(self._held):
+        if self.backlog.lost:
             await self._take_up()
 
     async def _claimed(self) -> list[Claimed]:
@@ -167,7 +173,10 @@ class JobRunner:
         if free <= 0 or not self._is_ready():
             return []
         lease_sec = self._terms.lease_sec
-        return await self._desk.run(lambda store: store.claim(lease_sec, free))
+        claimed: list[Claimed] = []
+        with anyio.CancelScope(shield=True):  # what has been claimed has to be put back
+            claimed += await self._desk.run(lambda store: store.claim(lease_sec, free))
+        return claimed
 
     async def _take_up(self) -> None:
         await self.renew()  # what is in hand here is nobody's to take up
@@ -177,9 +186,19 @@ class JobRunner:
             self._emit(CasesTakenUp(queued=tuple(queued), failed=tuple(failed)))
 
     async def _renew_leases(self) -> None:
-        while True:
-            await anyio.sleep(self._terms.lease_sec / _RENEWALS)
-            await self._guarded(self.renew)
+        """Renew for ever; when cancelled, until what is in hand has been put back."""
+        rest = self._terms.lease_sec / _RENEWALS
+        try:
+            while True:
+                await anyio.sleep(rest)
+                await self._guarded(self.renew)
+        finally:
+            with anyio.move_on_after(_STOPPING_SEC, shield=True):
+                while self._held:
+                    self._wake = anyio.Event()
+                    with anyio.move_on_after(rest):
+                        await self._wake.wait()
+                    await self.renew()
 
     async def _sweep(self) -> None:
         """Remove recordings whose time is over, now and then; opening the store does it too."""

@@ -21,6 +21,8 @@ from api_server.jobs.events import (
     CasesTakenUp,
     FileTaken,
     RepairsGivenUp,
+    StoreAnswers,
+    StoreFailing,
     WebhookDead,
     WebhookDelivered,
     WebhookPutBack,
@@ -114,6 +116,7 @@ class FailureMetrics:
         self._to_repair = gauge("repairs_waiting", "Answers that wait for a stage they lack.")
         self._queued = gauge("cases_queued", "Cases of jobs that wait.")
         self._running = gauge("cases_running", "Cases of jobs at work, on every server.")
+        self._store_failing = gauge("store_failing", "1 while the store of jobs cannot be used.")
         self._oldest = gauge("cases_oldest_seconds", "Seconds that the oldest case has waited.")
         self._counts: tuple[Count, ...] = (
             _at(AttemptFailed, self._failed),
@@ -122,6 +125,8 @@ class FailureMetrics:
             _at(CallGivenUp, lambda _event: self._given_up.inc()),
             _at(CallServed, lambda event: self._wait.observe(event.wait_sec)),
             _at(AgentAnswerRepaired, lambda _event: self._repairs.inc()),
+            _at(StoreFailing, lambda _event: self._store_failing.set(1)),
+            _at(StoreAnswers, lambda _event: self._store_failing.set(0)),
             _at(TiersDisagreed, lambda event: self._disagreements.labels(event.element).inc()),
             _at(AnswerWarned, self._warned),
             _at(CaseEnded, self._case_ended),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from api_server.settings.base import CommaSeparated, EmptyIsNone, Section
 
-_SQLITE = "sqlite:///"
+_SQLITE, _POSTGRES = "sqlite:///", "postgresql://"
 _FILE, _S3 = "file://", "s3://"
 
 
@@ -20,13 +20,14 @@ class JobSettings(Section):
 
     heading: ClassVar[str] = "Jobs and cases"
 
-    database_url: EmptyIsNone[str] = None
-    """The database of jobs and cases, `sqlite:///PATH` (four slashes before an absolute path); it
-    is made with the first job. Unset: `cases.db` in STT_HOME, or in the user's folder for data."""
+    database_url: EmptyIsNone[SecretStr] = None
+    """The database of jobs and cases: `sqlite:///PATH` (four slashes before an absolute path), made
+    with the first job, or for many machines `postgresql://USER:PASSWORD@HOST/NAME`. Unset:
+    `cases.db` in STT_HOME, or in the user's folder for data."""
 
     recordings_dir: EmptyIsNone[Path] = None
     """Folder of the recordings that jobs have brought, by content hash. Unset: `recordings` beside
-    the database."""
+    the database's file, with PostgreSQL in STT_HOME; all machines need the same one."""
 
     recordings_url: EmptyIsNone[str] = None
     """Where recordings are instead: `s3://BUCKET/PREFIX` of an object store that speaks S3, with
@@ -45,8 +46,9 @@ class JobSettings(Section):
     """Days that the recordings of failed and cancelled cases are kept for another try; all others
     go as soon as their cases have ended."""
 
-    jobs_at_once: int = Field(4, ge=1, le=64)
-    """Cases of jobs that are worked on at once, while no other call wants the recogniser."""
+    jobs_at_once: int = Field(4, ge=0, le=64)
+    """Cases of jobs that are worked on at once, while no other call wants the recogniser. 0: none
+    are (`serve --no-work`); workers do them."""
 
     jobs_max_bytes: int = Field(20 * 1024**3, gt=0)
     """Largest body of POST /jobs in bytes, all recordings together."""
@@ -73,8 +75,8 @@ class JobSettings(Section):
     """Bytes of all recordings that are kept for repairs. Beyond it, a check is still completed,
     and a recognition is not (`off`)."""
 
-    repair_at_once: int = Field(2, ge=1, le=64)
-    """Repairs that are worked on at once, while no other call wants the recogniser."""
+    repair_at_once: int = Field(2, ge=0, le=64)
+    """Repairs that are worked on at once, while no other call wants the recogniser. 0: none are."""
 
     watch_folders: CommaSeparated[Path] = Field([])
     """Folders below AUDIO_ROOTS, comma-separated; each file in them, and in folders in them,
@@ -109,18 +111,35 @@ class JobSettings(Section):
 
     @field_validator("database_url")
     @classmethod
-    def _is_sqlite(cls, value: str | None) -> str | None:
-        if value is not None and not value.removeprefix(_SQLITE).strip("/"):
+    def _is_database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        url = value.get_secret_value()
+        if not url.startswith((_SQLITE, _POSTGRES)):
+            raise ValueError(f"give {_SQLITE}PATH or {_POSTGRES}USER:PASSWORD@HOST/NAME")
+        if url.startswith(_SQLITE) and not url.removeprefix(_SQLITE).strip("/"):
             raise ValueError(f"{_SQLITE}PATH names no file")
-        if value is not None and not value.startswith(_SQLITE):
-            raise ValueError(f"give {_SQLITE}PATH; no other database can be used")
+        if url.startswith(_POSTGRES):
+            _check_parts(url)
         return value
 
+    def database(self, home: Path) -> Path | str:
+        """Return the database's file, or the URL of its server; ``home``: the folder for data."""
+        url = self._url()
+        return url if url.startswith(_POSTGRES) else self.database_file(home)
+
     def database_file(self, home: Path) -> Path:
-        """Return the database's file; ``home`` is the folder for data."""
-        if self.database_url is None:
+        """Return the file beside which the rest lies; with a server, one that is never made.
+
+        ``home`` is the folder for data.
+        """
+        url = self._url()
+        if not url.startswith(_SQLITE):
             return home / "cases.db"
-        return Path(self.database_url.removeprefix(_SQLITE)).expanduser()
+        return Path(url.removeprefix(_SQLITE)).expanduser()
+
+    def _url(self) -> str:
+        return self.database_url.get_secret_value() if self.database_url else ""
 
     def recordings_folder(self, home: Path) -> Path:
         """Return the folder of recordings; ``home`` is the folder for data."""
@@ -133,3 +152,13 @@ class JobSettings(Section):
         """The object store of the recordings, where there is one."""
         url = self.recordings_url
         return url if url is not None and url.startswith(_S3) else None
+
+
+def _check_parts(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        named = parts.port is None or parts.port > 0
+    except ValueError:
+        named = False
+    if not named or not parts.path.strip("/"):
+        raise ValueError(f"give {_POSTGRES}USER:PASSWORD@HOST:PORT/NAME")

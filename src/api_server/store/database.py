@@ -2,108 +2,199 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Protocol
 
-from filelock import FileLock
-from sqlalchemy import Connection, Engine, create_engine, event, exc
-from sqlalchemy.pool import QueuePool
+from sqlalchemy import Connection, Engine, exc
 
 from api_server.store.errors import KeyMissing, StoreUnavailable
 from api_server.store.migrate import bring_up_to_date
 from api_server.store.sealed import SealingKeys
 from api_server.store.sealed_text import use_keys
+from api_server.store.sqlite_file import WRITES, SqliteFile
 
-LOCKED_SEC = 5.0
-"""How long a transaction waits for another process's."""
+Where = Path | str
+"""Where a database is: the file of an SQLite one, or the URL of a PostgreSQL one."""
 
-_OPENING_SEC = 30.0
-_CONNECTIONS = 8
-_WRITES = "stt_writes"
+_NOT_OURS = frozenset({"42501", "42P01", "3F000"})
+"""What PostgreSQL calls missing rights, tables and schemas: somebody has taken them."""
+
+
+class Backend(Protocol):
+    """What SQLite and PostgreSQL do each in their own way."""
+
+    engine: Engine
+    shown: str
+    """Where it is, without a password."""
+
+    reading: Mapping[str, object]
+    """The options of a connection that only reads."""
+
+    @property
+    def copier(self) -> str | None:
+        """The command that makes a copy, where this program makes none."""
+
+    @property
+    def replaced(self) -> bool:
+        """True where it is not the one that was opened."""
+
+    def opening(self) -> AbstractContextManager[None]:
+        """Keep others from opening it meanwhile."""
+
+    def check(self) -> None:
+        """Raise where it is not the one that was opened."""
+
+    def begin(self, connection: Connection, *, alone: bool) -> None:
+        """Begin a transaction that writes; ``alone``: no other one does meanwhile."""
+
+    def now(self, connection: Connection) -> float:
+        """Return the time, in seconds since 1970."""
+
+    def flush(self) -> None:
+        """Have what was removed overwritten."""
+
+    def examine(self) -> list[str]:
+        """Return what is damaged."""
+
+    def copy_to(self, target: Path) -> None:
+        """Copy it into a new file."""
 
 
 class Database:
-    """One SQLite database in a file, shared by threads and by processes of this machine.
+    """One database, shared by threads, by processes, and with PostgreSQL by machines.
 
     Args:
-        path: the file; it is made where there is none.
+        where: an SQLite file, which is made where there is none, or PostgreSQL's URL.
+        clock: seconds since 1970; by default the database's own time, which all machines share.
         keys: what its texts are encrypted with; without, they are not.
 
     Raises:
         StoreUnavailable: it cannot be opened, or a newer version has made it.
     """
 
-    def __init__(self, path: Path, keys: SealingKeys | None = None) -> None:
-        self._path = path
-        self._engine = _engine(path)
-        use_keys(self._engine, keys)
-        with self._translated():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with FileLock(f"{path}.lock", timeout=_OPENING_SEC):
-                path.touch(mode=0o600)
-                self._file = _identity(path)
-                with self.write() as connection:
-                    bring_up_to_date(connection)
+    def __init__(
+        self,
+        where: Where,
+        keys: SealingKeys | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._backend = _backend(where)
+        use_keys(self._backend.engine, keys)
+        self._given_clock = clock
+        self._open = threading.local()
+        with (
+            self._translated(),
+            self._backend.opening(),
+            self.write() as connection,
+        ):
+            bring_up_to_date(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that changes nothing.
+        """Open a transaction that changes nothing, and sees all of one moment.
 
         Raises:
             StoreUnavailable: the database cannot be used.
         """
-        with self._translated(), self._same_file(), self._engine.connect() as connection:
+        with (
+            self._translated(),
+            self._same(),
+            self._connected(**self._backend.reading) as connection,
+            self._noted(connection),
+        ):
             yield connection
+
+    def _connected(self, **options: object) -> Connection:
+        return self._backend.engine.connect().execution_options(**options)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open a transaction that may change things; there is one at a time.
+        """Open a transaction that may change things; there is one at a time, on all machines.
 
         Raises:
             StoreUnavailable: the database cannot be used, or another writes for too long.
         """
+        with self._writing(alone=True) as connection:
+            yield connection
+
+    @contextmanager
+    def claim(self) -> Iterator[Connection]:
+        """Open a transaction that changes only rows which it has locked, beside others.
+
+        Raises:
+            StoreUnavailable: the database cannot be used.
+        """
+        with self._writing(alone=False) as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self, *, alone: bool) -> Iterator[Connection]:
         with (
             self._translated(),
-            self._same_file(),
-            self._engine.connect().execution_options(**{_WRITES: True}) as connection,
+            self._same(),
+            self._connected(**{WRITES: True}) as connection,
             connection.begin(),
+            self._noted(connection),
         ):
+            self._backend.begin(connection, alone=alone)
             yield connection
+
+    def now(self) -> float:
+        """Return the time in seconds since 1970; in a transaction of this thread, that of it.
+
+        Raises:
+            StoreUnavailable: the database cannot be asked.
+        """
+        if self._given_clock is not None:
+            return self._given_clock()
+        connection = getattr(self._open, "connection", None)
+        if connection is None:
+            with self.read():
+                return self.now()
+        if self._open.time is None:
+            self._open.time = self._backend.now(connection)
+        return float(self._open.time)
+
+    @contextmanager
+    def _noted(self, connection: Connection) -> Iterator[None]:
+        """Have :meth:`now` ask in this transaction."""
+        before = getattr(self._open, "connection", None)
+        self._open.connection, self._open.time = connection, None
+        try:
+            yield
+        finally:
+            self._open.connection, self._open.time = before, None
 
     @property
     def replaced(self) -> bool:
         """True where the file that was opened is not there any more."""
-        try:
-            return _identity(self._path) != self._file
-        except OSError:
-            return True
+        return self._backend.replaced
+
+    @property
+    def copier(self) -> str | None:
+        """The command that copies this database, where :meth:`copy_to` does not."""
+        return self._backend.copier
 
     def flush(self) -> None:
-        """Have the log of writes overwritten, which holds what was removed a while longer.
-
-        While another transaction runs it stays for now.
+        """Have what was removed overwritten, where the database keeps it a while longer.
 
         Raises:
             StoreUnavailable: the database cannot be used.
         """
-        with self._raw() as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._translated(), self._same():
+            self._backend.flush()
 
     def examine(self) -> list[str]:
-        """Return what is wrong with the file and its references: nothing, where all is well.
+        """Return what is wrong with the database: nothing, where all is well.
 
         Raises:
             StoreUnavailable: the database cannot be used.
         """
-        with self._raw() as connection:
-            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
-            lost = connection.execute("PRAGMA foreign_key_check").fetchall()
-        told = [f"{row[0]}, row {row[1]}: refers to what is not there ({row[2]})" for row in lost]
-        return [one for one in found if one != "ok"] + told
+        with self._translated(), self._same():
+            return self._backend.examine()
 
     def copy_to(self, target: Path) -> None:
         """Copy the whole database into a new file, as it is at one moment.
@@ -111,94 +202,50 @@ class Database:
         Raises:
             StoreUnavailable: that cannot be done.
         """
-        with self._raw() as connection:
-            target.touch(mode=0o600, exist_ok=False)
-            copy = sqlite3.connect(target)
-            try:
-                connection.backup(copy)
-                copy.execute("PRAGMA journal_mode=DELETE")  # one file, for a tape
-            finally:
-                copy.close()
-
-    @contextmanager
-    def _raw(self) -> Iterator[sqlite3.Connection]:
-        with self._translated(), self._same_file():
-            held = self._engine.raw_connection()
-            try:
-                yield cast("sqlite3.Connection", held.driver_connection)
-            except sqlite3.Error as error:
-                raise StoreUnavailable(f"the database {self._path}: {error}") from error
-            finally:
-                held.close()
+        with self._translated(), self._same():
+            self._backend.copy_to(target)
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        self._backend.engine.dispose()
 
     @contextmanager
-    def _same_file(self) -> Iterator[None]:
-        """Refuse to work on a file that was removed: what is written there is lost.
+    def _same(self) -> Iterator[None]:
+        """Look whether it is the database that was opened, before and after.
 
-        Looked at afterwards too, before anybody is told that something was kept.
+        Afterwards too: before anybody is told that something was kept.
         """
-        self._check_file()
+        self._backend.check()
         yield
-        self._check_file()
-
-    def _check_file(self) -> None:
-        if _identity(self._path) != self._file:
-            self._engine.dispose()
-            raise StoreUnavailable(f"the database {self._path} was replaced while it was in use")
+        self._backend.check()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        shown = f"the database {self._backend.shown}"
         try:
             yield
         except KeyMissing as error:
-            raise StoreUnavailable(f"the database {self._path}: {error}") from error
-        except (exc.IntegrityError, exc.ProgrammingError):
-            raise  # a defect of ours
+            raise StoreUnavailable(f"{shown}: {error}") from error
+        except (exc.IntegrityError, exc.ProgrammingError, exc.DataError) as error:
+            if getattr(error.orig, "sqlstate", None) not in _NOT_OURS:
+                raise  # a defect of ours
+            raise StoreUnavailable(f"{shown}: {_words(error)}") from error
         except exc.DBAPIError as error:
-            raise StoreUnavailable(f"the database {self._path}: {error.orig}") from error
+            raise StoreUnavailable(f"{shown}: {_words(error)}") from error
         except exc.TimeoutError as error:
-            raise StoreUnavailable(f"the database {self._path}: no connection is free") from error
+            raise StoreUnavailable(f"{shown}: no connection is free") from error
         except OSError as error:
             reason = error.strerror or str(error)
-            raise StoreUnavailable(f"the database {self._path}: {reason}") from error
+            raise StoreUnavailable(f"{shown}: {reason}") from error
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    """Return what tells this file from another one that takes its place.
-
-    Raises:
-        OSError: it is gone.
-    """
-    told = path.stat()
-    return told.st_dev, told.st_ino
+def _words(error: exc.DBAPIError) -> str:
+    return " ".join(str(error.orig).split())
 
 
-def _engine(path: Path) -> Engine:
-    where = f"{Path(os.path.abspath(path)).as_uri()}?mode=rw"  # noqa: PTH100 - follows no link
+def _backend(where: Where) -> Backend:
+    if isinstance(where, Path):
+        return SqliteFile(where)
+    from api_server.store.postgres import PostgresServer  # noqa: PLC0415 - only who has one
 
-    def connect() -> sqlite3.Connection:
-        # In this mode a file that is gone is an error, and no new and empty database.
-        connection = sqlite3.connect(
-            where, LOCKED_SEC, isolation_level=None, check_same_thread=False, uri=True
-        )
-        # FULL: what was answered with 202 survives a power cut.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-        connection.execute("PRAGMA secure_delete=ON")  # what is removed is overwritten
-        return connection
-
-    engine = create_engine(
-        "sqlite://", creator=connect, poolclass=QueuePool, pool_size=_CONNECTIONS, pool_timeout=5
-    )
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # A transaction that began as a reader cannot always become a writer.
-        writes = connection.get_execution_options().get(_WRITES)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
+    return PostgresServer(where)

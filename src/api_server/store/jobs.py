@@ -211,8 +211,8 @@ def _job(row: Row[Any], counted: list[Row[Any]]) -> JobRecord:
         cancelled_at=row.cancelled_at,
         cases=row.cases,
         counts=counts,
-        bytes=sum(one.bytes for one in counted),
-        bytes_ended=sum(one.bytes for one in counted if one.state in ENDS),
+        bytes=sum(int(one.bytes) for one in counted),
+        bytes_ended=sum(int(one.bytes) for one in counted if one.state in ENDS),
         audio_sec=sum(one.audio_sec or 0.0 for one in counted),
         webhook_url=row.webhook_url,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, or_, select, update
 
 from api_server.store import repairs
 from api_server.store.records import OPEN, RETRIED, Backlog, Claimed, Ending
@@ -32,6 +32,7 @@ def claim(connection: Connection, now: float, lease_sec: float, limit: int) -> l
         .where(CASES.c.state == "queued", CASES.c.not_before <= now)
         .order_by(CASES.c.priority, CASES.c.tries, CASES.c.seq)
         .limit(limit)
+        .with_for_update(of=CASES, skip_locked=True)
     )
     claimed = [
         Claimed(
@@ -130,7 +131,8 @@ def reap(connection: Connection, now: float, max_tries: int) -> tuple[list[str],
     One that has had ``max_tries`` is tried no more: it may be what ends the workers.
     """
     over = (CASES.c.state == "running", CASES.c.lease_until < now)
-    rows = list(connection.execute(select(CASES.c.id, CASES.c.seq, CASES.c.tries).where(*over)))
+    query = select(CASES.c.id, CASES.c.seq, CASES.c.tries).where(*over)
+    rows = list(connection.execute(query.with_for_update(skip_locked=True)))
     failed = [row for row in rows if row.tries >= max_tries]
     queued = [row for row in rows if row.tries < max_tries]
     if queued:
@@ -156,8 +158,9 @@ def reap(connection: Connection, now: float, max_tries: int) -> tuple[list[str],
     return [row.id for row in queued], [row.id for row in failed]
 
 
-def backlog(connection: Connection) -> Backlog:
+def backlog(connection: Connection, now: float) -> Backlog:
     """Return what waits and what is at work."""
+    over = case((CASES.c.lease_until < now, 1), else_=0)
     counted = {
         row.state: row
         for row in connection.execute(
@@ -165,6 +168,7 @@ def backlog(connection: Connection) -> Backlog:
                 CASES.c.state,
                 func.count().label("cases"),
                 func.min(CASES.c.received_at).label("oldest_at"),
+                func.sum(over).label("lost"),
             )
             .where(CASES.c.state.in_(OPEN))
             .group_by(CASES.c.state)
@@ -175,6 +179,7 @@ def backlog(connection: Connection) -> Backlog:
         queued.cases if queued else 0,
         running.cases if running else 0,
         queued.oldest_at if queued else None,
+        int(running.lost) if running else 0,
     )
 
 

@@ -23,7 +23,7 @@ class Outbox:
 
     def claim(self, lease_sec: float, limit: int) -> list[WebhookRecord]:
         """Take webhooks to be sent; see :func:`webhooks.claim`."""
-        with self._database.write() as connection:
+        with self._database.claim() as connection:
             return webhooks.claim(connection, self._clock(), lease_sec, limit)
 
     def note_delivered(self, sent: WebhookRecord) -> None:

@@ -233,11 +233,15 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits: cases, those at work, and since when the oldest one waits."""
+    """What waits: cases, those at work, and since when the oldest one waits.
+
+    ``lost``: how many of those at work have a lease that is over.
+    """
 
     queued: int
     running: int
     oldest_at: float | None
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)

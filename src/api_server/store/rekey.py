@@ -33,7 +33,7 @@ from api_server.store.sealed_text import (
 
 _ROWS_AT_ONCE = 200
 _GUARDS = {DECISIONS.name: "decisions_update"}
-"""Triggers of SQLite that forbid to change a table's rows."""
+"""Triggers that forbid to change a table's rows."""
 
 
 def rekey(database: Database) -> int:
@@ -131,8 +131,13 @@ def _seal(
 def _unguarded(connection: Connection, table: Table) -> Iterator[None]:
     """Lift what forbids to change rows, within this transaction: their texts stay the same."""
     guard = _GUARDS.get(table.name)
-    if guard is None or connection.dialect.name != "sqlite":
+    if guard is None:
         yield
+        return
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql(f"ALTER TABLE {table.name} DISABLE TRIGGER {guard}")
+        yield
+        connection.exec_driver_sql(f"ALTER TABLE {table.name} ENABLE TRIGGER {guard}")
         return
     made = text("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = :name")
     sql = connection.execute(made, {"name": guard}).scalar_one()

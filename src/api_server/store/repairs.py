@@ -92,6 +92,7 @@ def claim(
         )
         .order_by(REPAIRS.c.not_before, REPAIRS.c.case_seq)
         .limit(limit)
+        .with_for_update(of=REPAIRS, skip_locked=True)
     )
     claimed = [
         ToRepair(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from sqlalchemy import select
 
 from api_server.store import (
     audit_log,
@@ -20,7 +21,7 @@ from api_server.store import (
 )
 from api_server.store.accounts import Accounts
 from api_server.store.checkpoints import CheckpointFile
-from api_server.store.database import Database
+from api_server.store.database import Database, Where
 from api_server.store.errors import RecordingsUnreachable, StoreFull, StoreUnavailable
 from api_server.store.ledger import Ledger
 from api_server.store.outbox import Outbox
@@ -46,16 +47,26 @@ from api_server.store.reviews import Reviews
 MOST_OPEN_CASES = 1_000_000
 """Cases that may wait; one more job is refused."""
 
+_KEPT_AT_ONCE = 50
+_HEARTBEAT = select(1)
+"""A server ends a transaction that is silent for long."""
+
+
+def _proof_beside(where: Where) -> ProofFiles:
+    if isinstance(where, Path):
+        return ProofFiles.beside(where)
+    raise ValueError("a database of a server has no files beside it: name those of the proof")
+
 
 class Store:
     """Jobs and cases in a database, recordings beside it.
 
     Args:
-        path: the database's file.
-        recordings: where they are; what they are encrypted with is for the database's texts too.
-        clock: seconds since 1970, UTC.
+        where: the database: an SQLite file, or PostgreSQL's URL.
+        recordings: where they are; what they are encrypted with is for the texts too.
+        clock: seconds since 1970, UTC; by default the database's time.
         retention: how long what is kept.
-        proof: where the log is signed; by default beside the database.
+        proof: where the log is signed; by default beside the file.
 
     Raises:
         StoreUnavailable: the database cannot be opened, or its texts cannot with these keys.
@@ -63,20 +74,20 @@ class Store:
 
     def __init__(
         self,
-        path: Path,
+        where: Where,
         recordings: RecordingFolder,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         retention: Retention | None = None,
         proof: ProofFiles | None = None,
     ) -> None:
-        self._database = Database(path, recordings.keys)
+        self._database = Database(where, recordings.keys, clock)
         self._recordings = recordings
-        self._clock = clock
+        self._clock = clock = self._database.now
         self.reviews = Reviews(self._database, clock)
         self.accounts = Accounts(self._database, clock)
         self.reports = ReviewReports(self._database, clock)
         self._retention = retention or Retention()
-        files = proof or ProofFiles.beside(path)
+        files = proof or _proof_beside(where)
         self.ledger = Ledger(self._database, CheckpointFile(files.notes, files.key), clock)
         """What proves the record, and what is done with cases as records."""
         self.outbox = Outbox(self._database, clock)
@@ -93,6 +104,11 @@ class Store:
     def replaced(self) -> bool:
         """True where the database's file is another one, or gone: nothing can be kept here."""
         return self._database.replaced
+
+    @property
+    def copier(self) -> str | None:
+        """The command that copies the database, where :meth:`backup` does not."""
+        return self._database.copier
 
     def submit(self, new: NewJob) -> tuple[str, bool]:
         """Take a job, its recordings and all; return its id, and whether it is a new one.
@@ -113,8 +129,10 @@ class Store:
             more = sum(received[one].bytes for one in missing)
             self._recordings.check_quota(jobs.kept_bytes(connection), more)
             # Within the transaction: no other process may forget this content meanwhile.
-            for one in received.values():
+            for number, one in enumerate(received.values()):
                 self._recordings.keep(one)
+                if number % _KEPT_AT_ONCE == 0:
+                    connection.execute(_HEARTBEAT)
             return jobs.insert_job(connection, new, self._clock()), True
 
     def take_file(self, found: FoundFile, new: NewJob) -> tuple[str, bool]:
@@ -216,7 +234,7 @@ class Store:
 
     def claim(self, lease_sec: float, limit: int) -> list[Claimed]:
         """Lease up to ``limit`` cases to a worker; see :func:`leases.claim`."""
-        with self._database.write() as connection:
+        with self._database.claim() as connection:
             return leases.claim(connection, self._clock(), lease_sec, limit)
 
     def renew(self, tokens: Iterable[str], lease_sec: float) -> set[str]:
@@ -273,7 +291,7 @@ class Store:
 
     def claim_repairs(self, lease_sec: float, targets: Iterable[str], limit: int) -> list[ToRepair]:
         """Lease repairs to a worker; see :func:`repairs.claim`."""
-        with self._database.write() as connection:
+        with self._database.claim() as connection:
             return repairs.claim(connection, self._clock(), lease_sec, targets, limit)
 
     def renew_repairs(self, tokens: Iterable[str], lease_sec: float) -> set[str]:
@@ -326,7 +344,7 @@ class Store:
     def backlog(self) -> Backlog:
         """Return what waits."""
         with self._database.read() as connection:
-            return leases.backlog(connection)
+            return leases.backlog(connection, self._clock())
 
     def close(self) -> None:
         """Close the database."""
@@ -354,7 +372,7 @@ class Store:
         with self._database.write() as connection:
             webhooks.forget_old(connection, self._clock())
         with suppress(RecordingsUnreachable):  # the next sweep removes them
-            found = self._recordings.on_disk()
+            found = self._recordings.on_disk()  # takes long in a large folder: before it writes
             with self._database.write() as connection:
                 self._recordings.remove(found - jobs.all_recordings(connection))
             self._recordings.sweep_incoming()
@@ -376,6 +394,8 @@ class Store:
     def examine(self) -> list[str]:
         """Return what is wrong with the database and the recordings; nothing where all is well."""
         found = self._database.examine()
+        if found and self._database.copier is not None:
+            return found  # a server reads none of a damaged table
         with self._database.read() as connection:
             found += rekey.unreadable(connection)
             kept = jobs.all_recordings(connection)
@@ -392,7 +412,7 @@ class Store:
         What is removed meanwhile is in the copy of the database, and not among the recordings.
 
         Raises:
-            StoreUnavailable: that cannot be done.
+            StoreUnavailable: that cannot be done, or :attr:`copier` does it.
             OSError: the folder cannot be made.
         """
         target.mkdir(mode=0o700)

@@ -120,6 +120,7 @@ def claim(connection: Connection, now: float, lease_sec: float, limit: int) -> l
         .where(WEBHOOKS.c.status == "pending", WEBHOOKS.c.not_before <= now)
         .order_by(WEBHOOKS.c.not_before, WEBHOOKS.c.seq)
         .limit(limit)
+        .with_for_update(skip_locked=True)
     )
     rows = list(connection.execute(query))
     if rows:

@@ -9,12 +9,21 @@ import typer
 from rich.markup import escape
 
 from api_server.pipeline.records import recordings_of
-from stt_tools.cli.keeping import store_of
+from stt_tools.cli.keeping import made_store_of, store_of
 from stt_tools.cli.options import Json, load_settings
 from stt_tools.cli.output import out, print_json
 from stt_tools.exits import DEGRADED, DONE, refuse
 
 app = typer.Typer(help="Check and copy the store of jobs and cases.", no_args_is_help=True)
+
+
+@app.command()
+def upgrade() -> None:
+    """Make the tables, or bring them up to date; a server does the same as it opens the store."""
+    from api_server.store.schema import HEAD  # noqa: PLC0415 - takes 0.2 s of every command's start
+
+    with made_store_of(load_settings()):
+        out.print(f"schema {HEAD}")
 
 
 @app.command()
@@ -39,13 +48,19 @@ def backup(
 ) -> None:
     """Copy database, recordings, checkpoints and the public key, as they are at one moment.
 
-    The keys that sign and that encrypt are not copied: keep them elsewhere.
+    The keys that sign and that encrypt are not copied: keep them elsewhere. A PostgreSQL database
+    is copied by its own pg_dump: this names the command, and copies nothing.
     """
     if target.exists():
         refuse(f"{target} is there already")
     with store_of(load_settings()) as store:
         if store is None:
             refuse("there is no store here")
+        if store.copier is not None:
+            refuse(
+                f"the database is a server's: copy it with {store.copier}, then RECORDINGS_DIR and "
+                "the files of the audit log"
+            )
         count = store.backup(target)
     out.print(escape(f"{target}  {count} recordings"))
 

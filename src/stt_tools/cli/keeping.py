@@ -47,7 +47,8 @@ def store_of(settings: Settings) -> Iterator[Store | None]:
 
     Raises as :func:`made_store_of` does.
     """
-    if settings.database_file(data_home(settings.stt_home)).exists():
+    where = settings.database(data_home(settings.stt_home))
+    if isinstance(where, str) or where.exists():
         with made_store_of(settings) as store:
             yield store
     else:
@@ -66,7 +67,7 @@ def made_store_of(settings: Settings) -> Iterator[Store]:
     from api_server.store.store import Store  # noqa: PLC0415 - takes 0.4 s of a server's start
 
     store = Store(
-        settings.database_file(data_home(settings.stt_home)),
+        settings.database(data_home(settings.stt_home)),
         recordings_of(settings),
         retention=retention_of(settings),
         proof=proof_of(settings),

@@ -21,6 +21,7 @@ from stt_tools.cli import (
     transcribe,
     user,
     webhooks,
+    work,
 )
 from stt_tools.cli.ending import exit_code_of
 from stt_tools.cli.output import out
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.command()(drill)
 app.command()(serve.serve)
+app.command()(work.work)
 app.command()(transcribe.transcribe)
 app.command()(analyze.analyze)
 app.command()(doctor.doctor)

@@ -33,6 +33,9 @@ def serve(
     stt_only: Annotated[
         bool, typer.Option("--stt-only", help="Recognition alone: no LLM is ever asked.")
     ] = False,
+    no_work: Annotated[
+        bool, typer.Option("--no-work", help="Take jobs, and leave them to `stt-engine work`.")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Tell all that is wrong with the settings, and end.")
     ] = False,
@@ -45,6 +48,7 @@ def serve(
         "api_tls_cert_file": tls_cert,
         "api_tls_key_file": tls_key,
         "api_root_path": root_path,
+        **({"jobs_at_once": 0, "repair_at_once": 0} if no_work else {}),
     }
     if check:
         _check({key: value for key, value in given.items() if value is not None}, as_json=as_json)

@@ -15,7 +15,7 @@ from alembic.config import Config
 
 from api_server.audit.entry import Entry, commit
 from api_server.audit.note import Signer
-from api_server.store import audit_log, database, migrations
+from api_server.store import audit_log, migrations, sqlite_file
 from api_server.store.errors import KeyMissing, StoreUnavailable
 from api_server.store.records import Ending
 from api_server.store.store import Store
@@ -104,7 +104,7 @@ def test_answers_of_before_the_log_are_adopted(tmp_path: Path, clock: Clock) -> 
     path = tmp_path / "cases.db"
     with sqlite3.connect(path):
         pass
-    engine = database._engine(path)
+    engine = sqlite_file._engine(path)
     with engine.connect().execution_options(stt_writes=True) as connection, connection.begin():
         config = Config()
         config.set_main_option("script_location", str(Path(migrations.__file__).parent))

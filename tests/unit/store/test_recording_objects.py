@@ -21,7 +21,7 @@ from tests.support.clock import Clock
 from tests.support.jobs_in_store import PLENTY
 from tests.support.object_store import URL, ObjectServer, object_server
 
-pytestmark = pytest.mark.slow  # the server alone takes some seconds to start
+pytestmark = [pytest.mark.slow, pytest.mark.sqlite]  # the server alone takes some seconds
 
 KEYS = SealingKeys("new", {"new": b"n" * 32, "old": b"o" * 32})
 OLD = SealingKeys("old", {"old": b"o" * 32})

@@ -27,7 +27,7 @@ def clock() -> Clock:
 def kept_for(path: Path, clock: Clock, **days: float) -> Store:
     terms = {f"{name}_sec": number * DAY for name, number in days.items()}
     retention = Retention(**terms, wordless=lambda _answer: '[{"id": "a"}]')
-    return Store(path / "cases.db", folder_at(path), clock, retention)
+    return store_at(path, clock, retention=retention)
 
 
 def take(store: Store, path: Path, content: bytes = b"recording") -> str:
@@ -58,6 +58,7 @@ def proved(store: Store) -> None:
     assert store.ledger.verify().faults == ()
 
 
+@pytest.mark.sqlite
 def test_what_is_erased_is_nowhere_and_stays_proved(tmp_path: Path, clock: Clock) -> None:
     store = kept_for(tmp_path, clock, recordings=30)
     case = take(store, tmp_path)

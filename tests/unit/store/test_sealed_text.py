@@ -21,6 +21,8 @@ from api_server.store.store import Store
 from tests.support.clock import Clock
 from tests.support.jobs_in_store import PLENTY
 
+pytestmark = pytest.mark.sqlite
+
 OLD = SealingKeys("old", {"old": b"o" * 32})
 BOTH = SealingKeys("new", {"new": b"n" * 32, "old": b"o" * 32})
 NEW = SealingKeys("new", {"new": b"n" * 32})

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from api_server.store.records import ENDS, CaseState, Claimed, Ending
 from tests.support.clock import Clock
@@ -122,5 +129,7 @@ class Cases(RuleBasedStateMachine):
             assert not needed or one.recording in on_disk
 
 
-TestCases = Cases.TestCase
-TestCases.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+def test_whatever_happens_a_case_ends_once(database_kind: str) -> None:
+    examples = 25 if database_kind == "sqlite" else 5
+    bounds = settings(max_examples=examples, stateful_step_count=30, deadline=None)
+    run_state_machine_as_test(Cases, settings=bounds)

@@ -23,7 +23,7 @@ from api_server.store.records import Ending
 from api_server.store.schema import HEAD, METADATA
 from api_server.store.store import Store
 from tests.support.clock import Clock
-from tests.support.jobs_in_store import folder_at, new_job, store_at
+from tests.support.jobs_in_store import PLACES, folder_at, new_job, store_at
 
 LEASE_SEC = 10.0
 DONE = Ending("done", "{}", 1.0)
@@ -47,7 +47,8 @@ def kept(path: Path) -> int:
 
 
 def test_the_steps_lead_to_the_tables_of_the_code(tmp_path: Path) -> None:
-    database = Database(tmp_path / "cases.db")
+    database = Database(PLACES.where(tmp_path))
+    PLACES.opened.append(database)
     with database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
     heads = ScriptDirectory(str(Path(migrations.__file__).parent)).get_heads()
@@ -57,19 +58,24 @@ def test_the_steps_lead_to_the_tables_of_the_code(tmp_path: Path) -> None:
 def test_a_store_of_the_first_version_opens_with_what_it_holds(
     tmp_path: Path, clock: Clock
 ) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path / 'cases.db'}")
+    where = PLACES.where(tmp_path, tables=False)
+    url = f"sqlite:///{where}" if isinstance(where, Path) else where
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         connection.execute(
-            text("INSERT INTO jobs VALUES (1,'job-1','',NULL,'a','{}','{}',5,1,NULL,1)")
+            text(
+                "INSERT INTO jobs (id,owner,request_sha256,options,metadata,priority,created_at,"
+                "cases) VALUES ('job-1','','a','{}','{}',5,1,1)"
+            )
         )
         connection.execute(
             text(
-                "INSERT INTO cases (seq,id,job_seq,name,path,bytes,state,priority,tries,not_before,"
-                "received_at) VALUES (1,'case-1',1,'a.wav','/a.wav',3,'partial',5,1,0,1)"
+                "INSERT INTO cases (id,job_seq,name,path,bytes,state,priority,tries,not_before,"
+                "received_at) VALUES ('case-1',1,'a.wav','/a.wav',3,'partial',5,1,0,1)"
             )
         )
         connection.execute(text("INSERT INTO revisions VALUES (1,1,2,'{}')"))
@@ -84,6 +90,7 @@ def test_a_store_of_the_first_version_opens_with_what_it_holds(
     store.close()
 
 
+@pytest.mark.sqlite
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path, store: Store) -> None:
     store.close()
     with sqlite3.connect(tmp_path / "cases.db") as raw:
@@ -95,9 +102,11 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path, store: Stor
 
 def test_many_that_open_it_at_once_make_one(tmp_path: Path) -> None:
     opened: list[Database] = []
+    where = PLACES.where(tmp_path, tables=False)
 
     def begin() -> None:
-        opened.append(Database(tmp_path / "cases.db"))
+        opened.append(Database(where))
+        PLACES.opened.append(opened[-1])
 
     threads = [threading.Thread(target=begin) for _ in range(8)]
     for one in threads:
@@ -298,7 +307,7 @@ def test_a_recording_of_what_failed_is_kept_for_another_try_for_a_time(
 ) -> None:
     folder = folder_at(tmp_path)
     folder.keep_sec = 100.0
-    store = Store(tmp_path / "cases.db", folder, clock)
+    store = store_at(tmp_path, clock, folder=folder)
     job, _ = store.submit(new_job(tmp_path, b"one"))
     (claimed,) = store.claim(LEASE_SEC, 1)
     store.finish(claimed, Ending("failed", error_type="WorkerDied"))
@@ -314,6 +323,7 @@ def test_a_recording_of_what_failed_is_kept_for_another_try_for_a_time(
 # What goes wrong ----------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite
 def test_a_database_that_is_removed_is_missed_at_once(tmp_path: Path, store: Store) -> None:
     store.submit(new_job(tmp_path, b"one"))
     (tmp_path / "cases.db").unlink()
@@ -327,11 +337,12 @@ def test_a_database_that_is_removed_is_missed_at_once(tmp_path: Path, store: Sto
         store.backlog()
 
 
+@pytest.mark.sqlite
 def test_one_that_another_process_locks_says_so(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.close()
-    monkeypatch.setattr("api_server.store.database.LOCKED_SEC", 0.05)
+    monkeypatch.setattr("api_server.store.sqlite_file.LOCKED_SEC", 0.05)
     impatient = store_at(tmp_path, Clock())
     other = sqlite3.connect(tmp_path / "cases.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -343,6 +354,7 @@ def test_one_that_another_process_locks_says_so(
     assert impatient.claim(LEASE_SEC, 1) == []
 
 
+@pytest.mark.sqlite
 def test_what_is_no_database_says_so(tmp_path: Path) -> None:
     (tmp_path / "cases.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(StoreUnavailable, match="not a database"):
@@ -359,6 +371,7 @@ def test_a_start_removes_what_an_end_in_the_middle_left(tmp_path: Path, clock: C
     assert kept(tmp_path) == 1
 
 
+@pytest.mark.sqlite
 def test_files_are_for_their_owner_alone(tmp_path: Path, store: Store) -> None:
     store.submit(new_job(tmp_path, b"one"))
     (recording,) = (tmp_path / "recordings").glob("??/*")

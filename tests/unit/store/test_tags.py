@@ -14,8 +14,8 @@ from api_server.pipeline.records import retention_of
 from api_server.settings import Settings
 from api_server.store.records import Ending, NewCase, NewJob, Retention, TagRule
 from api_server.store.store import Store
+from tests.support import jobs_in_store
 from tests.support.clock import Clock
-from tests.support.jobs_in_store import folder_at
 
 DAY = 86400.0
 RULES = (
@@ -32,11 +32,11 @@ def clock() -> Clock:
 
 
 def store_at(path: Path, clock: Clock) -> Store:
-    return Store(path / "cases.db", folder_at(path), clock, TERMS)
+    return jobs_in_store.store_at(path, clock, retention=TERMS)
 
 
 def ended(store: Store, path: Path, **metadata: object) -> str:
-    received = folder_at(path).receive(io.BytesIO(json.dumps(metadata).encode()))
+    received = jobs_in_store.folder_at(path).receive(io.BytesIO(json.dumps(metadata).encode()))
     case = NewCase("a.wav", received)
     store.submit(NewJob("", "{}", json.dumps(metadata), 5, (case,), "asked"))
     (claimed,) = store.claim(10.0, 1)

@@ -12,7 +12,7 @@ _ROW_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """Make the tables of the log, and have SQLite refuse to change its entries."""
+    """Make the tables of the log, and have the database refuse to change its entries."""
     op.create_table(
         "audit_entries",
         sa.Column("seq", _ROW_ID, primary_key=True, autoincrement=False),
@@ -52,3 +52,12 @@ def upgrade() -> None:
                 f"CREATE TRIGGER audit_no_{verb.lower()} BEFORE {verb} ON audit_entries "
                 "BEGIN SELECT RAISE(ABORT, 'entries of the audit log are never changed'); END"
             )
+    else:
+        op.execute(
+            "CREATE FUNCTION audit_no_change() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$BEGIN RAISE EXCEPTION 'entries of the audit log are never changed'; END$$"
+        )
+        op.execute(
+            "CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_entries "
+            "FOR EACH STATEMENT EXECUTE FUNCTION audit_no_change()"
+        )

@@ -44,9 +44,29 @@ def upgrade() -> None:
             "CREATE TRIGGER decisions_update BEFORE UPDATE ON decisions "
             f"WHEN NEW.quote IS NOT NULL OR NEW.reason <> '' OR {kept} {_FIXED}"
         )
+    else:
+        _fix_decisions()
     _create_queue()
     _create_accounts()
     op.create_index("revisions_made", "revisions", ["made_at"])
+
+
+def _fix_decisions() -> None:
+    """Have PostgreSQL refuse what SQLite does."""
+    op.execute(
+        "CREATE FUNCTION decisions_no_change() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN RAISE EXCEPTION 'decisions are never changed'; END$$"
+    )
+    calls = "EXECUTE FUNCTION decisions_no_change()"
+    op.execute(
+        "CREATE TRIGGER decisions_delete BEFORE DELETE OR TRUNCATE ON decisions "
+        f"FOR EACH STATEMENT {calls}"
+    )
+    kept = " OR ".join(f"NEW.{one} IS DISTINCT FROM OLD.{one}" for one in _FACTS)
+    op.execute(
+        "CREATE TRIGGER decisions_update BEFORE UPDATE ON decisions FOR EACH ROW "
+        f"WHEN (NEW.quote IS NOT NULL OR NEW.reason <> '' OR {kept}) {calls}"
+    )
 
 
 def _create_queue() -> None:
