@@ -9,7 +9,7 @@ CLIENTS := .venv-clients
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test test-first test-second test-programs test-mutants check test-pythons test-torch test-cases test-kubernetes test-clients test-e2e test-web serve doctor drill soak overload attack bench eval eval-speakers train cer docs lock clean \
+.PHONY: help setup models demo test test-first test-second e2e-mutants e2e-servers e2e-programs e2e-failures e2e-cases check test-pythons test-torch test-cases test-kubernetes test-clients test-e2e test-web serve doctor drill soak overload attack bench eval eval-speakers train cer docs lock clean \
 	docker-build docker-up docker-down docker-drill docker-test docker-pin docker-base docker-bundle
 
 help: ## list the targets
@@ -36,8 +36,7 @@ demo: models ## a tour of the promises: healthy, LLM killed, model gone, both
 	@$(BIN)/python examples/demo.py
 
 # Two halves beside each other, for two cores; the shorter one is shown when both are done.
-HALF    := .cache/second-half.log
-MUTANTS := .cache/mutants.log
+HALF := .cache/second-half.log
 
 test: models ## the tests (.venv/bin/pytest runs all of them one by one)
 	@mkdir -p $(dir $(HALF))
@@ -49,16 +48,28 @@ test-first:
 test-second:
 	@$(BIN)/pytest tests/unit tests/web tests/honesty tests/spec tests/failure/jobs >$(HALF) 2>&1
 
-test-e2e: models ## the slower tests: whole programs, calls in a row, a real LLM, kept defects
-	@mkdir -p $(dir $(MUTANTS))
-	@$(MAKE) --no-print-directory -k -j2 test-programs test-mutants; failed=$$?; cat $(MUTANTS); exit $$failed
+# The longest first, two at a time; each is shown when all are done.
+E2E := e2e-mutants e2e-servers e2e-programs e2e-failures e2e-cases
+PARTS := .cache/e2e
 
-test-programs:
-	@$(BIN)/pytest -m "slow or not slow" tests/e2e
-	@$(BIN)/pytest -m slow tests/api tests/failure tests/unit
+test-e2e: models ## the slower tests: whole programs, a real LLM, kept defects, jobs that are killed
+	@rm -rf $(PARTS) && mkdir -p $(PARTS)
+	@$(MAKE) --no-print-directory -k -j2 $(E2E); failed=$$?; tail -n +1 $(PARTS)/*; exit $$failed
 
-test-mutants:
-	@$(BIN)/pytest -m slow tests/honesty >$(MUTANTS) 2>&1
+e2e-mutants:
+	@$(BIN)/pytest -m slow tests/honesty >$(PARTS)/mutants 2>&1
+
+e2e-servers:
+	@$(BIN)/pytest -m slow tests/api >$(PARTS)/servers 2>&1
+
+e2e-programs:
+	@$(BIN)/pytest -m "slow or not slow" tests/e2e >$(PARTS)/programs 2>&1
+
+e2e-failures:
+	@$(BIN)/pytest -m slow tests/failure tests/unit >$(PARTS)/failures 2>&1
+
+e2e-cases:
+	@$(BIN)/pytest tests/cases >$(PARTS)/cases 2>&1
 
 test-cases: models ## jobs of servers and workers that are killed, stopped and cut off from their database (CASES=--long: 30 kills over 200 cases)
 	@$(BIN)/pytest tests/cases $(CASES)
