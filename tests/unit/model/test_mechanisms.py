@@ -79,22 +79,18 @@ def test_to_mention_words_is_not_to_use_them(turns: tuple[str, ...]) -> None:
     assert stated(*turns) == {}
 
 
-@pytest.mark.parametrize(
-    ("turns", "name"),
-    [
-        (
-            ("C: 3년 차 환급금은요?", "A: 그런 건 지금 따질 때가 아니고요"),
-            "explanation.evasion",
-        ),
-        (("A: 이 특약은 법으로 꼭 넣으셔야 해요",), "solicitation.false_statement"),
-    ],
-)
-def test_what_is_not_certain_is_shown(turns: tuple[str, ...], name: str) -> None:
-    (found,) = (one for one in findings(*turns) if one.element.id == name)
+def test_what_is_not_certain_is_shown() -> None:
+    turns = ("C: 3년 차 환급금은요?", "A: 그런 건 지금 따질 때가 아니고요")
+    (found,) = (one for one in findings(*turns) if one.element.id == "explanation.evasion")
     assert found.reason == "suspected"
-    assert [one.segment_id for one in found.evidence] == [len(turns) - 1]
+    assert [one.segment_id for one in found.evidence] == [1]
     assert found.confidence is not None
     assert found.confidence > 0.4
+
+
+def test_what_the_law_does_not_ask_is_a_false_statement() -> None:
+    turns = ("A: 이 특약은 법으로 꼭 넣으셔야 해요",)
+    assert stated(*turns) == {"solicitation.false_statement": "violated"}
 
 
 def test_not_with_names_elements_of_the_rubric() -> None:
