@@ -13,16 +13,14 @@ from api_server.store import (
     jobs,
     leases,
     rekey,
-    removal,
     repairs,
-    tags,
     watched,
     webhooks,
 )
 from api_server.store.accounts import Accounts
 from api_server.store.checkpoints import CheckpointFile
 from api_server.store.database import Database, Where
-from api_server.store.errors import RecordingsUnreachable, StoreFull, StoreUnavailable
+from api_server.store.errors import StoreFull, StoreUnavailable
 from api_server.store.ledger import Ledger
 from api_server.store.outbox import Outbox
 from api_server.store.recordings import RecordingFolder
@@ -43,6 +41,7 @@ from api_server.store.records import (
 )
 from api_server.store.review_reports import ReviewReports
 from api_server.store.reviews import Reviews
+from api_server.store.upkeep import Upkeep
 
 MOST_OPEN_CASES = 1_000_000
 """Cases that may wait; one more job is refused."""
@@ -58,7 +57,7 @@ def _proof_beside(where: Where) -> ProofFiles:
     raise ValueError("a database of a server has no files beside it: name those of the proof")
 
 
-class Store:
+class Store(Upkeep):
     """Jobs and cases in a database, recordings beside it.
 
     Args:
@@ -80,16 +79,14 @@ class Store:
         retention: Retention | None = None,
         proof: ProofFiles | None = None,
     ) -> None:
-        self._database = Database(where, recordings.keys, clock)
-        self._recordings = recordings
-        self._clock = clock = self._database.now
-        self.reviews = Reviews(self._database, clock)
-        self.accounts = Accounts(self._database, clock)
-        self.reports = ReviewReports(self._database, clock)
-        self._retention = retention or Retention()
+        database = Database(where, recordings.keys, clock)
+        clock = database.now
         files = proof or _proof_beside(where)
-        self.ledger = Ledger(self._database, CheckpointFile(files.notes, files.key), clock)
-        """What proves the record, and what is done with cases as records."""
+        ledger = Ledger(database, CheckpointFile(files.notes, files.key), clock)
+        super().__init__(database, recordings, retention or Retention(), clock, ledger)
+        self.reviews = Reviews(database, clock)
+        self.accounts = Accounts(database, clock)
+        self.reports = ReviewReports(database, clock)
         self.outbox = Outbox(self._database, clock)
         """What is to be told of jobs."""
         with self._database.read() as connection:
@@ -349,74 +346,3 @@ class Store:
     def close(self) -> None:
         """Close the database."""
         self._database.close()
-
-    def _forget(self, sha256s: list[str] | None) -> None:
-        with self._database.write() as connection:
-            now = self._clock()
-            gone = leases.forget_unneeded(
-                connection,
-                now - self._recordings.keep_sec,
-                tags.kept_since(self._retention, lambda one: one.recordings_sec, now),
-                sha256s,
-            )
-            self._recordings.remove(gone)
-
-    def sweep(self) -> None:
-        """Remove what has outlived its days, and what an end in the middle has left behind."""
-        with self._database.write() as connection:
-            tags.fill(connection)
-        expired = 0
-        while more := self._expire():
-            expired += more
-        self._forget(None)
-        with self._database.write() as connection:
-            webhooks.forget_old(connection, self._clock())
-        with suppress(RecordingsUnreachable):  # the next sweep removes them
-            found = self._recordings.on_disk()  # takes long in a large folder: before it writes
-            with self._database.write() as connection:
-                self._recordings.remove(found - jobs.all_recordings(connection))
-            self._recordings.sweep_incoming()
-        if expired:
-            self._database.flush()
-
-    def _expire(self) -> int:
-        with self._database.write() as connection:
-            return removal.expire(connection, self._retention, self._clock())
-
-    def erase(self, identity: str, actor: str) -> None:
-        """Remove what a case holds; raises as :func:`removal.erase` does."""
-        with self._database.write() as connection:
-            recording = removal.erase(connection, identity, actor, self._clock())
-        if recording is not None:
-            self._forget([recording])
-        self._database.flush()
-
-    def examine(self) -> list[str]:
-        """Return what is wrong with the database and the recordings; nothing where all is well."""
-        found = self._database.examine()
-        if found and self._database.copier is not None:
-            return found  # a server reads none of a damaged table
-        with self._database.read() as connection:
-            found += rekey.unreadable(connection)
-            kept = jobs.all_recordings(connection)
-        lost = sorted(kept - self._recordings.on_disk())
-        return found + [f"recording {one}: its file is gone" for one in lost]
-
-    def rekey(self) -> int:
-        """Encrypt the database's texts with the key for new ones; see :func:`rekey.rekey`."""
-        return rekey.rekey(self._database)
-
-    def backup(self, target: Path) -> int:
-        """Copy database, recordings and checkpoints to a new folder; return how many recordings.
-
-        What is removed meanwhile is in the copy of the database, and not among the recordings.
-
-        Raises:
-            StoreUnavailable: that cannot be done, or :attr:`copier` does it.
-            OSError: the folder cannot be made.
-        """
-        target.mkdir(mode=0o700)
-        self._database.copy_to(target / "cases.db")
-        count = self._recordings.copy_to(target / "recordings")
-        self.ledger.copy_to(target)
-        return count

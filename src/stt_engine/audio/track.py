@@ -6,7 +6,6 @@ becomes silence, or damage, where bytes are missing there. A jump backward moves
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import av
@@ -15,6 +14,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 
 from stt_engine.audio.decoders import PAUSING, check_rate, decoder_of
+from stt_engine.audio.held import Held, first_time, overflows, packet_seconds
 from stt_engine.audio.ledger import Account
 from stt_engine.audio.levels import Scale
 from stt_engine.audio.output import Output, Shape, shape_of
@@ -42,7 +42,6 @@ _EVIDENCE_SEC = 2.0
 
 _MAX_GAP_SEC = 600.0
 _SHORT_GAP_SEC = 1.0
-_MAX_PACKET_SEC = 5.0
 _JUMPED_BYTES = 512
 _USUAL_TIMES = 1.5
 _NO_RATE = -1
@@ -51,14 +50,6 @@ _STORED_SHARE = 0.5
 BytesTell = Literal["time", "damage", "gaps", "nothing"]
 """What bytes that no packet has mean: time that is lost, where FFmpeg makes the time stamps by
 counting; that a gap is damage; nothing, where a gap is damage anyway, or other streams' bytes."""
-
-
-@dataclass(slots=True)
-class _Held:
-    frame: AudioFrame
-    at: float | None
-    seconds: float
-    shape: Shape
 
 
 class Track:
@@ -98,8 +89,8 @@ class Track:
         self._unpausing = bytes_tell == "gaps"
         self._reservoir = Reservoir() if self._decoder.codec.name.startswith("mp3") else None
         self._doubted: Shape | None = None
-        self._held: list[_Held] = []
-        self._aside: _Held | None = None
+        self._held: list[Held] = []
+        self._aside: Held | None = None
         self._failed = 0.0
         self._evidence, self._waiting = 0.0, False
         self._recovering = 0
@@ -162,7 +153,7 @@ class Track:
             frames = self._decoder.decode(packet)
         except av.FFmpegError:
             return None
-        return None if _overflows(packet, frames) else frames
+        return None if overflows(packet, frames) else frames
 
     def finish(self) -> None:
         """Write what is held back; what failed last is time too."""
@@ -220,7 +211,7 @@ class Track:
         self._spanned -= packet.size  # what is no sound says nothing of how much a byte is
         self._evidence = _EVIDENCE_SEC
         self._drop_aside()
-        seconds = _seconds(packet) or self.frame_sec
+        seconds = packet_seconds(packet) or self.frame_sec
         if self._recovering:
             self._drop_held()
         self._recovering = _RECOVERED_FRAMES
@@ -245,9 +236,9 @@ class Track:
             self._evidence = max(0.0, self._evidence - seconds)
             self._write(frame, seconds)
             return
-        self._hold(_Held(frame, at, seconds, shape))
+        self._hold(Held(frame, at, seconds, shape))
 
-    def _hold(self, new: _Held) -> None:
+    def _hold(self, new: Held) -> None:
         """Keep a frame until those that follow show whether its time and its form are true."""
         if self._held and self._held[-1].shape != new.shape:
             self._drop_held()
@@ -337,7 +328,7 @@ class Track:
             last = held[-1]
             behind = sum(one.seconds for one in held[:-1])
             # A time stamp that was wrong once: the sound goes on where it was.
-            first = _first_time(held) if last.at is None else last.at - behind
+            first = first_time(held) if last.at is None else last.at - behind
             if self._failed or not self._on_time(first):
                 self._jump(first)
         for number, one in enumerate(held):
@@ -390,27 +381,3 @@ class Track:
         if self._by_rate != frame.sample_rate and self._by_rate:
             self._by_rate = _NO_RATE
         self._output.put(frame)
-
-
-def _seconds(packet: Packet[Any]) -> float:
-    """Return how long a packet lasts by its container; 0 where that is not told, or untrue."""
-    seconds = float((packet.duration or 0) * (packet.time_base or 0))
-    return seconds if 0 < seconds < _MAX_PACKET_SEC else 0.0
-
-
-def _overflows(packet: Packet[Any], frames: list[AudioFrame]) -> bool:
-    """Return whether more frames came out of a packet than it lasts: they are of noise."""
-    if len(frames) < 2 or not _seconds(packet):  # noqa: PLR2004
-        return False
-    found = sum(one.samples / (one.sample_rate or 1) for one in frames)
-    return found > _seconds(packet) + 0.5 * found / len(frames)
-
-
-def _first_time(held: list[_Held]) -> float | None:
-    """Return when the first of these frames is, by the first that has a time stamp."""
-    behind = 0.0
-    for one in held:
-        if one.at is not None:
-            return one.at - behind
-        behind += one.seconds
-    return None
