@@ -9,7 +9,7 @@ CLIENTS := .venv-clients
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test test-first test-second e2e-mutants e2e-servers e2e-programs e2e-failures e2e-cases check test-pythons test-torch test-cases test-kubernetes test-clients test-e2e test-web serve doctor drill soak overload attack bench eval eval-speakers train cer docs lock clean \
+.PHONY: help setup models demo test test-first test-second e2e-mutants e2e-servers e2e-programs e2e-failures e2e-cases check test-pythons test-torch test-cases test-kubernetes test-clients test-e2e test-long test-web serve doctor drill soak overload attack bench eval eval-speakers train cer docs lock clean \
 	docker-build docker-up docker-down docker-drill docker-test docker-pin docker-base docker-bundle
 
 help: ## list the targets
@@ -60,7 +60,7 @@ e2e-mutants:
 	@$(BIN)/pytest -m slow tests/honesty >$(PARTS)/mutants 2>&1
 
 e2e-servers:
-	@$(BIN)/pytest -m slow tests/api >$(PARTS)/servers 2>&1
+	@$(BIN)/pytest -m "slow and not long" tests/api >$(PARTS)/servers 2>&1
 
 e2e-programs:
 	@$(BIN)/pytest -m "slow or not slow" tests/e2e >$(PARTS)/programs 2>&1
@@ -70,6 +70,9 @@ e2e-failures:
 
 e2e-cases:
 	@$(BIN)/pytest tests/cases >$(PARTS)/cases 2>&1
+
+test-long: models ## more of what slow tests show: servers that are killed at ten places of a stream
+	@$(BIN)/pytest -m long tests/api
 
 test-cases: models ## jobs of servers and workers that are killed, stopped and cut off from their database (CASES=--long: 30 kills over 200 cases)
 	@$(BIN)/pytest tests/cases $(CASES)

@@ -186,7 +186,12 @@ def _kill_model(server: ApiServer) -> None:
     os.kill(worker_pid(server), signal.SIGKILL)
 
 
-FEW = [1, *(pytest.param(one, marks=pytest.mark.slow) for one in (3, 5, 8, 11, 14, 17, 20, 24, 28))]
+_LONG = [pytest.mark.slow, pytest.mark.long]
+FEW = [
+    1,
+    *(pytest.param(one, marks=pytest.mark.slow) for one in (8, 17, 28)),
+    *(pytest.param(one, marks=_LONG) for one in (3, 5, 11, 14, 20, 24)),
+]
 """Ten places again, of a shorter call."""
 
 
