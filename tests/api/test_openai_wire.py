@@ -160,7 +160,8 @@ async def test_the_document_names_every_field_that_is_honoured(healthy: Running)
 
 
 async def test_names_are_a_setting(whisper_base: Any) -> None:
-    async with running(ready=False, stt_model_aliases=["our-model"]) as named:
+    names: dict[str, Any] = {"stt_model_aliases": ["our-model"], "stt_other_models": []}
+    async with running(ready=False, **names) as named:
         listed = (await named.client.get("/v1/models")).json()["data"]
         assert [one["id"] for one in listed] == ["Systran/faster-whisper-base", "our-model"]
         assert (await named.client.get("/v1/models/whisper-1")).status_code == 404
