@@ -24,9 +24,9 @@ from typing import Any
 
 import httpx2
 from review_page import CALLS, put_samples
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from tour_screen import Answer, print_answer, print_elements, print_log, screen
 
 from stt_engine import log
 from stt_engine.events import Event
@@ -45,10 +45,6 @@ GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 START_SEC = 120.0
 AGENT_SEC = 240.0  # a language model on two busy cores takes its time
 LLM_CONTEXT = 16384
-
-screen = Console(soft_wrap=True, highlight=False)
-
-Answer = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -168,8 +164,8 @@ class Tour:
         took = time.monotonic() - began
         answer = response.json()
         kept = _differences(stop, response, answer)
-        _print_answer(answer, response.headers.get("x-stt-degraded"))
-        _print_log(self.log_file, before)
+        print_answer(answer, response.headers.get("x-stt-degraded"))
+        print_log(self.log_file, before)
         for difference in kept:
             screen.print(f"[red]not as promised: {escape(difference)}[/red]")
         self.rows.append((stop.title, not kept, took))
@@ -186,7 +182,7 @@ class Tour:
                 f"{self.server_url}/analyze", json=body, timeout=AGENT_SEC + 30, trust_env=False
             )
         answer = response.json()
-        _print_elements(answer.get("incomplete_elements"))
+        print_elements(answer.get("incomplete_elements"))
         well = bool(response.is_success and answer["success"] and not answer["is_agent_dummy"])
         if not well:
             screen.print(f"[red]{escape(str(answer))}[/red]")
@@ -362,60 +358,6 @@ def _differences(stop: Stop, response: httpx2.Response, answer: Answer) -> list[
     if not answer["success"] and verdicts - {"undetermined"}:
         found.append(f"verdicts on a call that was not heard: {verdicts}")
     return found
-
-
-def _print_answer(answer: Answer, degraded: str | None) -> None:
-    _fields(
-        ("success", answer["success"]),
-        ("backend", answer["backend"]),
-        ("outcome", answer["outcome"]),
-        ("X-STT-Degraded", degraded),
-        ("error", answer["error"] and f"{answer['error_type']}: {answer['error']}"),
-        ("dummy_reason", answer["dummy_reason"]),
-        ("agent_type", answer["agent_type"]),
-        ("agent_dummy_reason", answer["agent_dummy_reason"]),
-        ("partial_failure_reason", answer["partial_failure_reason"]),
-        ("processing_time_sec", round(answer["processing_time_sec"], 1)),
-    )
-    for segment in answer["segments"][:6]:
-        screen.print(
-            f"  [dim]{segment['start']:6.1f} s {segment['speaker'] or '':<9}[/dim]"
-            f"{escape(segment['text'])}"
-        )
-    if len(answer["segments"]) > 6:  # noqa: PLR2004
-        screen.print(f"  [dim]... {len(answer['segments'])} segments in all[/dim]")
-    _print_elements(answer["incomplete_elements"])
-
-
-def _fields(*pairs: tuple[str, object]) -> None:
-    for name, value in pairs:
-        if value is not None:
-            screen.print(f"  {name:<24}{escape(str(value))}")
-
-
-def _print_elements(found: Answer | None) -> None:
-    if found is None:
-        screen.print("  incomplete_elements     null (nothing was established)")
-        return
-    screen.print(
-        f"  incomplete_elements     model={found['model']} rubric={found['rubric_version']} "
-        f"reading={found['reading']}"
-    )
-    for element in found["elements"]:
-        quotes = "; ".join(f'"{one["quote"]}"' for one in element["evidence"])
-        told = quotes or element["reason"]
-        screen.print(f"    {element['status']:<15}{element['id']:<30}[dim]{escape(told)}[/dim]")
-        for quote in element.get("rejected_quotes", []):
-            screen.print(f"    {'':<15}[dim]rejected, not in the call: {escape(quote)}[/dim]")
-
-
-def _print_log(file: Path, start: int) -> None:
-    screen.print("  [bold]log[/bold]")
-    with file.open(encoding="utf-8") as lines:
-        lines.seek(start)
-        for line in lines:
-            if not any(quiet in line for quiet in ("[uvicorn]", "[Worker]", "[HealthCheck]")):
-                screen.print(f"  [dim]{escape(line.rstrip())}[/dim]")
 
 
 def _summary(tour: Tour) -> int:

@@ -43,6 +43,9 @@ _CLIENT: ClientConfig = {
 _RETRIES: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
 
 
+_NOT_THERE = (NotFoundError, FileNotFoundError)
+
+
 class RecordingObjects(RecordingFolder):
     """The recordings below a URL.
 
@@ -86,7 +89,7 @@ class RecordingObjects(RecordingFolder):
         self._delete([str(received.file)])
 
     def keep(self, received: Received) -> None:
-        """Give a recording its name; the same content again changes nothing.
+        """Put a recording under its name; the same content again changes nothing.
 
         Raises:
             StoreUnavailable: it is gone.
@@ -135,24 +138,14 @@ class RecordingObjects(RecordingFolder):
             source.seek(begin)
             return source.read(max(0, end - begin))
 
-    def copy_to(self, target: Path) -> int:
-        """Copy every recording, encrypted as it is, into a new folder; return how many.
-
-        Raises:
-            StoreUnavailable: that cannot be done.
-        """
-        count = 0
+    def _copy(self, sha256: str, copy: Path) -> None:
         try:
-            target.mkdir(mode=0o700)
-            for sha256 in self.on_disk():
-                copy = target / sha256[:2] / sha256
-                copy.parent.mkdir(mode=0o700, exist_ok=True)
-                with self._source(sha256) as source, copy.open("xb") as file:
-                    shutil.copyfileobj(source, file, _BLOCK)
-                count += 1
-        except OSError as exc:
-            raise StoreUnavailable(f"the copy {target}: {exc.strerror}") from exc
-        return count
+            with self._source(sha256) as source, copy.open("xb") as file:
+                shutil.copyfileobj(source, file, _BLOCK)
+        except StoreUnavailable as exc:
+            if isinstance(exc.__cause__, _NOT_THERE):
+                raise FileNotFoundError(str(exc)) from exc
+            raise
 
     def remove(self, sha256s: Iterable[str]) -> None:
         """Remove recordings; one that is not there, or cannot be removed, is no error."""
@@ -208,7 +201,7 @@ class RecordingObjects(RecordingFolder):
     def _translated(self, sha256: str) -> Iterator[None]:
         try:
             yield
-        except (NotFoundError, FileNotFoundError) as exc:
+        except _NOT_THERE as exc:
             gone = f"the recording {self._url}/{_key(sha256)} is gone from the store"
             raise StoreUnavailable(gone) from exc
         except (BaseError, PermissionError, TimeoutError, ConnectionError) as exc:

@@ -230,11 +230,14 @@ class RecordingFolder:
                 copy = target / sha256[:2] / sha256
                 copy.parent.mkdir(mode=0o700, exist_ok=True)
                 with suppress(FileNotFoundError):  # removed meanwhile
-                    shutil.copy2(self.path(sha256), copy)
+                    self._copy(sha256, copy)
                     count += 1
         except OSError as exc:
             raise StoreUnavailable(f"the copy {target}: {exc.strerror}") from exc
         return count
+
+    def _copy(self, sha256: str, copy: Path) -> None:
+        shutil.copy2(self.path(sha256), copy)
 
     def remove(self, sha256s: Iterable[str]) -> None:
         """Remove recordings; one that is not there, or cannot be removed, is no error."""

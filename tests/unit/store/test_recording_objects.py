@@ -80,6 +80,16 @@ def test_a_recording_is_kept_whole_and_read_in_parts(
         pytest.fail("it was opened")
 
 
+def test_what_is_removed_while_it_is_copied_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings = objects(tmp_path)
+    received = recordings.receive(io.BytesIO(CONTENT))
+    recordings.keep(received)
+    monkeypatch.setattr(recordings, "on_disk", lambda: {received.sha256, "0" * 64})
+    assert recordings.copy_to(tmp_path / "copy") == 1
+
+
 def test_what_was_not_kept_goes_and_what_is_another_s_stays(tmp_path: Path) -> None:
     recordings = objects(tmp_path)
     received = recordings.receive(io.BytesIO(CONTENT))
