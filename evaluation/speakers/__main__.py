@@ -1,15 +1,15 @@
 """``make eval-speakers``: made mono calls with voices that nothing was tuned to, and the account.
 
-    python -m evaluation.speakers FOLDER... [--tuning] [--calls 6] [--seconds 75]
+    python -m evaluation.speakers FOLDER... [--tuning] [--calls 6] [--seconds 75] [--music FOLDER]
 
 A folder holds a sub-folder of recordings for each voice, or recordings whose names begin with their
 voice. Every second voice in alphabetical order was used for tuning; ``--tuning`` measures those.
+Music on hold is made, and of every second call it is from ``--music``, if that is given.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import resource
 import tempfile
 import time
@@ -18,41 +18,38 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.speakers.calls import CONDITIONS, Call, make_call
+from evaluation.speakers.calls import CONDITIONS, Call, make_call, make_calls
 from evaluation.speakers.score import Score, calibration, score, spans_of
-from evaluation.speakers.voices import Voice, read_voices
+from evaluation.speakers.voices import Samples, Voice, read_voices
 from stt_engine.backends.voices.model import operations
 from stt_engine.limits import Limits
 from stt_engine.recognition.diarisation import Diarisation
 from stt_engine.voice_messages import DiariseResult
 
 _LEAST_SEC = 9.0
+_HEAD = (
+    "condition        calls  wrong words  unknown  wrong time  turns wrong  voices right  "
+    "others named"
+)
 _LONG_SEC = 600.0
 
 
 def main() -> None:
     """Make the calls, and print what became of them."""
     given = _arguments()
-    voices = [one for folder in given.folders for one in read_voices(folder)]
-    voices = sorted((one for one in voices if one.seconds >= _LEAST_SEC), key=lambda one: one.name)
-    chosen = voices[::2] if given.tuning else voices[1::2]
+    chosen = _voices(given.folders, tuning=given.tuning)
     print(f"voices: {', '.join(one.name for one in chosen)}")
-    if len(chosen) < 2:
-        raise SystemExit("two voices or more are needed, of nine seconds each")
     diarise = _Diariser()
-    rng, number, total = random.Random(11), 0, Score()
-    print("condition        calls  wrong words  unknown  wrong time  turns wrong  voices right")
+    kept = {condition.name: Score() for condition in CONDITIONS}
+    for call in make_calls(chosen, given.calls, given.seconds, _music(given)):
+        kept[call.name].add(score(call, diarise(call)))
+    print(_HEAD)
+    for name, one in kept.items():
+        print(_row(name, one))
+    total = Score()
     for condition in CONDITIONS:
-        kept = Score()
-        for _ in range(given.calls * (3 - condition.voices)):
-            number += 1
-            call = make_call(
-                condition, tuple(rng.sample(chosen, condition.voices)), given.seconds, number
-            )
-            kept.add(score(call, diarise(call)))
-        print(_row(condition.name, kept))
-        if condition.voices > 1:
-            total.add(kept)
+        if condition.voices == 2:
+            total.add(kept[condition.name])
     print(_row("all of two", total))
     print("certainty   words   says  right")
     for band, words, says, right in calibration(total.certain):
@@ -60,10 +57,28 @@ def main() -> None:
     _print_cost(chosen, diarise)
 
 
+def _voices(folders: Sequence[Path], *, tuning: bool) -> list[Voice]:
+    found = [one for folder in folders for one in read_voices(folder)]
+    found = sorted((one for one in found if one.seconds >= _LEAST_SEC), key=lambda one: one.name)
+    chosen = found[::2] if tuning else found[1::2]
+    if len(chosen) < 3:
+        raise SystemExit("three voices or more are needed, of nine seconds each")
+    return chosen
+
+
+def _music(given: argparse.Namespace) -> list[Samples]:
+    """Return the recordings of music; of those, too, every second one is for tuning."""
+    if given.music is None:
+        return []
+    (*found,) = (one for voice in read_voices(given.music) for one in voice.utterances)
+    return found[::2] if given.tuning else found[1::2]
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="evaluation.speakers", description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--tuning", action="store_true")
+    parser.add_argument("--music", type=Path)
     parser.add_argument("--calls", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=75.0)
     return parser.parse_args()
@@ -88,6 +103,7 @@ class _Diariser:
                     "weights": str(self._weights),
                     "file": file.name,
                     "spans": spans_of(call),
+                    "narrow": False,
                 }
             )
             while True:
@@ -100,12 +116,13 @@ class _Diariser:
 
 def _row(name: str, one: Score) -> str:
     counted = f"{one.count_right}/{one.calls}"
+    others = f"{one.others_named_sec / one.others_sec:12.3f}" if one.others_sec else ""
     if not one.words:
         return f"{name:16} {one.calls:5}  {'':11}  {'':7}  {'':10}  {'':11}  {counted:>12}"
     time_share = one.confused_sec / max(1e-9, one.speech_sec)
     return (
         f"{name:16} {one.calls:5}  {one.wrong / one.words:11.3f}  {one.unknown / one.words:7.3f}  "
-        f"{time_share:10.3f}  {f'{one.turns_wrong}/{one.turns}':>11}  {counted:>12}"
+        f"{time_share:10.3f}  {f'{one.turns_wrong}/{one.turns}':>11}  {counted:>12}  {others}"
     )
 
 

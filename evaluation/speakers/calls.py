@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,6 +42,10 @@ class Condition:
     """A copy of all a quarter of a second later."""
     music_sec: float = 0.0
     """Music on hold in the middle, which the recogniser took for speech."""
+    ringing_sec: float = 0.0
+    """A ring tone before the call, which the recogniser took for speech."""
+    announced_sec: float = 0.0
+    """Another voice speaks for so long first, and never returns; it is none of ``voices``."""
     handed_over: bool = False
     """The third voice takes over from the first one in the middle of the call."""
 
@@ -53,10 +58,25 @@ CONDITIONS = (
     Condition("noise 10 dB", noise_db=10.0),
     Condition("echo, 14 dB", echo_db=14.0),
     Condition("music on hold", music_sec=12.0),
+    Condition("ring tone", ringing_sec=12.0),
+    Condition("announcement", announced_sec=9.0),
     Condition("one voice", voices=1),
     Condition("three voices", voices=3),
     Condition("handed over", voices=3, handed_over=True),
 )
+
+
+def make_calls(
+    voices: Sequence[Voice], calls: int, seconds: float, music: Sequence[Samples] = ()
+) -> Iterator[Call]:
+    """Yield calls of every condition, always the same ones."""
+    rng, number = random.Random(11), 0
+    for condition in CONDITIONS:
+        for turn in range(calls * (1 + (condition.voices == 1))):
+            number += 1
+            speakers = rng.sample(voices, condition.voices + (condition.announced_sec > 0))
+            played = music[turn // 2 % len(music)] if music and turn % 2 else None
+            yield make_call(condition, tuple(speakers), seconds, number, played)
 
 
 @dataclass(slots=True)
@@ -68,8 +88,8 @@ class Call:
     voices: tuple[str, ...]
     samples: Samples
     turns: list[Turn] = field(default_factory=list)
-    music: tuple[float, float] | None = None
-    """From when to when there is music, in seconds."""
+    others: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when there is something that is nobody's of the call, in seconds."""
 
     @property
     def seconds(self) -> float:
@@ -77,24 +97,35 @@ class Call:
         return len(self.samples) / RATE
 
 
-def make_call(condition: Condition, voices: tuple[Voice, ...], seconds: float, seed: int) -> Call:
-    """Return a call of about ``seconds`` between the voices; the same seed makes the same call."""
+def make_call(
+    condition: Condition,
+    voices: tuple[Voice, ...],
+    seconds: float,
+    seed: int,
+    music: Samples | None = None,
+) -> Call:
+    """Return a call of about ``seconds`` between the voices; the same seed makes the same call.
+
+    ``music`` is played on hold, by default made of chords. A voice more than the condition has is
+    that of an announcement.
+    """
     rng = np.random.default_rng(seed)
     lines = [_line(rng) if condition.line else np.array([1.0], np.float32) for _ in voices]
     gains = 10 ** (rng.uniform(-condition.level_db, condition.level_db, len(voices)) / 40)
     spoken = [_endless(voice, rng) for voice in voices]
     sound = np.zeros(int((seconds + 15) * RATE), np.float32)
-    call = Call(condition.name, condition, tuple(one.name for one in voices), sound)
-    at, who = 0.5, int(rng.integers(len(voices)))
+    names = tuple(one.name for one in voices[: condition.voices])
+    call = Call(condition.name, condition, names, sound)
+    at, who, held = _before(call, spoken[-1]), int(rng.integers(condition.voices)), False
     while at < seconds:
-        if condition.music_sec and call.music is None and at > seconds / 2:
-            call.music = (at, at + condition.music_sec)
-            _play(call.samples, at, condition.music_sec, rng)
-            at += condition.music_sec + 0.5
+        if condition.music_sec and not held and at > seconds / 2:
+            held = True
+            played = _music(condition.music_sec, rng) if music is None else music
+            at = _put(call, at, condition.music_sec, played)
         wanted = rng.uniform(*condition.turn_sec)
         end = _say(call, who, at, wanted, spoken[who], gains[who], lines[who])
-        if len(voices) > 1 and end - at > 3 and rng.random() < condition.backchannels:
-            other = (who + 1) % len(voices)
+        if condition.voices > 1 and end - at > 3 and rng.random() < condition.backchannels:
+            other = (who + 1) % condition.voices
             middle = rng.uniform(at + 1, end - 1)
             _say(call, other, middle, 0.5, spoken[other], gains[other], lines[other])
         at = end + rng.uniform(*condition.gap_sec)
@@ -115,19 +146,47 @@ def _next(condition: Condition, who: int, *, late: bool) -> int:
     return agent if who == 1 else 1
 
 
-def _play(samples: Samples, at: float, seconds: float, rng: np.random.Generator) -> None:
-    """Put made music into the call: chords of three tones with overtones, each dying away."""
-    first, beat = int(at * RATE), int(0.4 * RATE)
+def _before(call: Call, spoken: Iterator[Samples]) -> float:
+    """Put into the call what is before its first turn; return where that begins."""
+    ringing, announced = call.condition.ringing_sec, call.condition.announced_sec
+    if ringing:
+        return _put(call, 0.5, ringing, _ringing(ringing))
+    part = np.zeros(0, np.float32)
+    while len(part) < announced * RATE:
+        part = np.concatenate((part, np.zeros(RATE // 5, np.float32), next(spoken)))
+    return _put(call, 0.5, announced, part) if announced else 0.5
+
+
+def _put(call: Call, at: float, seconds: float, sound: Samples) -> float:
+    """Put something into the call that is nobody's of it; return where the next turn begins."""
+    first = int(at * RATE)
+    part = sound[: int(seconds * RATE)]
+    call.samples[first : first + len(part)] += part
+    call.others.append((at, at + len(part) / RATE))
+    return at + len(part) / RATE + 0.5
+
+
+def _music(seconds: float, rng: np.random.Generator) -> Samples:
+    """Return made music: chords of three tones with overtones, each dying away."""
+    found, beat = np.zeros(int(seconds * RATE), np.float32), int(0.4 * RATE)
     time = np.arange(beat) / RATE
-    for start in range(first, first + int(seconds * RATE), beat):
+    for start in range(0, len(found), beat):
         root = 220 * 2 ** (int(rng.integers(0, 12)) / 12)
         chord = sum(
             np.sin(2 * np.pi * root * step * over * time) / over
             for step in (1.0, 1.26, 1.5)
             for over in (1, 2, 3, 4)
         )
-        part = samples[start : start + beat]
+        part = found[start : start + beat]
         part += (0.04 * chord * np.exp(-3 * time)).astype(np.float32)[: len(part)]
+    return found
+
+
+def _ringing(seconds: float) -> Samples:
+    """Return a ring tone: 440 and 480 Hz, a second of three."""
+    time = np.arange(int(seconds * RATE)) / RATE
+    tone = 0.06 * (np.sin(2 * np.pi * 440 * time) + np.sin(2 * np.pi * 480 * time))
+    return np.where(time % 3 < 1, tone, 0).astype(np.float32)
 
 
 def _endless(voice: Voice, rng: np.random.Generator) -> Iterator[Samples]:

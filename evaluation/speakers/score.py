@@ -32,6 +32,9 @@ class Score:
     turns: int = 0
     turns_wrong: int = 0
     count_right: int = 0
+    others_sec: float = 0.0
+    others_named_sec: float = 0.0
+    """Of music, tones and announcements (``others_sec``), what has a voice of the call."""
     certain: list[tuple[float, bool]] = field(default_factory=list)
     """Of each word: how sure its speaker is, and whether it is the right one."""
 
@@ -45,7 +48,7 @@ def spans_of(call: Call, join_sec: float = 0.5) -> list[tuple[float, float]]:
     """Return where speech is, as a recogniser's segments would say: turns joined over pauses."""
     spans: list[tuple[float, float]] = []
     said = [(turn.start, turn.end) for turn in call.turns]
-    for first, last in sorted([*said, call.music] if call.music else said):
+    for first, last in sorted([*said, *call.others]):
         start, end = max(0.0, first - 0.1), last + 0.1
         if spans and start <= spans[-1][1] + join_sec:
             spans[-1] = (spans[-1][0], max(spans[-1][1], end))
@@ -58,13 +61,19 @@ def score(call: Call, found: DiariseResult) -> Score:
     """Compare; the two voices found are named as fits the truth best."""
     many = len(call.voices)
     right = Score(1, call.seconds, count_right=int(found["voices"] == many))
+    starts = np.asarray(found["starts"])
+    grid = [at for first, last in call.others for at in np.arange(first, last, _GRID_SEC)]
+    heard = [one for at in grid if (one := _at(found, starts, float(at))) is not None]
+    right.others_sec = len(grid) * _GRID_SEC
+    if found["voices"] is not None and found["voices"] <= _PAIR:
+        right.others_named_sec = sum(sure >= MARGIN for _, sure in heard) * _GRID_SEC
     if many != _PAIR or found["voices"] != _PAIR:
         if many == _PAIR:  # nobody is named: no word is at the wrong speaker
             right.words = right.unknown = sum(len(turn.words) for turn in call.turns)
         return right
     tried = [_compared(call, found, names) for names in ((0, 1), (1, 0))]
     best = min(tried, key=lambda one: one.confused_sec)
-    best.calls, best.seconds, best.count_right = 1, call.seconds, right.count_right
+    best.add(right)
     return best
 
 

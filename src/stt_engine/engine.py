@@ -26,6 +26,7 @@ from stt_engine.recognition.diarisation import Diarisation, Diarization
 from stt_engine.recognition.given import Recording, as_file
 from stt_engine.recognition.log_lines import stt_lines
 from stt_engine.recognition.quarantine import Quarantine
+from stt_engine.recognition.voiceprint import Voiceprint
 from stt_engine.result import TranscribeResult, transcribe_result
 from stt_engine.speech import (
     DecodedAudio,
@@ -187,6 +188,22 @@ class WhisperSTT:
             attempts.emit(AnswerWarned(stage=Stage.STT, warning=one))
         return attempts.settle(call.transcript, call.answered_by.name)
 
+    def voiceprint(self, recording: Recording, context: CallContext | None = None) -> Voiceprint:
+        """Return what the one voice of a recording is known by later (:class:`KnownVoice`).
+
+        Raises:
+            AudioRejected: the recording cannot be used.
+            InvalidRequest: it holds several voices or channels, or too little of one.
+            EngineError: it was not looked at; ``BackendUnavailable`` where no network is there.
+        """
+        context = context or CallContext()
+        context.allow(self.limits.decode_timeout_sec)
+        with (
+            as_file(recording, self.limits.audio.max_bytes) as path,
+            self._decoder.opened(path, context) as audio,
+        ):
+            return self.diarisation.voiceprint(audio, context)
+
     def _run_chain(self, call: _Call, attempts: Attempts) -> None:
         """Decode and recognise; every failure is recorded."""
         if self._accepts(call.request, attempts):
@@ -242,8 +259,9 @@ class WhisperSTT:
         """Name who speaks by their voices, where no channel does."""
         transcript = call.transcript
         wanted = call.answered_by is not None and call.counted  # a probe asks only for words
-        if wanted and self.diarisation.applies(transcript, audio):
-            named = self.diarisation.named(transcript, audio, call.context)
+        known = call.request.known
+        if wanted and (known or self.diarisation.applies(transcript, audio)):
+            named = self.diarisation.named(transcript, audio, call.context, known)
             took = {"speakers_sec": named.elapsed_sec}
             call.transcript = replace(named.value, timings={**transcript.timings, **took})
 

@@ -65,13 +65,15 @@ class RecognitionStarted(Event):
 class RecognitionProgressed(Event):
     """A backend has recognised one of ``channels`` up to ``done_sec`` seconds.
 
-    ``heard`` is what it made of it since: the start of each segment, in seconds, and its text. A
-    fallback may still say it anew, and a translation is not in it.
+    Whatever is still to come of any channel begins at ``settled_sec`` or later. ``heard`` is what
+    it made of it since: the start of each segment, in seconds, and its text. A fallback may still
+    say it anew, and a translation is not in it.
     """
 
     backend: str
     channel: int
     done_sec: float
+    settled_sec: float = 0.0
     heard: tuple[tuple[float, str], ...] = ()
     channels: int = 1
 

@@ -68,11 +68,10 @@ class LoadJob(TypedDict):
 
 
 class ResumePosition(TypedDict):
-    """Where a job continues: everything before ``sample`` of ``channel`` in ``task`` is done."""
+    """Where a job continues: in ``task``, so many samples of each channel are done."""
 
     task: Task
-    channel: int
-    sample: int
+    samples: list[int]
     language: str | None
 
 
@@ -80,7 +79,7 @@ class TranscribeJob(TypedDict):
     """Recognise decoded channels; ``single``: it may share no step with another job.
 
     ``background``: its steps are short, and it has no part in those of other jobs. ``eager``: its
-    first step is short, because its text is read as it comes.
+    first step is short, because its text is read as it comes: so many chunks, if not more.
     """
 
     operation: Literal["transcribe"]
@@ -94,7 +93,7 @@ class TranscribeJob(TypedDict):
     resume: ResumePosition | None
     single: bool
     background: bool
-    eager: bool
+    eager: int
 
 
 class TextJob(TypedDict):

@@ -37,6 +37,7 @@ class SegmentResult(TypedDict):
     speaker_source: SpeakerSource
     voice: int | None
     speaker_confidence: float | None
+    speaker_name: str | None
 
 
 class AttemptResult(TypedDict):

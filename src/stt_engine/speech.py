@@ -41,6 +41,18 @@ class AudioLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownVoice:
+    """A voice that somebody has named; ``embedding`` has 192 numbers and a length of 1.
+
+    ``is_agent``: whoever it is speaks for the company.
+    """
+
+    name: str
+    embedding: tuple[float, ...] = field(repr=False)
+    is_agent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """One recording to recognise.
 
@@ -48,7 +60,7 @@ class SpeechRequest:
     ``agent_channel`` names the channel of a two-channel recording that is the agent (0 is left).
     ``hints`` are words to look out for. ``temperature``: 0 takes the best words; up to 1, they are
     drawn by their probability, another text each time. ``model`` is the folder of another model
-    than the engine's own.
+    than the engine's own. ``known`` are voices that are looked for among those of the call.
     """
 
     path: Path
@@ -59,6 +71,7 @@ class SpeechRequest:
     hints: Hints = NO_HINTS
     temperature: float = 0.0
     model: Path | None = None
+    known: tuple[KnownVoice, ...] = ()
 
     @property
     def passes(self) -> int:
@@ -98,7 +111,8 @@ class Segment:
     ``confidence`` is the mean token probability, 0 to 1; ``channel`` counts from 0; ``speaker``
     is ``agent`` or ``customer`` where ``speaker_source`` shows it, else ``None``. ``voice`` is the
     number of the voice on a channel that holds several, ``None`` where that is not clear, and
-    ``speaker_confidence`` how sure both are, 0 to 1, where voices were told apart.
+    ``speaker_confidence`` how sure both are, 0 to 1, where voices were told apart. ``speaker_name``
+    is the name of a known voice that was looked for, where it is this one.
     """
 
     id: int
@@ -112,6 +126,7 @@ class Segment:
     speaker_source: SpeakerSource = "none"
     voice: int | None = None
     speaker_confidence: float | None = None
+    speaker_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,16 @@ from typing import Literal, TypedDict
 
 
 class DiariseJob(TypedDict):
-    """A request to tell voices of a channel apart in ``spans``, in seconds, by a network."""
+    """A request to tell voices of a channel apart in ``spans``, in seconds, by a network.
+
+    ``narrow``: by what a telephone has alone; the ``embedding`` can be compared with others then.
+    """
 
     operation: Literal["diarise"]
     weights: str
     file: str
     spans: list[tuple[float, float]]
+    narrow: bool
 
 
 class DiariseStep(TypedDict):
@@ -27,7 +31,9 @@ class DiariseResult(TypedDict):
     ``probability`` is how sure that is, 0.5 to 1; ``voices`` how many there are, 0 where nobody
     speaks, 3 for more than two (nobody knows then who speaks), ``None`` where that cannot be told;
     ``likeness`` how alike the two are that were compared, ``None`` where there is too little of
-    one.
+    one. Until ``announced_until``, in seconds, an announcement speaks that is nobody of the call;
+    ``None`` without one. ``embedding`` is the mean of all steps (192 numbers, a length of 1), empty
+    without any.
     """
 
     kind: Literal["voices"]
@@ -37,6 +43,8 @@ class DiariseResult(TypedDict):
     starts: list[float]
     voice: list[int]
     probability: list[float]
+    announced_until: float | None
+    embedding: list[float]
 
 
 DiariseSteps = Generator[DiariseStep, None, DiariseResult]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stt_engine.audio.parts import Begins, Bytes, Hole, Part, unpack_from
-from stt_engine.audio.window import Range
+from stt_engine.audio.window import Piece, Range
 from stt_engine.coverage import Whole
 
 _UNKNOWN = 0xFFFFFFFF
@@ -16,6 +16,8 @@ _LISTS = {b"RIFF", b"LIST"}
 _MAX_CHUNKS = 2_000_000
 _STRH_BYTES = 48
 _SOUND = b"wb"
+_AAC = {b"\xff\0", b"\x6d\x70"}
+_BLOCK_SIZE = 12
 
 
 @dataclass(slots=True)
@@ -38,7 +40,25 @@ def avi_part(data: Bytes, at: int, _begins: Begins) -> Part:
     share = None if end is None else (min(end, size) - at) / (end - at)
     stop = size if end is None else min(end, size)
     holes = tuple(_pauses(data, at, stop))
-    return Part("avi", (Range(at, stop),), stop, whole, present_share=share, holes=holes)
+    pieces: list[Piece] = []
+    kept = at
+    for place in _block_sizes(data, at, stop):
+        pieces += [Range(kept, place), b"\xff\xff"]
+        kept = place + 2
+    pieces.append(Range(kept, stop))
+    return Part("avi", tuple(pieces), stop, whole, present_share=share, holes=holes)
+
+
+def _block_sizes(data: Bytes, at: int, stop: int) -> Iterator[int]:
+    """Yield where the header of an AAC stream says how large a block is.
+
+    Each chunk is a frame, and FFmpeg takes one that is larger than a block for two.
+    """
+    for name, place, size in _chunks(data, at, stop):
+        if name[2:] == _SOUND:
+            return
+        if name == b"strf" and size >= _BLOCK_SIZE + 2 and data[place : place + 2] in _AAC:
+            yield place + _BLOCK_SIZE
 
 
 def _end(data: Bytes, at: int) -> int | None:

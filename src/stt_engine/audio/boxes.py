@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from stt_engine.audio.edit_lists import hides_sound
+from stt_engine.audio.edit_lists import corrections
 from stt_engine.audio.parts import (
     EDIT_LIST,
     NO_INDEX,
@@ -26,6 +26,7 @@ _KNOWN = {b"ftyp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"udta"
           b"pnot", b"PICT", b"junk"}  # fmt: skip
 
 _MAX_FTYP = 4_096
+_MAX_MOOF = 4_096
 
 _EBML = b"\x1aE\xdf\xa3"
 _SEGMENT, _INFO, _CLUSTER, _TAGS = 0x18538067, 0x1549A966, 0x1F43B675, 0x1254C367
@@ -67,6 +68,7 @@ def mp4_part(data: Bytes, at: int, begins: Begins) -> Part:
     pieces: list[Piece] = []
     holes: list[Hole] = []
     seen: set[bytes] = set()
+    clocks: dict[int, int] = {}
     place, kept, cut, edited, size = at, at, False, False, len(data)
     for _ in range(_MAX_BOXES):
         name, length = data[place + 4 : place + 8], _size(data, place)
@@ -83,10 +85,14 @@ def mp4_part(data: Bytes, at: int, begins: Begins) -> Part:
             holes.append(Hole(place - at, found - place))
             place = kept = found
             continue
+        if name == b"moof" and _goes_back(data, place, length, clocks):
+            break  # FFmpeg plays nothing of what is behind it
         seen.add(name)
         cut = place + length > size
         if name == b"moov" and not cut:
-            edited |= hides_sound(data, place + _HEAD, place + length)
+            for at_list, raw in corrections(data, place + _HEAD, place + length):
+                pieces += [Range(kept, at_list), raw]
+                kept, edited = at_list + len(raw), True
         if name == b"udta" and length > _MAX_TAGS_BYTES:
             pieces += [Range(kept, place), *_hidden(place, min(place + length, size))]
             kept = min(place + length, size)
@@ -99,6 +105,19 @@ def mp4_part(data: Bytes, at: int, begins: Begins) -> Part:
     notes += (EDIT_LIST,) * edited
     return Part("mp4", tuple(pieces), place, "unknown" if holes and not cut else whole,
                 holes=tuple(holes), notes=notes)  # fmt: skip
+
+
+def _goes_back(data: Bytes, at: int, length: int, clocks: dict[int, int]) -> bool:
+    """Return whether the fragment at ``at`` is before those whose time ``clocks`` has."""
+    head = data[at : at + min(length, _MAX_MOOF)]
+    track, time = head.find(b"tfhd"), head.find(b"tfdt")
+    if not 0 <= track < time < len(head) - 16:
+        return False
+    wide = head[time + 4] == 1
+    (number,) = struct.unpack_from(">I", head, track + 8)
+    (new,) = struct.unpack_from(">Q" if wide else ">I", head, time + 8)
+    known, clocks[number] = clocks.get(number, -1), new
+    return bool(new < known)
 
 
 def _hidden(start: int, end: int) -> tuple[Piece, ...]:

@@ -73,6 +73,10 @@ _SAME = 0.97
 
 _ALIKE_LEAST_SEC = 3.0
 
+_SYLLABLE = np.ones(9, np.float32) / 9
+_LATEST = 128
+"""Frames by which a copy may be late that has no path of a quarter of a second: two seconds."""
+
 _NOTHING = 1e-3
 _SHORTEST_SEC = 0.3
 _JOIN_SEC = 1.0
@@ -187,7 +191,9 @@ class _Pair:
         first, second = (
             np.concatenate(one) / floor for one, floor in zip(self.levels, self.floors, strict=True)
         )
-        self.found.alike = _alike(first, second, _TOGETHER if self.related else _SAME)
+        self.found.alike = _alike(first, second, _TOGETHER if self.related else _SAME) or _alike(
+            *_aligned(first, second), _SAME
+        )
         counts = zip(self.explained, self.sounding, self.own_sec, strict=True)
         shares = [
             explained / max(1, sounding) if own < _OWN_SEC else 0.0
@@ -258,6 +264,21 @@ def _alike(first: Frames, second: Frames, together: float) -> bool:
     apart = np.zeros_like(sounding)
     apart[sounding] = np.abs(ratio - np.median(ratio)) > _APART_DB
     return _longest_sec(apart) < _OWN_SEC
+
+
+def _aligned(first: Frames, second: Frames) -> tuple[Frames, Frames]:
+    """Return both levels, smoothed, with the delay between them taken out that fits them best."""
+    smooth = [np.convolve(one, _SYLLABLE, "same").astype(np.float32) for one in (first, second)]
+    levels = [
+        np.log(one + np.percentile(one, 99) * _ratio(-_HEARD_DB) + _NOTHING) for one in smooth
+    ]
+    size = 1 << (2 * len(first)).bit_length()
+    spectra = [np.fft.rfft(one - one.mean(), size) for one in levels]
+    fits = np.fft.irfft(spectra[0] * spectra[1].conj(), size)
+    delays = np.arange(-_LATEST, _LATEST + 1)
+    delay = int(delays[np.argmax(fits[delays])])
+    end = len(first) - abs(delay)
+    return smooth[0][max(0, delay) :][:end], smooth[1][max(0, -delay) :][:end]
 
 
 def _over_noise(level: Frames) -> float:

@@ -1,9 +1,15 @@
-"""MP4 edit lists: sound that is in the file and that a player leaves out."""
+"""MP4 edit lists: sound of the file that a player leaves out, repeats or plays in another order.
+
+All of it is heard once, in the order of the file: nobody said it twice. A list that only says when
+the sound begins is kept.
+"""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 
 from stt_engine.audio.parts import Bytes, unpack_from
 
@@ -17,30 +23,52 @@ _ROUNDED_SEC = 0.02
 """Edits are written in units of the movie, which are often milliseconds."""
 
 _HEAD = 8
+_WIDE = ">Qq4s"
+_LONGEST = 0xFFFFFFFF
+_RATE = b"\0\1\0\0"
 _MAX_BOXES = 10_000
 _MAX_EDITS = 100_000
 Box = tuple[bytes, int, int]
 """A box's name, and where its content begins and ends."""
 
+Patch = tuple[int, bytes]
+"""Where in the file other bytes are to be seen, and which."""
 
-def hides_sound(data: Bytes, start: int, end: int) -> bool:
-    """Return whether an edit list in the ``moov`` box with this content hides sound of a track."""
+
+def corrections(data: Bytes, start: int, end: int) -> list[Patch]:
+    """Return what to put over the edit lists of the ``moov`` box with this content, in order.
+
+    A list that hides, repeats or moves sound is made one that plays all of it once, and that of
+    another track is left. The sound that is played first keeps its time where there is room.
+    """
     try:
-        return max(_hidden(data, start, end), default=0.0) > _ROUNDED_SEC
+        return [patch for one in _tracks(data, start, end) if (patch := one.correction())]
     except struct.error:  # a box that ends before its numbers do
-        return False
+        return []
 
 
-def _hidden(data: Bytes, start: int, end: int) -> list[float]:
-    """Return the seconds that are hidden of each track, beyond what its encoder hides.
+def _tracks(data: Bytes, start: int, end: int) -> Iterator[_Edits]:
+    """Yield the edit lists of every track with sound.
 
     Raises:
         struct.error: a box is too short.
     """
     boxes = list(_boxes(data, start, end))
-    scale = next((_numbers(data, at)[0] for name, at, _ in boxes if name == b"mvhd"), 0)
-    tracks = (list(_boxes(data, at, until)) for name, at, until in boxes if name == b"trak")
-    return [_hidden_sec(data, track, scale) for track in tracks]
+    movie = next((_numbers(data, at)[0] for name, at, _ in boxes if name == b"mvhd"), 0)
+    for name, at, until in boxes:
+        track = list(_boxes(data, at, until)) if name == b"trak" else []
+        handler = _inside(data, track, b"mdia", b"hdlr")
+        header = _inside(data, track, b"mdia", b"mdhd")
+        scale, length = _numbers(data, header[1]) if header else (0, 0)
+        sound = handler and data[handler[1] + 8 : handler[1] + 12] == b"soun"
+        if not sound or not scale or not movie:
+            continue
+        packet = _packet_units(data, track)
+        for around, first, last in track:
+            lists = _boxes(data, first, last) if around == b"edts" else ()
+            for inner, place, stop in lists:
+                if inner == b"elst":
+                    yield _edits(data, (place, stop), scale, length, movie, packet)
 
 
 def _boxes(data: Bytes, start: int, end: int) -> Iterator[Box]:
@@ -73,31 +101,6 @@ def _numbers(data: Bytes, at: int) -> tuple[int, int]:
     return int(found[0]), int(found[1])
 
 
-def _hidden_sec(data: Bytes, track: list[Box], movie_scale: int) -> float:
-    """Return the seconds of a track that no edit shows, and no encoder hides; 0 for no sound."""
-    handler = _inside(data, track, b"mdia", b"hdlr")
-    header = _inside(data, track, b"mdia", b"mdhd")
-    edits = _inside(data, track, b"edts", b"elst")
-    if handler is None or header is None or edits is None or not movie_scale:
-        return 0.0
-    if data[handler[1] + 8 : handler[1] + 12] != b"soun":
-        return 0.0
-    scale, length = _numbers(data, header[1])
-    if not scale:
-        return 0.0
-    shown = sorted(_shown(data, edits, scale / movie_scale, length))
-    if not shown:
-        return 0.0
-    packet = _packet_units(data, track)
-    hidden = max(0.0, shown[0][0] - min(_DELAY_PACKETS * packet, HIDES_SEC * scale))
-    at = shown[0][1]
-    for start, end in shown:
-        hidden += max(0.0, start - at)
-        at = max(at, end)
-    hidden += max(0.0, length - at - min(_PADDING_PACKETS * packet, HIDES_SEC * scale))
-    return hidden / scale
-
-
 def _packet_units(data: Bytes, track: list[Box]) -> float:
     """Return how long a packet is in units of the track; endless where the index does not tell."""
     found = _inside(data, track, b"mdia", b"minf", b"stbl", b"stts")
@@ -106,13 +109,82 @@ def _packet_units(data: Bytes, track: list[Box]) -> float:
     return float(unpack_from(">I", data, found[1] + _HEAD + 4)[0])
 
 
-def _shown(data: Bytes, edits: Box, factor: float, length: int) -> Iterator[tuple[float, float]]:
-    """Yield what the edits of a list show, in units of the track."""
-    wide = data[edits[1] : edits[1] + 1] == b"\1"
-    form, step = (">Qq", 20) if wide else (">Ii", 12)
-    (count,) = unpack_from(">I", data, edits[1] + 4)
-    room = (edits[2] - edits[1] - _HEAD) // step
-    for number in range(min(count, room, _MAX_EDITS)):
-        seconds, start = unpack_from(form, data, edits[1] + _HEAD + number * step)
-        if start >= 0:  # -1: silence
-            yield start, start + seconds * factor if seconds else max(start, length)
+def _edits(
+    data: Bytes, box: tuple[int, int], scale: int, length: int, movie: int, packet: float
+) -> _Edits:
+    """Return the list in a box with this content."""
+    wide = data[box[0] : box[0] + 1] == b"\1"
+    form = _WIDE if wide else ">Ii4s"
+    size = struct.calcsize(form)
+    room = (box[1] - box[0] - _HEAD) // size  # what FFmpeg goes by, whatever the list's own count
+    rows = [
+        unpack_from(form, data, box[0] + _HEAD + number * size)[:2]
+        for number in range(min(room, _MAX_EDITS))
+    ]
+    start = box[0] - _HEAD * (1 if data[box[0] - 4 : box[0]] == b"elst" else 2)
+    return _Edits(start, box[1], form, rows, scale, length, movie, packet)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edits:
+    """One edit list, a box from ``start`` to ``end``.
+
+    ``rows``: how long each edit is in units of the movie, and where it begins in units of the
+    track; -1 is silence.
+    """
+
+    start: int
+    end: int
+    form: str
+    rows: list[tuple[int, int]]
+    scale: int
+    length: int
+    movie: int
+    packet: float
+
+    def correction(self) -> Patch | None:
+        """Return what to put over the list; ``None`` where it is true as it is."""
+        silent = next((n for n, (_, at) in enumerate(self.rows) if at >= 0), None)
+        if silent is None or not self._edited(silent):
+            return None
+        factor = self.scale / self.movie
+        before = sum(length for length, _ in self.rows[:silent])
+        before -= round(self.rows[silent][1] / factor)
+        lengths = (before, int(self.length / factor) + 1) if before > 0 else ()
+        rows = zip((min(one, _LONGEST) for one in lengths), (-1, 0), strict=False)
+        return self.start, self._box(b"".join(struct.pack(self.form, *one, _RATE) for one in rows))
+
+    def _box(self, rows: bytes) -> bytes:
+        """Return a list of these rows and a box that says nothing, as long as the list is now."""
+        size = self.end - self.start
+        if not rows:
+            return struct.pack(">I4s", size, b"free")
+        used = 2 * _HEAD + len(rows)
+        rest = size - used
+        version = b"\1" if self.form == _WIDE else b"\0"
+        head = struct.pack(">I4s4sI", used if rest >= _HEAD else size, b"elst",
+                           version + bytes(3), 2)  # fmt: skip
+        return head + rows + (struct.pack(">I4s", rest, b"free") if rest >= _HEAD else b"")
+
+    def _edited(self, silent: int) -> bool:
+        """Return whether the edits behind the first silence are not all of the sound in order."""
+        rows = self.rows[silent:]
+        if any(at < 0 for _, at in rows):  # FFmpeg plays the beginning once more there
+            return True
+        shown = [(at, self._end(length, at)) for length, at in rows]
+        least = _ROUNDED_SEC * self.scale
+        back = sum(max(0.0, one[1] - two[0]) for one, two in pairwise(shown))
+        return back > least or self._hidden(sorted(shown)) > least
+
+    def _end(self, length: int, at: int) -> float:
+        return at + length * self.scale / self.movie if length else max(at, self.length)
+
+    def _hidden(self, shown: list[tuple[int, float]]) -> float:
+        """Return how much of the track is in no edit, beyond what its encoder hides."""
+        most = HIDES_SEC * self.scale
+        hidden = max(0.0, shown[0][0] - min(_DELAY_PACKETS * self.packet, most))
+        at = shown[0][1]
+        for start, end in shown:
+            hidden += max(0.0, start - at)
+            at = max(at, end)
+        return hidden + max(0.0, self.length - at - min(_PADDING_PACKETS * self.packet, most))

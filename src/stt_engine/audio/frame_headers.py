@@ -128,6 +128,9 @@ WALKERS: dict[str, ReadFrame] = {
 }
 """FFmpeg's name of the format to what reads a frame's header."""
 
+AMR_READERS: dict[str, ReadFrame] = {"amrnb": _amr_frame, "amrwb": amr_wide_frame}
+"""The same by FFmpeg's name of the codec, for packets of any container."""
+
 HEADER_BYTES = 8
 CHAIN = 3
 """Frames in a row that are no chance."""

@@ -155,15 +155,17 @@ def begins_amr(data: Bytes, at: int) -> bool:
     return bool(first) and at + len(first) < len(data) and read(data, at + len(first)) is not None
 
 
-def frames_part(data: Bytes, at: int, kind: str, begins: Begins) -> Part | None:
-    """Return the frames from ``at`` on as one file without what is between them.
+def frames_part(
+    data: Bytes, at: int, kind: str, begins: Begins, stop: int | None = None
+) -> Part | None:
+    """Return the frames from ``at`` up to ``stop`` as one file without what is between them.
 
     ``None`` where there are none.
     """
     first = next((one for one in AMR_MAGIC if data[at : at + len(one)] == one), b"")
     read = amr_wide_frame if first == AMR_MAGIC[1] else WALKERS[kind]
     walker, before = _Walker(data, kind, read, begins), at + len(first)
-    runs = walker.runs(before, len(data))
+    runs = walker.runs(before, len(data) if stop is None else stop)
     if not runs.spans:
         return None
     good = sum(end - start for start, end in runs.spans)

@@ -8,6 +8,7 @@ from typing import Any
 from av.audio.frame import AudioFrame
 from av.packet import Packet
 
+from stt_engine.audio.frame_headers import AMR_READERS
 from stt_engine.audio.output import Shape
 
 _MAX_PACKET_SEC = 5.0
@@ -35,6 +36,18 @@ def overflows(packet: Packet[Any], frames: list[AudioFrame]) -> bool:
         return False
     found = sum(one.samples / (one.sample_rate or 1) for one in frames)
     return found > packet_seconds(packet) + 0.5 * found / len(frames)
+
+
+def is_no_amr(codec: str, packet: Packet[Any]) -> bool:
+    """Return whether a packet of an AMR stream is not frames of it: a decoder conceals that."""
+    read = AMR_READERS.get(codec)
+    data, at = bytes(packet) if read else b"", 0
+    while read and at < len(data):
+        found = read(data, at)
+        if found is None:
+            return True
+        at += found[0]
+    return at != len(data)
 
 
 def first_time(held: list[Held]) -> float | None:

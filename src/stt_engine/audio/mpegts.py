@@ -9,6 +9,7 @@ from mmap import mmap
 import numpy as np
 import numpy.typing as npt
 
+from stt_engine.audio.clocks import begins_again
 from stt_engine.audio.file_bytes import FileBytes
 from stt_engine.audio.ogg import REVERSED
 from stt_engine.audio.parts import Begins, Bytes, Hole, Part
@@ -22,6 +23,8 @@ _CERTAIN = 8
 _NULL_PID = 0x1FFF
 _MAX_HOLES = 10_000
 _PROGRAM_MAP = 2
+_PES_HEAD = 14
+_SOUND, _PRIVATE = 0xC0, 0xBD
 
 
 def begins_mpegts(data: Bytes, at: int) -> bool:
@@ -32,13 +35,17 @@ def begins_mpegts(data: Bytes, at: int) -> bool:
 
 
 def mpegts_parts(data: Bytes, at: int, begins: Begins) -> list[Part]:
-    """Return the streams that begin at ``at``: a new one where the tables name other streams."""
+    """Return the streams that begin at ``at``.
+
+    Where the tables name other streams or a clock goes back behind a table, a new one begins.
+    """
     if isinstance(data, FileBytes):  # too large for its packets to be counted
         return [Part("mpegts", (Range(at, len(data)),), len(data), origin="first")]
     runs, size = _runs(data, at, begins), len(data)
     starts: list[int] = []
     holes: list[tuple[int, int]] = []
     tables: dict[int, bytes] = {}
+    clocks: dict[int, list[int]] = {}
     before = at
     for start, end in runs:
         if start > before:
@@ -47,13 +54,14 @@ def mpegts_parts(data: Bytes, at: int, begins: Begins) -> list[Part]:
         packets = np.frombuffer(data, np.uint8, end - start, start).reshape(-1, PACKET)
         pids = (packets[:, 1] & 0x1F).astype(np.int32) << 8 | packets[:, 2]
         holes += [(start + int(n) * PACKET, 0) for n in _jumps(packets, pids)]
-        starts += [start + n * PACKET for n in _changes(packets, pids, tables)]
+        begun_again = (*_changes(packets, pids, tables), *_restarts(packets, pids, clocks))
+        starts += [start + n * PACKET for n in begun_again]
         del packets
     holes.sort()
     begun = before < size and data[before] == _SYNC and _again(data, before) >= size
     cut: Whole = "no" if begun else "unknown"
     end = size if begun and size - before < PACKET else before
-    bounds = [at, *(one for one in starts if one > at), end]
+    bounds = [at, *sorted({one for one in starts if one > at}), end]
     return [
         Part("mpegts", (Range(first, last),), last, cut if last == end else "unknown",
              origin="first",
@@ -131,6 +139,39 @@ def _changes(packets: np.ndarray, pids: np.ndarray, tables: dict[int, bytes]) ->
         if known is not None and known != table and pid == 0:
             tables.clear()
         tables[pid] = table
+    return found
+
+
+def _restarts(packets: np.ndarray, pids: np.ndarray, clocks: dict[int, list[int]]) -> list[int]:
+    """Return the tables between two packets of sound of which the second has an earlier time."""
+    payload = packets[:, 3] & 0x10 != 0
+    starts = np.flatnonzero(payload & (packets[:, 1] & 0x40 != 0))
+    skipped = np.where(packets[starts, 3] & 0x20, packets[starts, 4].astype(np.int64) + 1, 0) + 4
+    fits = skipped <= PACKET - _PES_HEAD
+    starts, skipped = starts[fits], skipped[fits]
+    heads = packets[starts[:, None], skipped[:, None] + np.arange(_PES_HEAD)].astype(np.int64)
+    named = (heads[:, :3] == (0, 0, 1)).all(axis=1) & (heads[:, 7] & 0x80 > 0)
+    timed = named & ((heads[:, 3] & 0xE0 == _SOUND) | (heads[:, 3] == _PRIVATE))
+    starts, heads = starts[timed], heads[timed]
+    times = (heads[:, 9] >> 1 & 7) << 30 | heads[:, 10] << 22 | heads[:, 11] >> 1 << 15
+    times |= heads[:, 12] << 7 | heads[:, 13] >> 1
+    tables = np.flatnonzero((pids == 0) & (packets[:, 1] & 0x40 != 0))
+    found: list[int] = []
+    for pid in (int(one) for one in np.unique(pids[starts])):
+        own = starts[pids[starts] == pid]
+        clock = times[pids[starts] == pid]
+        known = clocks.get(pid, [])
+        line = [*known, *(int(one) for one in clock)]
+        clocks[pid] = line[-2:]
+        for at in range(1, len(line)):
+            if line[at] >= line[at - 1] or not begins_again(line, at) or at < len(known):
+                continue
+            number = int(own[at - len(known)])
+            table = (
+                int(tables[max(0, int(np.searchsorted(tables, number)) - 1)]) if len(tables) else 0
+            )
+            if not (payload[table:number] & (pids[table:number] == pid)).any():
+                found.append(table)
     return found
 
 

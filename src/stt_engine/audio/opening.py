@@ -15,7 +15,7 @@ from av.codec.codec import Codec, UnknownCodecError
 from av.container import InputContainer
 
 from stt_engine.audio.file_bytes import FileBytes
-from stt_engine.audio.parts import EDIT_LIST, NO_INDEX, Bytes, Part
+from stt_engine.audio.parts import NO_INDEX, Bytes, Part
 from stt_engine.audio.window import Window
 from stt_engine.errors import (
     AudioDamaged,
@@ -69,8 +69,6 @@ _OPTIONS = {
     "protocol_whitelist": "",
     "codec_whitelist": DECODERS,
 }
-
-_ALL_SOUND = {"ignore_editlist": "1"}
 
 _open: Any = av.open
 _ASKS_FOR_TAGS = int(av.__version__.partition(".")[0]) < 19  # noqa: PLR2004 - PyAV 19
@@ -138,9 +136,8 @@ def opened_part(file: BinaryIO, part: Part, limits: AudioLimits) -> Iterator[Inp
     """
     window = Window(file.fileno(), part.pieces)
     window.bound(limits.open_timeout_sec)
-    options = _OPTIONS | (_ALL_SOUND if EDIT_LIST in part.notes else {})
     try:
-        container: InputContainer = _open(window, mode="r", options=options, **_ANY_TAGS)
+        container: InputContainer = _open(window, mode="r", options=_OPTIONS, **_ANY_TAGS)
     except (av.FFmpegError, ValueError, OSError, OverflowError) as exc:
         raise _unopened(window, part, words(exc)) from exc
     window.bound(None)

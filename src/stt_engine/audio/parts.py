@@ -19,7 +19,7 @@ NO_INDEX = "no_index"
 """A note of an MP4: the box without which nobody knows where in the file its sound is."""
 
 EDIT_LIST = "edit_list"
-"""A note of an MP4: its edit list hides sound, so it is opened without it."""
+"""A note of an MP4: an edit list hides, repeats or moves sound, and another stands over it."""
 
 ANY_BYTES = frozenset({"amrnb", "amrwb", "g722", "g726", "gsm"})
 """Formats of frames without a mark, for which FFmpeg takes a page of text: no proof of sound."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 
 from stt_engine.audio.formats import begins, format_at
 from stt_engine.audio.frame_headers import WALKERS
@@ -52,6 +53,10 @@ def _asked(data: Bytes, at: int, stop: int, ask: Ask) -> list[Part]:
     part = Part("", (Range(at, stop),), stop)
     kind = ask(part)
     framed = frames_part(data, at, kind, begins) if kind in WALKERS else None
+    place = begins(data, at + 1, stop) if kind == "mpeg" else stop
+    if place < stop and (known := _known(data, place)):
+        # FFmpeg passes over a damaged first pack without a word.
+        return [replace(known[0], notes=(*known[0].notes, "damaged")), *known[1:]]
     return [framed or Part(kind, part.pieces, stop)]
 
 

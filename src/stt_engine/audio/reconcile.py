@@ -52,6 +52,10 @@ def settle_part(
     if guessed and part.present_share:
         declared = main.clock / part.present_share
     left = max(0.0, declared - main.clock) if declared is not None else None
+    if part.present_share is not None and part.present_share < 1 and _reaches(main, declared):
+        for one in tracks:  # the end is there, so that what is missing is in its gaps
+            one.account.unheard.extend((start, end, "damaged") for start, end in one.account.gaps)
+            one.account.gaps.clear()
     if broken:
         main.lose(tail if left is None else min(tail, left), "damaged")
     elif left is None or part.whole == "yes":
@@ -68,6 +72,10 @@ def settle_part(
     # A copy that was broken off at once, before another one, moves nothing.
     scrap = cut and main.clock <= tolerated(declared)
     main.lose(0.0 if scrap else declared - main.clock, "cut" if cut else "damaged")
+
+
+def _reaches(track: Track, declared: float | None) -> bool:
+    return declared is not None and declared - track.clock <= tolerated(declared)
 
 
 def is_of_unknown_length(part: Part, declared: float | None) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stt_engine.audio.chunks import RIFF, RIFX, Sound
+from stt_engine.audio.frames import frames_part
 from stt_engine.audio.parts import Begins, Bytes, Part, unpack_from
+from stt_engine.coverage import Whole
 from stt_engine.errors import NotAudio
 
 _UNKNOWN_LENGTH = 0x7FFFF000
@@ -23,6 +25,9 @@ _FIRST = {b"fmt ", b"JUNK", b"junk", b"bext", b"ds64", b"LIST", b"iXML", b"fact"
           b"cart", b"axml", b"chna", b"id3 ", b"ID3 ", b"cue ", b"minf", b"elm1"}  # fmt: skip
 """Chunks with which a WAV file begins."""
 
+_FRAMED = {0x50: "mp3", 0x55: "mp3", 0x2000: "ac3"}
+"""WAV's format to that of bare frames."""
+
 _HEAD = 12
 _CHUNK = 8
 _MIN_FMT = 16
@@ -36,19 +41,25 @@ def is_wav(data: Bytes, at: int = 0) -> bool:
     return data[at : at + 4] in KINDS and data[at + 8 : at + 12] == b"WAVE"
 
 
+def _never(_data: Bytes, _at: int, stop: int) -> int:
+    return stop
+
+
 @dataclass
 class _Walk:
     sound: Sound
     fmt: bytes = b""
     fact: bytes = b""
     long_size: int | None = None
+    frames: str = ""
+    begins: Begins = _never
 
     def parts(self, end: int) -> Part | None:
         sound, present = self.sound, self.sound.present
         if len(self.fmt) < _MIN_FMT or not sound.ranges:
             return None
         rate, byte_rate = unpack_from(sound.form.length[0] + "II", self.fmt, 4)
-        return Part(
+        return self._framed(end) or Part(
             "wav",
             (self._head(rate, present), *sound.ranges),
             end,
@@ -57,6 +68,19 @@ class _Walk:
             estimate_sec=present / byte_rate if byte_rate else None,
             notes=tuple(sound.notes),
         )
+
+    def _framed(self, end: int) -> Part | None:
+        """Return samples that are frames of mp3 or AC-3 as these: nothing tells their times."""
+        sound, only = self.sound, self.sound.ranges[0]
+        if not self.frames or len(sound.ranges) > 1:
+            return None
+        found = frames_part(sound.data, only.start, self.frames, self.begins, only.end)
+        if found is None:
+            return None
+        other = found.end < only.end
+        cut: Whole = "no" if other or "no" in {sound.whole, found.whole} else sound.whole
+        return replace(found, kind="wav", end=found.end if other else end, whole=cut,
+                       present_share=sound.share, notes=tuple(sound.notes))  # fmt: skip
 
     def length(self, said: int) -> int | None:
         """Return a chunk's length; ``None`` where the recorder did not know it."""
@@ -124,6 +148,10 @@ def wav_part(data: Bytes, at: int, begins: Begins) -> Part | None:
 def _header(walk: _Walk, name: bytes, data: Bytes, body: int, length: int) -> None:
     if name == b"fmt ":
         walk.fmt = data[body : body + min(length, _FMT_BYTES)]
+        code = int.from_bytes(walk.fmt[:2], "little" if walk.sound.form is RIFF else "big")
+        walk.frames = _FRAMED.get(code, "")
+        if walk.frames:  # they are no other file; what comes behind them is looked for there
+            walk.begins, walk.sound.begins = walk.sound.begins, _never
     elif name == b"fact":
         walk.fact = data[body : body + min(length, 4)]
     elif name == b"ds64":

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stt_engine.audio.parts import Begins, Bytes, Part, unpack_from
+from stt_engine.audio.clocks import begins_again
+from stt_engine.audio.parts import (
+    Begins,
+    Bytes,
+    Hole,
+    Part,
+    unpack_from,
+)
 from stt_engine.audio.window import Range
 from stt_engine.coverage import Whole
 
@@ -13,6 +20,8 @@ _END = b"\0\0\1\xb9"
 _PREFIX = b"\0\0\1"
 _SYSTEM = 0xBB
 _CHAIN, _CERTAIN = 3, 12
+_PACKETS_IN_PACK = 100
+_MAX_HOLES = 10_000
 
 Size = Callable[[Bytes, int], int]
 """Returns the length of the packet at a place; 0 where there is none."""
@@ -31,6 +40,15 @@ def _mpeg_size(data: Bytes, at: int) -> int:
             return 14 + (head[13] & 7)
         return 12 if head[4] >> 4 == 2 else 0  # noqa: PLR2004 - MPEG-1
     return 6 + int(unpack_from(">H", head, 4)[0]) if head[3] >= _SYSTEM else 0
+
+
+def _mpeg_clock(data: Bytes, at: int) -> int | None:
+    """Return the clock of the pack at ``at`` in units of 90 kHz; ``None`` where there is none."""
+    head = data[at : at + 10]
+    if len(head) < 10 or head[:4] != PACK:  # noqa: PLR2004 - with its clock
+        return None
+    bits = int.from_bytes(head[4:]) << (0 if head[4] >> 6 == 1 else 2)  # MPEG-2, MPEG-1
+    return (bits >> 43 & 7) << 30 | (bits >> 27 & 0x7FFF) << 15 | bits >> 11 & 0x7FFF
 
 
 def _loas_size(data: Bytes, at: int) -> int:
@@ -73,26 +91,52 @@ def loas_part(data: Bytes, at: int, begins: Begins) -> Part:
 
 def _part(kind: str, data: Bytes, at: int, begins: Begins, size: Size, sync: bytes) -> Part:
     place, last, end = at, at, len(data)
+    clocks: list[int] = []
+    holes: list[Hole] = []
     while place < end:
         length = size(data, place)
+        clock = _mpeg_clock(data, place) if sync == PACK else None
+        if clock is not None:
+            if clocks and clock < clocks[-1] and _restarts(data, place, [*clocks, clock]):
+                return _whole(kind, at, place, "unknown", holes)
+            clocks = [*clocks[-1:], clock]
         if length and place + length <= end:
             last, place = place, place + length
             continue
         cut = length > 0
         again = end if cut else _again(data, place, size, sync)
         other = begins(data, last + 1, again)
-        if other < again and sync != PACK and size(data, other):
-            again = other  # a wrong length of the frame before it had passed it over
-        if other < again:
-            return _whole(kind, at, min(place, other), "no" if other < place or cut else "unknown")
+        same = sync != PACK and size(data, other) > 0 if other < again else False
+        if other < again and sync == PACK:
+            clock = _mpeg_clock(data, other)
+            same = clock is not None and not _restarts(data, other, [*clocks, clock])
+        if same:
+            again, cut = other, False  # a wrong length of the frame before it had passed it over
+        elif other < again:
+            whole: Whole = "no" if other < place or cut else "unknown"
+            return _whole(kind, at, min(place, other), whole, holes)
         if again == end:
-            return _whole(kind, at, end if cut else place, "no" if cut else "unknown")
+            return _whole(kind, at, end if cut else place, "no" if cut else "unknown", holes)
+        if sync == PACK:
+            holes.append(Hole(again - at, max(1, again - place)))
         last = place = again
-    return _whole(kind, at, end, "unknown")
+    return _whole(kind, at, end, "unknown", holes)
 
 
-def _whole(kind: str, at: int, end: int, whole: Whole) -> Part:
-    return Part(kind, (Range(at, end),), end, whole)
+def _restarts(data: Bytes, at: int, clocks: list[int]) -> bool:
+    """Return whether another recording begins at ``at`` by the last of these clocks."""
+    place, last = at, len(clocks) - 1
+    for _ in range(_PACKETS_IN_PACK):
+        place += _mpeg_size(data, place) or len(data)
+        after = _mpeg_clock(data, place)
+        if after is not None:
+            clocks = [*clocks, after]
+            break
+    return last > 0 and begins_again(clocks, last)
+
+
+def _whole(kind: str, at: int, end: int, whole: Whole, holes: list[Hole]) -> Part:
+    return Part(kind, (Range(at, end),), end, whole, holes=tuple(holes[:_MAX_HOLES]))
 
 
 def _again(data: Bytes, at: int, size: Size, sync: bytes) -> int:

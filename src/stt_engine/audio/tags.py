@@ -12,7 +12,10 @@ _ID3V1_MORE = 227
 _APE_HEAD = 32
 _MAX_LYRICS = 1 << 20
 _BLOCK = 4_096
-_MARKS = (b"ID3", b"APETAGEX", b"TAG", b"LYRICSBEGIN")
+_STUFFING = b"\0\0\1\xbe"
+"""A packet of an MPEG program stream that only fills a sector."""
+
+_MARKS = (b"ID3", b"APETAGEX", b"TAG", b"LYRICSBEGIN", _STUFFING)
 
 
 def tag_bytes(data: Bytes, at: int) -> int:
@@ -30,6 +33,9 @@ def tag_bytes(data: Bytes, at: int) -> int:
     elif head.startswith(b"LYRICSBEGIN"):
         ends = (data.find(one, at, at + _MAX_LYRICS) for one in (b"LYRICS200", b"LYRICSEND"))
         size = min((one + 9 - at for one in ends if one >= 0), default=0)
+    elif head[:4] == _STUFFING:
+        end = at + 6 + int.from_bytes(head[4:6])
+        size = 0 if data[at + 6 : end].strip(b"\x0f\xff") else end - at
     return size if at + size <= len(data) else 0
 
 

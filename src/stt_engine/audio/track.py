@@ -14,7 +14,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 
 from stt_engine.audio.decoders import PAUSING, check_rate, decoder_of
-from stt_engine.audio.held import Held, first_time, overflows, packet_seconds
+from stt_engine.audio.held import Held, first_time, is_no_amr, overflows, packet_seconds
 from stt_engine.audio.ledger import Account
 from stt_engine.audio.levels import Scale
 from stt_engine.audio.output import Output, Shape, shape_of
@@ -45,7 +45,7 @@ _SHORT_GAP_SEC = 1.0
 _JUMPED_BYTES = 512
 _USUAL_TIMES = 1.5
 _NO_RATE = -1
-_STORED_SHARE = 0.5
+_STORED_SHARE, _STORED_SEC = 0.5, 1.0
 
 BytesTell = Literal["time", "damage", "gaps", "nothing"]
 """What bytes that no packet has mean: time that is lost, where FFmpeg makes the time stamps by
@@ -138,8 +138,9 @@ class Track:
             if size:
                 self._fail(packet)
             return
-        if size and position is not None:
-            self._next_byte = position + size
+        if size and (position is not None or self._next_byte):
+            # Of the frames in one MPEG packet only the first has a place.
+            self._next_byte = (self._next_byte if position is None else position) + size
         for frame in frames:
             if missed and frame.sample_rate and frame.samples:
                 self.account.damaged_packets += 1
@@ -149,6 +150,8 @@ class Track:
 
     def _frames(self, packet: Packet[Any]) -> list[AudioFrame] | None:
         """Return what comes out of a packet; ``None`` where it is damaged."""
+        if self._pausing and is_no_amr(self._stream.codec_context.codec.name, packet):
+            return None
         try:
             frames = self._decoder.decode(packet)
         except av.FFmpegError:
@@ -324,6 +327,7 @@ class Track:
             self._drop_held()
         held, self._held = self._held, []
         self._recovering, self._waiting = 0, False
+        shift = self._shift or 0.0
         if held:
             last = held[-1]
             behind = sum(one.seconds for one in held[:-1])
@@ -332,8 +336,9 @@ class Track:
             if self._failed or not self._on_time(first):
                 self._jump(first)
         for number, one in enumerate(held):
-            if number and one.at is not None and one.at - self.clock > _TOLERANCE_SEC:
-                self._jump(one.at)
+            at = None if one.at is None else one.at + (self._shift or 0.0) - shift
+            if number and at is not None and at - self.clock > _TOLERANCE_SEC:
+                self._jump(at)
             self._write(one.frame, one.seconds)
         if held:
             self._evidence, self._jumped = 0.0, 0
@@ -343,11 +348,13 @@ class Track:
         gap = self._failed if at is None else at - self.clock
         if not self._believed(gap, at):
             self.account.jumps += 1
-            self._move(self._failed - gap)
-            gap = self._failed
-        self._failed = 0.0
+            lost = max(self._failed, self._stored())
+            self._move(lost - gap)
+            gap = lost
+        reason = self._reason(gap)
+        self._failed, self._jumped = 0.0, 0
         if gap > 0:
-            self._lose(gap, self._reason(gap))
+            self._lose(gap, reason)
 
     def _believed(self, gap: float, at: float | None) -> bool:
         if gap < -_TOLERANCE_SEC:
@@ -357,13 +364,18 @@ class Track:
         return at <= self._declared + 1.0
 
     def _reason(self, gap: float) -> UnheardReason | None:
-        # In a pause nothing is stored; where as much is stored as ever, there was sound.
-        stored = self._jumped * self.seconds_per_byte
-        if self._unpausing or self._evidence or stored > gap * _STORED_SHARE:
+        # In a pause nothing is stored; where a second is, or as much as ever, there was sound.
+        stored = self._stored()
+        least = min(gap * _STORED_SHARE, _STORED_SEC)
+        if self._unpausing or self._evidence or stored > least:
             return "damaged"
         if gap < _SHORT_GAP_SEC and not self._pausing and self.heard:
             return "lost"
         return None
+
+    def _stored(self) -> float:
+        """Return how long the sound would be in the bytes that were passed over."""
+        return self._jumped * self.seconds_per_byte
 
     def _lose(self, seconds: float, reason: UnheardReason | None) -> None:
         """Let time pass in silence; without a reason it is a gap that the recorder left."""

@@ -38,7 +38,7 @@ BACKGROUND_SEC = 30.0
 """The same for jobs of the background: whoever comes meanwhile waits for the end of such a step."""
 
 FIRST_SEC = 15.0
-"""The same of the first step of a call whose text somebody reads as it comes."""
+"""The same of the first step of a long call whose text somebody reads as it comes."""
 
 Found = TypeVar("Found")
 
@@ -80,7 +80,7 @@ class JobStream:
         number: the job's.
         single: it may not share a step (one that it shared has ended a process).
         background: its steps are short, and shared with others of the background alone.
-        eager: its first step is short: its text is read as it comes.
+        eager: its first step is short, but of so many chunks, since its text is read as it comes.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class JobStream:
         *,
         single: bool,
         background: bool = False,
-        eager: bool = False,
+        eager: int = 0,
     ) -> None:
         self.number = number
         self.single = single
@@ -213,10 +213,11 @@ class DynamicBatcher:
         left_sec = min(TOGETHER_SEC, SHARED_SEC) if len(self._streams) > 1 else TOGETHER_SEC
         left_sec = min(left_sec, BACKGROUND_SEC) if leader.background else left_sec
         left_sec = min(left_sec, FIRST_SEC) if leader.eager else left_sec
-        leader.eager = False
+        least, leader.eager = max(1, leader.eager), 0
         for stream, item in self._candidates(leader):
             left_sec -= item.chunk.seconds if item.chunk else 0.0
-            if items and (left_sec < 0 or len(items) >= self._model.together):
+            enough = left_sec < 0 and len(items) >= least
+            if enough or len(items) >= self._model.together:
                 break
             items.append(item)
             jobs[stream.number] = None

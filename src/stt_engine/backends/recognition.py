@@ -7,10 +7,10 @@ near the limit.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from heapq import merge
 from pathlib import Path
 
 import numpy as np
@@ -18,38 +18,27 @@ import numpy.typing as npt
 
 from stt_engine.backends import vad
 from stt_engine.backends.base import (
-    LATE_SEC,
-    SEQUENTIAL,
-    ChunkResult,
     Model,
-    RawSegment,
     SpeechChunk,
 )
 from stt_engine.backends.batching import DynamicBatcher, JobStream, WorkItem
-from stt_engine.backends.gaps import Gap, gaps_in
-from stt_engine.backends.languages import foreign_spans, languages_of
-from stt_engine.backends.repetition import is_suspect, looped
+from stt_engine.backends.languages import languages_of
+from stt_engine.backends.steps import step_of
 from stt_engine.backends.vad import Samples, SpeechSpan, speech_spans
 from stt_engine.errors import LanguageNotSupported
 from stt_engine.hints import NO_HINTS, Hints
 from stt_engine.languages import AUTO
 from stt_engine.native_errors import native_errors
 from stt_engine.protocol import (
-    ChunkStep,
-    LanguageFacts,
     LoadJob,
     LoadResult,
     OnShared,
     Operations,
-    PieceStep,
     Provenance,
-    RejectedSegment,
     ResumePosition,
-    SegmentFacts,
     Task,
     TranscribeJob,
     TranscribeSteps,
-    UnheardSpan,
 )
 from stt_engine.speech import SAMPLE_RATE
 from stt_engine.version import __version__
@@ -69,9 +58,6 @@ _CHECKED = 3
 
 _DETECTOR = ThreadPoolExecutor(1, "speech")
 """Detects speech while the model is busy with what was found before."""
-
-_NO_WORDS = frozenset({"perhaps_no_speech", "low_probability"})
-"""Low confidence that there are words at all: what repeats itself the second time was not said."""
 
 Raw = npt.NDArray[np.int16]
 Spans = list[SpeechSpan]
@@ -120,10 +106,10 @@ def recognise(
     batcher: DynamicBatcher | None = None,
     number: int = 0,
 ) -> TranscribeSteps:
-    """Recognise every channel of a decoded recording, one chunk of speech a step.
+    """Recognise every channel of a decoded recording, one chunk of speech a step, in time's order.
 
     Each step brings what was recognised in it and the position (:class:`Position`) that it ends at;
-    a job with ``resume`` continues from such a position. The first step names the model.
+    a job with ``resume`` continues from those of its channels. The first step names the model.
     ``batcher`` batches the chunks of other jobs of the same model with those of this one.
     """
     _check_language(model, job["language"])
@@ -139,7 +125,7 @@ def recognise(
         yield {"kind": "model", "provenance": facts}
         for item in batcher.items(stream):
             languages, facts = languages_of(model, item)
-            yield _step(item, batcher.ready(), languages, facts)
+            yield step_of(item, batcher.ready(), languages, facts)
     return {"kind": "transcribed"}
 
 
@@ -174,20 +160,28 @@ class _Run:
             yield from self._task("translate")
 
     def _task(self, task: Task) -> Iterator[WorkItem]:
+        """Yield the items of all channels, those first that begin first."""
         files = [Path(name) for name in self.job["files"]]
         done = [self._done(task, channel) for channel in range(len(files))]
-        todo = [
-            piece
+        todo = [list(_pieces_of(channel, files, done[channel])) for channel in range(len(files))]
+        detection = _Detection(todo)
+        channels = [
+            self._channel(Position(task, channel, done[channel] or 0), todo[channel], detection)
             for channel in range(len(files))
-            for piece in _pieces_of(channel, files, done[channel])
         ]
-        for piece, raw, spans in _with_spans(todo):
-            at = Position(task, piece.channel, done[piece.channel] or 0)
+        return merge(*channels, key=_begin)
+
+    def _channel(
+        self, at: Position, todo: list[_Piece], detection: _Detection
+    ) -> Iterator[WorkItem]:
+        """Yield what is left of a channel: the chunks of each piece, and its end."""
+        for piece in todo:
+            raw, spans = detection.found(piece)
             yield from self._piece(raw, spans, at, piece.start)
             detects = piece is not todo[-1] or self.job["translate"]
             yield WorkItem(
-                task,
-                piece.channel,
+                at.task,
+                at.channel,
                 piece.end,
                 self.language,
                 facts=vad.facts(),
@@ -199,9 +193,7 @@ class _Run:
         at = self.resume
         if at is None or (at["task"], task) == ("transcribe", "translate"):
             return 0
-        if at["task"] != task or channel < at["channel"]:
-            return None
-        return at["sample"] if channel == at["channel"] else 0
+        return at["samples"][channel] if at["task"] == task else None
 
     def _piece(self, raw: Raw, spans: Spans, at: Position, offset: int) -> Iterator[WorkItem]:
         """Yield each chunk of speech in it that is not behind the position."""
@@ -267,113 +259,35 @@ def _pieces_of(channel: int, files: Sequence[Path], done: int | None) -> Iterato
                 yield _Piece(channel, files, start, end)
 
 
-def _with_spans(todo: list[_Piece]) -> Iterator[tuple[_Piece, Raw, Spans]]:
-    """Yield each piece with its speech; that of the next ones is detected meanwhile."""
-    ahead: deque[Future[tuple[Raw, Spans]]] = deque()
-    for at, piece in enumerate(todo):
+class _Detection:
+    """The speech of pieces, detected ahead in the order in which channels come to need it."""
+
+    def __init__(self, todo: list[list[_Piece]]) -> None:
+        self._rest = iter(sorted((one for pieces in todo for one in pieces), key=_place))
+        self._ahead: dict[tuple[int, int], Future[tuple[Raw, Spans]]] = {}
+
+    def found(self, piece: _Piece) -> tuple[Raw, Spans]:
+        """Return the samples of a piece and its speech; that of the next ones comes meanwhile."""
         with native_errors():
-            for one in todo[at + len(ahead) : at + 1 + _AHEAD]:
-                ahead.append(_DETECTOR.submit(one.with_spans))
-            found = ahead.popleft().result()
-        yield piece, *found
+            while len(self._ahead) <= _AHEAD or _place(piece) not in self._ahead:
+                one = next(self._rest, None)
+                if one is None:
+                    break
+                self._ahead[_place(one)] = _DETECTOR.submit(one.with_spans)
+            return self._ahead.pop(_place(piece)).result()
+
+
+def _place(piece: _Piece) -> tuple[int, int]:
+    return piece.start, piece.channel
+
+
+def _begin(item: WorkItem) -> float:
+    """Return the second at which a chunk begins, or at which a piece ends."""
+    return item.sample / SAMPLE_RATE if item.chunk is None else item.offset_sec
 
 
 def _samples(raw: Raw) -> Samples:
     return raw.astype(np.float32) / 32768.0
-
-
-def _step(
-    item: WorkItem,
-    ready: list[int],
-    languages: list[LanguageFacts],
-    facts: Provenance,
-) -> ChunkStep | PieceStep:
-    """Return what one step brings, as it is sent to the parent."""
-    if item.chunk is None:
-        return {
-            "kind": "piece",
-            "task": item.task,
-            "channel": item.channel,
-            "sample": item.sample,
-            "language": item.language,
-            "facts": dict(item.facts),
-            "ready": ready,
-        }
-    result = item.result or ChunkResult()
-    segments, rejected, unheard = _gated(result, item, item.chunk)
-    return {
-        "kind": "chunk",
-        "task": item.task,
-        "channel": item.channel,
-        "sample": item.sample,
-        "language": item.language,
-        "speech_sec": item.chunk.seconds,
-        "segments": segments,
-        "rejected": rejected,
-        "unheard": [*unheard, *foreign_spans(languages)],
-        "languages": languages,
-        "low_confidence": list(result.low_confidence),
-        "hinted": result.hinted,
-        "facts": {**result.facts, **facts},
-        "ready": ready,
-    }
-
-
-def _gated(
-    result: ChunkResult, item: WorkItem, chunk: SpeechChunk
-) -> tuple[list[SegmentFacts], list[RejectedSegment], list[UnheardSpan]]:
-    """Return a chunk's segments, those that are rejected and why, and what has no text."""
-    seconds = chunk.seconds
-    found = [segment for segment in result.segments if segment.text.strip()]
-    loops = looped([segment.text for segment in found])
-    if _NO_WORDS.intersection(result.low_confidence) and is_suspect(
-        " ".join(segment.text for segment in found)
-    ):
-        loops = set(range(len(found)))
-    taken: list[RawSegment] = []
-    segments: list[SegmentFacts] = []
-    rejected: list[RejectedSegment] = []
-    for at, one in enumerate(found):
-        reason = "impossible_times" if one.start > seconds + LATE_SEC else None
-        reason = "repetition_loop" if at in loops else reason
-        segment = one.within(seconds).moved(item.offset_sec)
-        if reason:
-            rejected.append(
-                {
-                    "start": segment.start,
-                    "end": segment.end,
-                    "channel": item.channel,
-                    "reason": reason,
-                }
-            )
-        else:
-            taken.append(one)
-            segments.append(_described(segment, item))
-    return segments, rejected, [_unheard(gap, item) for gap in gaps_in(chunk, taken)]
-
-
-def _unheard(gap: Gap, item: WorkItem) -> UnheardSpan:
-    """Return a part of a chunk that has voice and no text, in seconds of the recording."""
-    return {
-        "start": round(gap.start + item.offset_sec, 3),
-        "end": round(gap.end + item.offset_sec, 3),
-        "channel": item.channel,
-        "speech_sec": round(gap.speech_sec, 3),
-        "reason": "no_text",
-    }
-
-
-def _described(segment: RawSegment, item: WorkItem) -> SegmentFacts:
-    shared = item.shared and segment.pipeline != SEQUENTIAL
-    return {
-        "start": round(segment.start, 3),
-        "end": round(segment.end, 3),
-        "text": segment.text.strip(),
-        "channel": item.channel,
-        "confidence": None if segment.confidence is None else round(segment.confidence, 4),
-        "words": segment.words,
-        "pipeline": f"{segment.pipeline}-shared" if shared else segment.pipeline,
-    }
 
 
 def pieces(samples: Raw, limit_sec: float = PIECE_SEC) -> Iterator[tuple[int, int]]:

@@ -21,9 +21,19 @@ from stt_engine.model_store.folder import Fingerprint, fingerprint
 from stt_engine.model_store.places import find_model
 from stt_engine.outcome import DUMMY, Attempts, Outcome
 from stt_engine.protocol import VOICES
+from stt_engine.recognition.known import (
+    Match,
+    Voice,
+    agent_among,
+    as_data,
+    matched,
+    spans_by_voice,
+    with_names,
+)
 from stt_engine.recognition.roles import Roles, roles_of
+from stt_engine.recognition.voiceprint import Voiceprint, print_of
 from stt_engine.recognition.voices import by_voice, seconds_by_speaker, spans_of
-from stt_engine.speech import DecodedAudio, Segment, Transcript
+from stt_engine.speech import DecodedAudio, KnownVoice, Segment, Transcript
 from stt_engine.system.file_threads import FileThreads
 from stt_engine.voice_messages import DiariseResult
 from stt_engine.warnings import warning
@@ -98,23 +108,86 @@ class Diarisation:
         return file
 
     def named(
-        self, transcript: Transcript, audio: DecodedAudio, context: CallContext
+        self,
+        transcript: Transcript,
+        audio: DecodedAudio,
+        context: CallContext,
+        known: Sequence[KnownVoice] = (),
     ) -> Outcome[Transcript]:
-        """Return the transcript with its voices and, where they are certain, its roles."""
+        """Return the transcript with its voices and, where they are certain, roles and names.
+
+        Voices are told apart where that :meth:`applies`, and compared with ``known`` ones.
+        """
         attempts = Attempts(Stage.SPEAKERS, self._observers, subject=str(audio.path))
         with attempts.of(SOURCE):
-            found = self._found(transcript, audio, context)
-            return attempts.settle(_named(transcript, found), SOURCE)
+            found = transcript
+            if self.applies(transcript, audio):
+                found = self._told_apart(transcript, audio, context, known)
+            elif known:
+                matches = self._matches(transcript.segments, audio, context, known)
+                found = _with_matches(transcript, matches, len(known))
+            return attempts.settle(found, SOURCE)
         return attempts.settle(_unnamed(transcript, attempts), DUMMY)
 
+    def _told_apart(
+        self,
+        transcript: Transcript,
+        audio: DecodedAudio,
+        context: CallContext,
+        known: Sequence[KnownVoice],
+    ) -> Transcript:
+        found = self._found(audio.files[0], spans_of(transcript.segments), audio, context)
+        parts, roles = _parts(transcript, found)
+        segments = [one for group in parts for one in group]
+        matches = self._matches(segments, audio, context, known) if known else {}
+        agent = agent_among(matches)
+        roles = roles if agent is None else roles.with_agent(*agent)
+        named = _named(transcript, found, parts, roles)
+        return _with_matches(named, matches, len(known)) if known else named
+
+    def voiceprint(self, audio: DecodedAudio, context: CallContext) -> Voiceprint:
+        """Return what a recording of one voice is known by later.
+
+        Raises:
+            InvalidRequest: it holds several voices or channels, or too little of one.
+            BackendUnavailable: the network is not there, or not wanted.
+            EngineError: it was not looked at.
+        """
+        if self.mode == "off":
+            raise BackendUnavailable("voices are not compared here (DIARIZATION=off)")
+        spans = [(0.0, audio.duration)]
+        found = self._found(audio.files[0], spans, audio, context, narrow=True)
+        return print_of(audio, found)
+
+    def _matches(
+        self,
+        segments: Sequence[Segment],
+        audio: DecodedAudio,
+        context: CallContext,
+        known: Sequence[KnownVoice],
+    ) -> dict[Voice, Match]:
+        heard = {}
+        for voice, spans in spans_by_voice(segments).items():
+            found = self._found(audio.files[voice[0]], spans, audio, context, narrow=True)
+            if found["embedding"]:
+                heard[voice] = found["embedding"]
+        return matched(heard, known)
+
     def _found(
-        self, transcript: Transcript, audio: DecodedAudio, context: CallContext
+        self,
+        file: Path,
+        spans: Sequence[tuple[float, float]],
+        audio: DecodedAudio,
+        context: CallContext,
+        *,
+        narrow: bool = False,
     ) -> DiariseResult:
         job = {
             "operation": "diarise",
             "weights": str(self.weights().absolute()),
-            "file": str(audio.files[0]),
-            "spans": spans_of(transcript.segments),
+            "file": str(file),
+            "spans": spans,
+            "narrow": narrow,
         }
         found = self.worker.call(
             cast("Any", job),
@@ -132,18 +205,27 @@ class Diarisation:
         self.worker.stop()
 
 
-def _named(transcript: Transcript, found: DiariseResult) -> Transcript:
+def _parts(transcript: Transcript, found: DiariseResult) -> tuple[list[list[Segment]], Roles]:
+    """Return the segments by voice, and which voice is the agent by its words."""
     told = found["voices"] is not None
     parts = by_voice(transcript.segments, found) if told else [[o] for o in transcript.segments]
     segments = [one for group in parts for one in group]
-    roles = roles_of(segments) if (found["voices"] or 0) > 1 else Roles()
+    return parts, roles_of(segments) if (found["voices"] or 0) > 1 else Roles()
+
+
+def _named(
+    transcript: Transcript, found: DiariseResult, parts: list[list[Segment]], roles: Roles
+) -> Transcript:
+    segments = [one for group in parts for one in group]
     numbered = tuple(replace(_role(one, roles), id=at) for at, one in enumerate(segments))
+    told = found["voices"] is not None
     english = _english(transcript.segments_en, found, roles) if told else transcript.segments_en
     facts: dict[str, object] = {
         "source": SOURCE,
         "model": MODEL,
         "voices": found["voices"],
         "likeness": found["likeness"],
+        "announced_until": found["announced_until"],
         "roles": roles.as_data(),
         "seconds": seconds_by_speaker(numbered),
     }
@@ -152,6 +234,18 @@ def _named(transcript: Transcript, found: DiariseResult) -> Transcript:
         segments=numbered,
         segments_en=english,
         provenance={**_moved(transcript.provenance, parts), "speakers": facts},
+    )
+
+
+def _with_matches(transcript: Transcript, matches: dict[Voice, Match], compared: int) -> Transcript:
+    """Return the transcript with the names of known voices."""
+    facts = cast("dict[str, object]", transcript.provenance.get("speakers") or {})
+    facts = {**facts, "known": as_data(matches, compared)}
+    return replace(
+        transcript,
+        segments=with_names(transcript.segments, matches),
+        segments_en=with_names(transcript.segments_en, matches),
+        provenance={**transcript.provenance, "speakers": facts},
     )
 
 

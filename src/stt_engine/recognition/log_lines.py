@@ -108,7 +108,7 @@ def _voices_failed(event: AttemptFailed) -> str | None:
 
 def _voices_told(event: StageSettled) -> str:
     facts = cast("Transcript", event.outcome.value).provenance["speakers"]
-    voices = cast("dict[str, object]", facts)["voices"]
+    voices = cast("dict[str, object]", facts).get("voices")
     told = "목소리 수를 알 수 없음" if voices is None else f"목소리 {voices}명"
     return f"화자 구분 완료 ({told}, {event.outcome.elapsed_sec:.1f}초)"
 

@@ -14,7 +14,6 @@ from stt_engine.outcome import error_type_of
 from stt_engine.protocol import (
     ChunkStep,
     LanguageFacts,
-    PieceStep,
     Provenance,
     RejectedSegment,
     ResumePosition,
@@ -45,8 +44,10 @@ class TranscriptBuilder:
     provenance: Provenance = field(default_factory=dict)
     facts: Provenance = field(default_factory=dict)
     language: str | None = None
-    position: ChunkStep | PieceStep | None = None
-    """The step that was the latest: everything before its end is done."""
+    task: Task = "transcribe"
+    """What the latest step did."""
+    reached: dict[int, int] = field(default_factory=dict)
+    """By channel: samples of it that are done, in this task."""
     segments: dict[Task, list[SegmentFacts]] = field(default_factory=_by_task)
     spent: dict[Task, float] = field(default_factory=dict)
     rejected: dict[Task, list[RejectedSegment]] = field(default_factory=_by_task)
@@ -70,11 +71,9 @@ class TranscriptBuilder:
     @property
     def done_sec(self) -> float:
         """How much of :attr:`work_sec` is done."""
-        at = self.position
-        if at is None:
-            return 0.0
-        behind = at["channel"] + len(self.audio.files) * (at["task"] != "transcribe")
-        return float(behind * self.audio.duration + at["sample"] / SAMPLE_RATE)
+        behind = len(self.audio.files) * (self.task != "transcribe")
+        done = (min(one / SAMPLE_RATE, self.audio.duration) for one in self.reached.values())
+        return behind * self.audio.duration + sum(done)
 
     @property
     def transcribed(self) -> bool:
@@ -89,7 +88,7 @@ class TranscriptBuilder:
             found["translate"].clear()
 
     def job(
-        self, *, single: bool = False, background: bool = False, eager: bool = False
+        self, *, single: bool = False, background: bool = False, eager: int = 0
     ) -> TranscribeJob:
         """Return what the child needs to begin, or to continue where another child has stopped."""
         return {
@@ -108,13 +107,10 @@ class TranscriptBuilder:
         }
 
     def _resume(self) -> ResumePosition | None:
-        at = self.position
-        return at and {
-            "task": at["task"],
-            "channel": at["channel"],
-            "sample": at["sample"],
-            "language": self.language,
-        }
+        if not self.reached:
+            return None
+        samples = [self.reached.get(one, 0) for one in range(len(self.audio.files))]
+        return {"task": self.task, "samples": samples, "language": self.language}
 
     def begun(self, provenance: Provenance) -> bool:
         """Keep which model recognises; false where it is another one than so far."""
@@ -124,7 +120,8 @@ class TranscriptBuilder:
 
     def restart(self) -> None:
         """Forget what was recognised; what it cost stays spent."""
-        self.position, self.language = None, None
+        self.task, self.language = "transcribe", None
+        self.reached.clear()
         self.speech_sec.clear()
         self.languages.clear()
         self.low_confidence.clear()
@@ -139,7 +136,9 @@ class TranscriptBuilder:
         if step["kind"] != "chunk" and step["kind"] != "piece":
             return
         task = step["task"]
-        self.position = step
+        if task != self.task:
+            self.task, self.reached = task, {}
+        self.reached[step["channel"]] = step["sample"]
         self.language = step["language"] or self.language
         self.facts.update(step["facts"])
         self.spent[task] = self.spent.get(task, 0.0) + took_sec

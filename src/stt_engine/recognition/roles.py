@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from stt_engine.speech import Segment
 
@@ -53,14 +53,31 @@ _ENGLISH: Mapping[str, float] = {
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """The voice that is the agent, or ``None``, and how certain that is (0.5 to 1)."""
+    """The voice that is the agent, or ``None``, and how certain that is (0.5 to 1).
+
+    ``by``: what shows it, ``words`` or a known ``voice``.
+    """
 
     agent: int | None = None
     certainty: float = 0.5
+    by: Literal["words", "voice"] = "words"
 
     def as_data(self) -> dict[str, Any]:
         """Return it as what JSON knows."""
-        return {"agent_voice": self.agent, "certainty": round(self.certainty, 4), "least": LEAST}
+        return {
+            "agent_voice": self.agent,
+            "certainty": round(self.certainty, 4),
+            "least": LEAST,
+            "by": None if self.agent is None else self.by,
+        }
+
+    def with_agent(self, agent: int, certainty: float) -> Roles:
+        """Return the roles where an agent's voice is known; nobody has one if words differ."""
+        if certainty < LEAST:
+            return self
+        if self.agent not in {None, agent}:
+            return Roles()
+        return Roles(agent, max(certainty, self.certainty if self.agent == agent else 0), "voice")
 
 
 def roles_of(segments: Sequence[Segment], least: float = LEAST) -> Roles:

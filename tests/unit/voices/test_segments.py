@@ -22,6 +22,8 @@ def course(*runs: tuple[float, float, int, float]) -> DiariseResult:
         "starts": [one[0] for one in steps],
         "voice": [one[1] for one in steps],
         "probability": [one[2] for one in steps],
+        "announced_until": None,
+        "embedding": [],
     }
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from stt_engine.backends.voices.checkpoint import read_tensors
 from stt_engine.backends.voices.features import HOP, frames_of, log_mel
 from stt_engine.backends.voices.network import BANDS, Pooling, campplus
+from stt_engine.backends.voices.steadiness import Steadiness
 from stt_engine.errors import TranscriptionFailed
 from stt_engine.native_errors import native_errors
 from stt_engine.speech import SAMPLE_RATE
@@ -40,6 +41,9 @@ _STEP = 12.5
 _BLOCKS_AT_ONCE = 8
 """Blocks of one step of a job: twelve seconds of speech."""
 
+_LOWEST, _HIGHEST = 10, 56
+"""Mel bands of a telephone: 300 to 3,400 Hz."""
+
 _FEWEST = 10
 """Frames of 20 ms with sound that a window needs: a fifth of a second."""
 
@@ -55,11 +59,15 @@ Read = Callable[[int, int], NDArray[np.int16]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Windows:
-    """Embeddings (steps, 192), where each step begins in seconds, and which follow one another."""
+    """Embeddings (steps, 192), where each step begins in seconds, and which follow one another.
+
+    ``steady`` (steps, 2) is how steady the sound is; see :mod:`steadiness`.
+    """
 
     embeddings: Floats
     starts: NDArray[np.float64]
     follows: NDArray[np.bool_]
+    steady: Floats
 
 
 class Embedder:
@@ -94,23 +102,34 @@ class Embedder:
                 content, options, providers=["CPUExecutionProvider"]
             )
 
-    def windows(self, read: Read, spans: Spans) -> Iterator[Windows | None]:
-        """Yield ``None`` after each part of the work, and the windows of the speech at its end."""
+    def windows(
+        self, read: Read, spans: Spans, *, narrow: bool = False
+    ) -> Iterator[Windows | None]:
+        """Yield ``None`` after each part of the work, and the windows of the speech at its end.
+
+        ``narrow``: look at what a telephone has alone, so that recordings over it and others give
+        embeddings that can be compared: the line says more in them than the voice.
+        """
         speech = _speech(read, spans)
         features = speech.features
         sound = _sound(features)
         if not sound.any():
-            yield Windows(np.empty((0, 192), np.float32), np.empty(0), np.empty(0, bool))
+            nothing = np.empty((0, 192), np.float32)
+            yield Windows(nothing, np.empty(0), np.empty(0, bool), np.empty((0, 2), np.float32))
             return
         mean = np.mean(features, axis=0, dtype=np.float32, where=sound[:, None])
-        so_far = _Steps(self._pooling, speech, sound[::2])
+        so_far, steadiness = _Steps(self._pooling, speech, sound[::2]), Steadiness(sound)
         for at in range(0, len(features), BLOCK * _BLOCKS_AT_ONCE):
-            part = features[at : at + BLOCK * _BLOCKS_AT_ONCE] - mean
+            raw = features[at : at + BLOCK * _BLOCKS_AT_ONCE]
+            steadiness.add(raw)
+            part = raw - mean
+            if narrow:
+                part[:, :_LOWEST] = part[:, _HIGHEST:] = 0
             many = (len(part) + 1) // 2
             padded = np.pad(part, ((0, -len(part) % BLOCK), (0, 0)))
             so_far.add(self._looked(padded.reshape(-1, BLOCK, BANDS))[:many])
             yield None
-        yield so_far.windows()
+        yield so_far.windows(steadiness)
 
     def _looked(self, blocks: Floats) -> Floats:
         """Return the frames of blocks, one by one: together they take longer, and memory."""
@@ -163,12 +182,13 @@ class _Steps:
             keep = max(self._base, int(self._middles[until]) - _WINDOW // 2)
             self._frames, self._base = self._frames[keep - self._base :], keep
 
-    def windows(self) -> Windows:
+    def windows(self, steadiness: Steadiness) -> Windows:
         """Return those with enough sound in them."""
         kept = np.concatenate(self._many) >= _FEWEST
         starts = self._places[self._middles][kept].astype(np.float64) - STEP_SEC / 2
         near = np.diff(starts, prepend=-np.inf) < 2 * STEP_SEC
-        return Windows(np.concatenate(self._found)[kept], starts, near)
+        steady = steadiness.around(2 * self._middles[kept])
+        return Windows(np.concatenate(self._found)[kept], starts, near, steady)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

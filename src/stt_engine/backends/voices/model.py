@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from stt_engine.backends.voices.embedder import STEP_SEC, Embedder, Read, Windows
-from stt_engine.backends.voices.turns import tell_apart
+from stt_engine.backends.voices.turns import as_units, tell_apart
 from stt_engine.errors import WorkspaceError
 from stt_engine.protocol import (
     OnShared,
@@ -34,7 +34,8 @@ class _Voices:
         """Return who speaks in each quarter of a second of a channel's speech."""
         embedder = self._ready(job["weights"])
         found: Windows | None = None
-        for found in embedder.windows(_reader(Path(job["file"])), job["spans"]):
+        read = _reader(Path(job["file"]))
+        for found in embedder.windows(read, job["spans"], narrow=job["narrow"]):
             if found is None:
                 yield {"kind": "voices_part"}
         return_freed()
@@ -64,7 +65,7 @@ def _reader(file: Path) -> Read:
 def _result(found: Windows | None) -> DiariseResult:
     if found is None:
         raise RuntimeError("the windows ended without a result")
-    turns = tell_apart(found.embeddings, found.follows)
+    turns = tell_apart(found.embeddings, found.follows, found.steady)
     return {
         "kind": "voices",
         "voices": turns.voices if len(found.starts) else 0,
@@ -73,4 +74,19 @@ def _result(found: Windows | None) -> DiariseResult:
         "starts": [round(float(one), 3) for one in found.starts],
         "voice": turns.voice.tolist(),
         "probability": [round(float(one), 4) for one in turns.probability],
+        "announced_until": _until(found, turns.announced),
+        "embedding": _mean(found.embeddings),
     }
+
+
+def _until(found: Windows, steps: int) -> float | None:
+    """Return where so many first steps end."""
+    return round(float(found.starts[steps - 1]) + STEP_SEC, 3) if steps else None
+
+
+def _mean(embeddings: np.ndarray) -> list[float]:
+    """Return the mean of embeddings (steps, 192), each counted alike, with a length of 1."""
+    if not len(embeddings):
+        return []
+    mean = as_units(as_units(embeddings).mean(axis=0)[None])[0]
+    return [round(float(one), 5) for one in mean]
