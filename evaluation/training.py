@@ -25,7 +25,7 @@ from sklearn.preprocessing import normalize
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from api_server.compliance.findings import MIN_PRECISION
+from api_server.compliance.findings import MIN_PRECISION, precision_asked
 from api_server.compliance.model.linear import PART, Weights, spans
 from api_server.compliance.model.ngrams import split_into_pieces
 from api_server.compliance.model_card import CARD, Calibration, ModelCard, Point
@@ -157,7 +157,7 @@ class Parts:
         for number, call in enumerate(calls):
             sentences = split_sentences(call)
             found = split_into_pieces(sentences)
-            for first, last in spans([len(one.letters) for one in sentences], PART):
+            for first, last in spans([len(one.said) for one in sentences], PART):
                 inside = (found.sentence >= first) & (found.sentence < last)
                 pieces.append(np.unique(found.number[inside]))
                 owners.append(number)
@@ -350,7 +350,7 @@ def main() -> int:
         own = Scores(scores.whole[counted], scores.part[counted])
         elements[element.id] = certainty(own, hit[counted], label.said[counted])
         models.append(coarse(fit(features.rows, label, np.ones(len(found), bool)), features))
-        needed = elements[element.id].needed(MIN_PRECISION)
+        needed = elements[element.id].needed(precision_asked(element.kind, MIN_PRECISION))
         reached = [p for p in elements[element.id].points if p.confidence == needed]
         print(f"{element.id:32} {reached}", flush=True)
     card = ModelCard(

@@ -11,7 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from api_server.compliance.findings import MIN_PRECISION, Certainty, Reason, RuleFinding
+from api_server.compliance.findings import (
+    MIN_PRECISION,
+    Certainty,
+    Reason,
+    RuleFinding,
+    precision_asked,
+)
 from api_server.compliance.model.linear import Heard, LinearModel, Window
 from api_server.compliance.model.ngrams import Pieces
 from api_server.compliance.model_card import SUSPECTED, Calibration
@@ -42,7 +48,8 @@ class DeterministicTier:
 
     Args:
         rubric: the elements.
-        min_precision: what is certain: of ten such findings nine are right, by default.
+        min_precision: what is certain: of ten such findings nine are right, by default; of
+            required notices a little less.
 
     Raises:
         PatternInvalid: a pattern cannot be read.
@@ -74,10 +81,13 @@ class DeterministicTier:
         known = self._model.card.elements if self._model else {}
         quotes = QuoteRules(self._rubric)
         return {
-            name: _Judge(self._elements[name], column, how, how.needed(self._min_precision), quotes)
+            name: _Judge(self._elements[name], column, how, self._needed(name, how), quotes)
             for column, (name, how) in enumerate(known.items())
             if name in self._elements
         }
+
+    def _needed(self, name: str, how: Calibration) -> float | None:
+        return how.needed(precision_asked(self._elements[name].kind, self._min_precision))
 
     def examine(self, segments: Sequence[Segment]) -> Mapping[str, RuleFinding]:
         """Return a finding for every covered element; one without evidence proves no absence.

@@ -20,7 +20,14 @@ Reading = Literal["proved", "not_proved", "not_asked"]
 """Whether the LLM read the whole call; ``not_asked``: there was no call to send."""
 
 MIN_PRECISION = 0.9
-"""Precision that is asked of what is called ``violated`` or ``satisfied`` without an LLM."""
+"""Precision that is asked of what is called ``violated`` without an LLM."""
+_LESS_FOR_NOTICES = 0.05
+
+
+def precision_asked(kind: ElementKind, min_precision: float) -> float:
+    """Return what is asked of a status of this kind: who is said to have told accuses nobody."""
+    return min_precision - (_LESS_FOR_NOTICES if kind == "required" else 0)
+
 
 Certainty = Literal["certain", "suspected", "doubted"]
 """Enough for a status; enough to be looked at; a rule's words that are probably something else."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from api_server.clients.errors import LlmPostponed
 from api_server.compliance.coverage import FULL_COVERAGE, Coverage
 from api_server.compliance.events import RubricLoaded, RubricRefused
 from api_server.compliance.result import ComplianceReport
@@ -36,6 +37,10 @@ class LiveValidator:
         self._source = source
         self._validator_of = validator_of
         self._observers = tuple(observers)
+        self._of_settings = rubric
+        self._chosen: Rubric | None = None
+        self.until_known: Callable[[], Awaitable[None]] | None = None
+        """Waited for, for a bounded time, before a check: what is in force may be read just now."""
         self._now = validator_of(rubric)
 
     @property
@@ -51,23 +56,42 @@ class LiveValidator:
         timeout_sec: float = 30,
         coverage: Coverage = FULL_COVERAGE,
         masked: Mapping[str, int] | None = None,
+        postponed: LlmPostponed | None = None,
     ) -> Outcome[ComplianceReport]:
         """Check a call, as :meth:`IncompleteElementsValidator.check`."""
+        if self.until_known is not None:
+            await self.until_known()
         return await self._now.check(
             call_transcript,
             agent_config,
             timeout_sec=timeout_sec,
             coverage=coverage,
             masked=masked,
+            postponed=postponed,
         )
+
+    @property
+    def of_settings(self) -> Rubric:
+        """The rubric that the settings name."""
+        return self._of_settings
 
     def refresh(self) -> None:
         """Read the rubric's files again; such as cannot be used change nothing."""
         try:
-            rubric = load_rubric(self._source)
+            self._of_settings = load_rubric(self._source)
         except RubricInvalid as exc:
-            emit(self._observers, RubricRefused(version=self.rubric.version, reason=str(exc)))
+            self.refuse(str(exc))
             return
+        self.use(self._chosen)
+
+    def use(self, chosen: Rubric | None) -> None:
+        """Check calls against a rubric from now on; ``None``: against that of the settings."""
+        self._chosen = chosen
+        rubric = chosen or self._of_settings
         if rubric != self.rubric:
             self._now = self._validator_of(rubric)
             emit(self._observers, RubricLoaded(version=rubric.version, elements=len(rubric.asked)))
+
+    def refuse(self, reason: str) -> None:
+        """Have it known that another rubric cannot be used, and that this one stays in force."""
+        emit(self._observers, RubricRefused(version=self.rubric.version, reason=reason))

@@ -10,6 +10,7 @@ import anyio
 
 from api_server.clients.agent.types import DUMMY_TEXT, AgentAnswer, AgentRequest, RequestFormat
 from api_server.clients.deadline import Deadline
+from api_server.clients.errors import LlmPostponed
 from api_server.clients.task_groups import unwrap_exception_group
 from api_server.compliance.findings import Review
 from api_server.compliance.prompt import NO_CALL_SCHEMA, SCHEMA_NAME, Prompt
@@ -144,6 +145,11 @@ async def review_call(
 def build_withheld_review(failure: Failure, request: AgentRequest) -> LlmReview:
     """Return the failed review of a call that must not be sent to the LLM."""
     return LlmReview(_failed(failure, request), (None,))
+
+
+def build_postponed_review(why: LlmPostponed, request: AgentRequest, chunks: int) -> LlmReview:
+    """Return the review of a call that the LLM is asked about later; nothing was sent."""
+    return LlmReview(_failed(Failure.of(why, *_NOBODY), request), (None,) * chunks)
 
 
 def _failed(failure: Failure, request: AgentRequest) -> Outcome[AgentAnswer]:

@@ -109,14 +109,18 @@ class ModelCard(BaseModel):
     """By id, in the order of the weights' columns."""
 
 
-def describe_weighing(ref: ModelRef, min_precision: float) -> Weighing:
+def describe_weighing(ref: ModelRef, min_precision: float, asked: Mapping[str, float]) -> Weighing:
     """Return what an answer says of the model that its findings were weighed by.
+
+    ``asked``: the precision that each element takes.
 
     Raises:
         RubricModelInvalid: the file is no model.
     """
     card = load_card(ref)
-    needed = {name: one.needed(min_precision) for name, one in card.elements.items()}
+    needed = {
+        name: one.needed(asked.get(name, min_precision)) for name, one in card.elements.items()
+    }
     return Weighing(card.version, ref.sha256, min_precision, needed)
 
 

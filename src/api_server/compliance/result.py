@@ -46,6 +46,8 @@ class ComplianceReport:
     not_asked: tuple[str, ...] = ()
     masked: Mapping[str, int] | None = None
     warnings: tuple[AnswerWarning, ...] = ()
+    rubric_sha256: str | None = None
+    """``None`` in what was stored before there was one."""
 
     @property
     def established(self) -> bool:
@@ -140,6 +142,7 @@ class ValidationResult(TypedDict):
     masked: dict[str, int] | None
     elements: list[ElementDict]
     rubric_version: str
+    rubric_sha256: str | None
     prompt_sha256: str
     model: str | None
     agent_analysis: str | None
@@ -176,6 +179,7 @@ def build_validation_result(outcome: Outcome[ComplianceReport]) -> ValidationRes
         "masked": None if report.masked is None else dict(report.masked),
         "elements": [_build_element(finding, timed=report.timed) for finding in report.elements],
         "rubric_version": report.rubric_version,
+        "rubric_sha256": report.rubric_sha256,
         "prompt_sha256": report.prompt_sha256,
         "model": agent.value.model,
         "agent_analysis": None if agent.is_dummy else agent.value.text,

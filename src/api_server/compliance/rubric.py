@@ -6,10 +6,12 @@ in the same file, or in a rules file of their own that the rubric names.
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -230,6 +232,13 @@ class Rubric(BaseModel):
                 except PatternInvalid as exc:
                     raise ValueError(f"[{element.id}] {name}: {exc}") from None
         return self
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of all that it says, rules and the model's hash with it; not of a place."""
+        model = self.model.sha256 if self.model else ""
+        said = self.model_dump_json(exclude={"model"})
+        return hashlib.sha256(f"{said}\n{model}".encode()).hexdigest()
 
     @property
     def asked(self) -> tuple[Element, ...]:

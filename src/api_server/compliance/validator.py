@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from api_server.clients.errors import LlmPostponed
 from api_server.compliance.coverage import FULL_COVERAGE, Coverage
 from api_server.compliance.events import (
     CheckStarted,
@@ -26,12 +27,14 @@ from api_server.compliance.findings import (
     Reason,
     RuleFinding,
     RuleTier,
+    precision_asked,
 )
 from api_server.compliance.llm_review import (
     Agent,
     LlmReview,
     ReviewLimits,
     build_base_request,
+    build_postponed_review,
     build_withheld_review,
     review_call,
 )
@@ -119,7 +122,8 @@ def get_incomplete_elements_validator(
 
 def weighing_of(rubric: Rubric, min_precision: float = MIN_PRECISION) -> Weighing | None:
     """Return how the findings of a rubric's rules are weighed; ``None`` where they are not."""
-    return describe_weighing(rubric.model, min_precision) if rubric.model else None
+    asked = {one.id: precision_asked(one.kind, min_precision) for one in rubric.asked}
+    return describe_weighing(rubric.model, min_precision, asked) if rubric.model else None
 
 
 class IncompleteElementsValidator:
@@ -189,10 +193,12 @@ class IncompleteElementsValidator:
         timeout_sec: float = 30,
         coverage: Coverage = FULL_COVERAGE,
         masked: Mapping[str, int] | None = None,
+        postponed: LlmPostponed | None = None,
     ) -> Outcome[ComplianceReport]:
         """Check a call, as :meth:`validate`; the outcome's failures contain every cause.
 
-        ``masked``: the segments are masked already, so many entities of each type.
+        ``masked``: the segments are masked already, so many entities of each type. ``postponed``:
+        why the LLM is not asked now; the rules alone judge.
         """
         request = build_base_request(self.prompt, agent_config, timeout_sec, self._limits)
         given = _read(call_transcript)
@@ -204,6 +210,8 @@ class IncompleteElementsValidator:
         prompt = self.prompt.about(questions.asked)
         if withheld:
             llm = build_withheld_review(withheld[0], request)
+        elif postponed is not None:
+            llm = build_postponed_review(postponed, request, len(call.texts))
         else:
             llm = await review_call(
                 self._agent, prompt, request, self._limits, call.texts, questions.chunks
@@ -228,6 +236,7 @@ class IncompleteElementsValidator:
             not_asked=questions.left_out if call.texts else (),
             chunks_unsent=len(llm.unsent),
             warnings=tuple(_warnings(call, questions, llm)),
+            rubric_sha256=self.rubric.sha256,
         )
         return self._settle(attempts, report)
 

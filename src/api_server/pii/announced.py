@@ -21,7 +21,7 @@ from api_server.pii.spoken_numbers import NumberRun
 
 _SCORE = 2.0
 _MASK = "*"
-_COUNT = r"(?:(?:한|두|세|네|다섯|여섯|일곱|[1-7])\s?(?:개|자리)|[일이삼사칠]\s?자리)"
+_COUNT = r"(?:(?:한|두|세|네|다섯|여섯|일곱|[1-7])\s?(?:개|자리|숫자|글자)|[일이삼사칠]\s?자리)"
 _BACK = "뒤|뒷|끝|마지막|가운데|중간|하위|끄트머리"
 _RETRACTIONS = "|".join(
     """
@@ -30,7 +30,10 @@ _RETRACTIONS = "|".join(
     """.split()
 )
 _CUE = re.compile(
-    rf"(?P<part>(?:맨\s?)?(?:{_BACK})(?:에|의|쪽에?)?\s?(?:있는\s|적힌\s)?(?:자리|번호|숫자|{_COUNT}))"
+    rf"(?P<part>(?:맨\s?)?(?:{_BACK})(?:에|의|쪽에?)?\s?(?:있는\s|적힌\s)?(?:자리|번호|숫자|{_COUNT})"
+    r"|(?:(?<=번호 )|(?<=번호는 )|(?<=전화 )|(?<=카드 )|(?<=계좌 )|(?<=폰 ))"
+    r"(?:맨\s)?[끝뒤][이은가는](?![가-힣])"
+    rf"|(?:마지막|끝)\s(?=(?:{DIGIT}){{4}}\s(?:아니|아뇨|앗|죄송|정정)))"
     r"|(?P<code>c[\s.]?v[\s.]?[cvn]2?(?:\s?(?:code|number))?|cid|[씨시]\s?[브비부]이?\s?(?:씨|시|브이|비)(?:투|2)?"
     rf"|유효\s?기간[은이]?\s?(?:\d\d\s?[/.-]?\s?\d\d|(?:{DIGIT}){{2}}에?\s?(?:{DIGIT}){{2}})(?:이?고요?)?"
     r"|(?:보안|시큐리티)\s?(?:코드|번호|숫자)|확인\s?코드|카드\s?(?:인증\s?코드|확인\s?번호)|뒷면|서명란)"
@@ -62,7 +65,7 @@ _COUNT_VALUES = {
 }
 _USUAL_TAIL = 4
 _COUNTED = re.compile(
-    r"(?P<said>한|두|세|네|다섯|여섯|일곱|[1-7일이삼사오육칠])\s?(?:개|자리)[가-힣]{0,2}"
+    r"(?P<said>한|두|세|네|다섯|여섯|일곱|[1-7일이삼사오육칠])\s?(?:개|자리|숫자|글자)[가-힣]{0,2}"
 )
 _REQUEST = re.compile(
     r"말씀|불러|부르|알려|눌러|어떻게|확인|부탁|뭐|무엇|몇|주세요|주시|[요까]\W*\Z"
@@ -152,6 +155,8 @@ def _match_at(
         wanted = _Wanted(_SIZES[cue.kind], 0, numerals=cue.kind not in _ABOUT_MASKED)
         if cue.kind == "part":
             wanted = replace(wanted, preferred=count or _USUAL_TAIL)
+        if cue.kind == "retraction":
+            wanted = replace(wanted, preferred=_masked_before(cue, chars))
         if cue.kind == "part" and 0 < count < min(wanted.sizes):
             wanted = replace(wanted, sizes=frozenset({count}))
         found = _number_at(chars, run, first, wanted)
@@ -198,6 +203,13 @@ def _follows_masked(cue: _Cue, chars: Sequence[str]) -> bool:
     before = "".join(chars[max(0, cue.start - _MASKED_CHARS) : cue.start])
     _, masked, said = before.rpartition(_MASK)
     return bool(masked) and not any(char.isdigit() for char in said)
+
+
+def _masked_before(cue: _Cue, chars: Sequence[str]) -> int:
+    """Return how many digits the group has that is taken back."""
+    before = "".join(chars[max(0, cue.start - _MASKED_CHARS) : cue.start])
+    masked = before[: before.rfind(_MASK) + 1]
+    return len(masked) - len(masked.rstrip(_MASK))
 
 
 def _is_small_talk(between: str) -> bool:

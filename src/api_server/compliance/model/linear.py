@@ -157,7 +157,7 @@ class LinearModel:
         """Return the known pieces of a call, which has a sentence at least, with its windows."""
         pieces = self.weights.rows(split_into_pieces(sentences))
         at = np.searchsorted(pieces.sentence, np.arange(len(sentences) + 1))
-        letters = [len(one.letters) for one in sentences]
+        letters = [len(one.said) for one in sentences]
         windows, parts = (tuple(spans(letters, width)) for width in (WINDOW, PART))
         inside = [(int(at[first]), int(at[last])) for first, last in (*windows, *parts)]
         scores = list(self.weights.score(pieces.number, inside))

@@ -60,7 +60,7 @@ def _codes(sentences: Sequence[Sentence]) -> tuple[npt.NDArray[np.uint64], Numbe
 
     What is no Hangul has a code of its own.
     """
-    texts = [f"{_BEGIN}{one.letters}{_ASKED if one.question else _END}" for one in sentences]
+    texts = [f"{_BEGIN}{one.said}{_ASKED if one.question else _END}" for one in sentences]
     letters = np.frombuffer("".join(texts).encode("utf-32-le"), np.uint32).astype(np.int64)
     syllable = letters - _FIRST
     hangul = (syllable >= 0) & (syllable < _SYLLABLES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,6 +52,7 @@ class CallText:
         self.text = Subject(SEPARATOR.join(sentence.letters for sentence in self.sentences))
         self._letters = [Subject(sentence.letters) for sentence in self.sentences]
         self._matches: dict[tuple[Pattern, int], bool] = {}
+        self._everywhere: dict[Pattern, AbstractSet[int]] = {}
         self._texts: dict[str, SpeakerText] = {}
 
     @cached_property
@@ -88,6 +90,16 @@ class CallText:
         """Yield the sentences among ``numbers`` in which any of ``patterns`` matches."""
         for pattern in patterns:
             yield from (number for number in numbers if self._has(pattern, number))
+
+    def all_with(self, pattern: Pattern) -> AbstractSet[int]:
+        """Return every sentence in which ``pattern`` matches, which is nowhere two of them.
+
+        For what is asked of many sentences and seldom found: the call is searched once.
+        """
+        if pattern not in self._everywhere:
+            places = (start for start, _ in pattern.spans(self.text))
+            self._everywhere[pattern] = set(map(self.sentence_at, places))
+        return self._everywhere[pattern]
 
     def _has(self, pattern: Pattern, number: int) -> bool:
         """Return whether ``pattern`` matches in a sentence, which is searched for it once."""

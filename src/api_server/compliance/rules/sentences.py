@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import repeat
 
 from api_server.compliance.rules.grammar import load_grammar
+from api_server.compliance.rules.register import standardise
 from api_server.text.normalise import fold
 from stt_engine.speech import Segment
 
@@ -30,8 +31,9 @@ Position = tuple[int, int]
 class Sentence:
     """One sentence of one speaker.
 
-    ``letters`` is its text without spaces and punctuation (except ``%``); ``positions[i]`` is the
-    position of ``letters[i]`` in the call.
+    ``letters`` is its text in standard words, without spaces and punctuation (except ``%``);
+    ``positions[i]`` is the position of ``letters[i]`` in the call. ``said``: the letters as they
+    were said.
     """
 
     letters: str
@@ -39,6 +41,7 @@ class Sentence:
     speaker: str | None
     channel: int
     question: bool
+    said: str
 
 
 def split_sentences(segments: Sequence[Segment]) -> list[Sentence]:
@@ -52,7 +55,8 @@ def split_sentences(segments: Sequence[Segment]) -> list[Sentence]:
 
 def letters_of(text: str) -> str:
     """Return the letters of ``text`` as those of a sentence."""
-    return "".join(_LETTERS.findall(fold(text)[0]))
+    folded, offsets = fold(text)
+    return "".join(_LETTERS.findall(standardise(folded, offsets)[0]))
 
 
 def _turns(segments: Sequence[Segment]) -> list[list[int]]:
@@ -78,12 +82,24 @@ def _split(turn: Sequence[int], segments: Sequence[Segment]) -> Iterator[Sentenc
     first = segments[turn[0]]
     start = 0
     for stop in (*(end.end() for end in grammar.sentence_end.finditer(text)), len(text)):
-        letters, where = _keep_letters(text, positions, start, stop)
-        if letters:
+        said, where = _keep_letters(text, positions, start, stop)
+        if said:
             marked = _QUESTION_MARK in text[max(start, stop - 3) : stop]
+            letters, where = _standard(said, where, text[start:stop], positions[start:stop])
             question = marked or bool(grammar.question_end.search(letters))
-            yield Sentence(letters, where, first.speaker, first.channel, question)
+            yield Sentence(letters, where, first.speaker, first.channel, question, said)
         start = stop
+
+
+def _standard(
+    said: str, where: list[Position], text: str, positions: Sequence[Position]
+) -> tuple[str, list[Position]]:
+    """Return the letters of a sentence in standard words; what has none in them stays."""
+    standard, places = standardise(text, positions)
+    if places is positions:
+        return said, where
+    letters, kept = _keep_letters(standard, places, 0, len(standard))
+    return (letters, kept) if letters else (said, where)
 
 
 def _join(turn: Sequence[int], segments: Sequence[Segment]) -> tuple[str, list[Position]]:

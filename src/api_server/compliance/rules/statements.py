@@ -43,9 +43,9 @@ def is_mention(call: CallText, number: int) -> bool:
     before = range(max(0, number - FRAME), number + 1)
     behind = range(number, min(len(call.sentences), number + FRAME + 1))
     return any(
-        call.same_speaker(number, other)
+        other in call.all_with(pattern) and call.same_speaker(number, other)
         for pattern, near in ((grammar.mention_opens, before), (grammar.mention_closes, behind))
-        for other in call.sentences_with((pattern,), near)
+        for other in near
     )
 
 
@@ -71,7 +71,7 @@ def is_negated(letters: str) -> bool:
 
 
 def _ends_in(ending: Pattern, letters: str) -> bool:
-    return next(ending.spans(Subject(letters[-LONGEST:])), None) is not None
+    return ending.is_in(Subject(letters[-LONGEST:]))
 
 
 def _end_of(call: CallText, span: Span, number: int) -> int:
