@@ -157,22 +157,23 @@ def recording(number: int) -> bytes:
     return CLIP + number.to_bytes(2, "big")
 
 
+@pytest.mark.parametrize("workers", [1, 3])
 def test_workers_are_killed_at_random_moments(
-    tmp_path: Path, database_kind: str, request: pytest.FixtureRequest
+    tmp_path: Path, database_kind: str, workers: int, request: pytest.FixtureRequest
 ) -> None:
     is_long = request.config.getoption("--long")
-    if database_kind == "sqlite" and not is_long:
-        pytest.skip("only with --long: tests/failure/jobs kills servers over SQLite")
+    if not is_long and (database_kind, workers) != ("postgresql", 3):
+        pytest.skip("only with --long: make test-long kills servers over SQLite")
     cases, kills = (200, 30) if is_long else (16, 3)
     chance = random.Random(20261201)
     with house(tmp_path, PLACES.where(tmp_path)) as found:
         job = found.submit(*(recording(n) for n in range(cases)))
-        for number in range(3):
+        for number in range(workers):
             found.add(f"worker{number}")
         for number in range(kills):
             before = found.done(job)
             wanted = before + max(1, (cases - before) // (2 * (kills - number)))
-            found.until_done(job, min(wanted, cases - 3))
+            found.until_done(job, min(wanted, cases - workers))
             victim = chance.choice(found.workers)
             assert victim.end(signal.SIGKILL) == -signal.SIGKILL
             found.workers.remove(victim)

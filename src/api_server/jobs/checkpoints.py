@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from api_server.clients.syslog import PORT, SyslogClient
+from api_server.clients.syslog import PORT, TLS_PORT, SyslogClient, TlsFiles
 from api_server.clients.webhooks import WebhookClient, WebhookRefused
 from api_server.jobs.events import CheckpointSent, CheckpointUnsent
 from stt_engine.events import Observer, emit
@@ -49,12 +49,21 @@ class CheckpointSender:
 
     @classmethod
     def of(
-        cls, url: str, webhooks: WebhookClient, observers: Iterable[Observer]
+        cls,
+        url: str,
+        webhooks: WebhookClient,
+        observers: Iterable[Observer],
+        tls: TlsFiles | None = None,
     ) -> CheckpointSender:
-        """Return the sender to a URL: ``syslog://HOST:PORT``, ``https://`` or ``http://``."""
+        """Return the sender to a URL: ``syslog+tls://HOST:PORT``, ``syslog://`` or ``https://``.
+
+        ``tls``: the files of the first.
+        """
         parts = urlsplit(url)
-        if parts.scheme == "syslog":
-            client = SyslogClient(parts.hostname or "", parts.port or PORT, webhooks.timeout_sec)
+        if parts.scheme in {"syslog", "syslog+tls"}:
+            files = None if parts.scheme == "syslog" else tls or TlsFiles()
+            port = parts.port or (PORT if files is None else TLS_PORT)
+            client = SyslogClient(parts.hostname or "", port, webhooks.timeout_sec, files)
             return cls(_by_syslog(client), observers)
         return cls(_by_webhook(webhooks, url), observers)
 

@@ -19,12 +19,14 @@ import anyio
 import anyio.to_thread
 
 from api_server.jobs.events import StoreAnswers, StoreFailing
+from api_server.jobs.trouble import Trouble
 from api_server.pipeline.storage import Place
 from api_server.store.errors import RecordingsUnreachable, StoreUnavailable
 from api_server.store.recordings import RecordingFolder
-from api_server.store.records import Claimed, ProofFiles, Retention, ToRepair
-from stt_engine.errors import StorageUnresponsive
+from api_server.store.records import Claimed, FoundFile, ProofFiles, Retention, ToRepair
+from stt_engine.errors import AudioUnreadable, StorageUnresponsive
 from stt_engine.events import Observer, emit
+from stt_engine.hashing import sha256_of
 
 if TYPE_CHECKING:
     from api_server.store.store import Store
@@ -51,12 +53,13 @@ class Records:
     """How cases are kept and proved.
 
     ``in_force`` returns the settings and the rubric by which answers are made: the log has them
-    before any answer of theirs.
+    before any answer of theirs. ``on_open`` gets the store as it is opened, before any other work.
     """
 
     retention: Retention | None = None
     proof: ProofFiles | None = None
     in_force: Callable[[], InForce] | None = None
+    on_open: Callable[[Store], None] | None = None
 
 
 class NoStoreYet(Exception):
@@ -84,14 +87,21 @@ class JobDesk:
         self._records = records or Records()
         self._noted: InForce | None = None
         self._observers = tuple(observers)
-        self._place = Place("database", _shown(where), DATABASE_SEC)
+        self.place = Place("database", _shown(where), DATABASE_SEC)
         self._sounds = Place("recordings", "RECORDINGS_URL", RECORDING_SEC)
         self._lock = threading.Lock()
         self._store: Store | None = None
         self._had = False
+        self._unwritten: int | None = None
+        """What had been written when nothing more could be; it can be read all the same."""
         self.recordings = recordings
-        self.trouble: str | None = None
-        """Why the store cannot be used, as far as is known."""
+        self.trouble = Trouble()
+        """Why the database cannot be used, as far as is known."""
+
+    @property
+    def kind(self) -> str:
+        """What the database is."""
+        return "sqlite" if isinstance(self._where, Path) else "postgresql"
 
     @property
     def is_open(self) -> bool:
@@ -106,8 +116,11 @@ class JobDesk:
             StoreUnavailable: it cannot be used.
         """
         try:
-            found = await self._place.run(partial(self._do, work, make))
+            found = await self.place.run(partial(self._do, work, make))
+        except RecordingsUnreachable:
+            raise  # the database has answered
         except StoreUnavailable as exc:
+            self._unwritten = self._writes() if exc.writing else None
             self._tell(str(exc))
             raise
         except StorageUnresponsive as exc:
@@ -116,8 +129,14 @@ class JobDesk:
         except NoStoreYet:
             self._tell(None)
             raise
-        self._tell(None)
+        if self._unwritten != self._writes():
+            self._unwritten = None
+            self._tell(None)
         return found
+
+    def _writes(self) -> int:
+        store = self._store
+        return store.writes if store is not None else 0
 
     @asynccontextmanager
     async def recording(self, sha256: str) -> AsyncIterator[Path]:
@@ -152,7 +171,26 @@ class JobDesk:
                 yield path
             return
         async with opener(claimed.path or "", claimed.name) as path:
+            await self._check_unchanged(claimed, path)
             yield path
+
+    async def _check_unchanged(self, claimed: Claimed | ToRepair, path: Path) -> None:
+        """Return where a file of a watched folder is still what it was taken for.
+
+        Raises:
+            AudioUnreadable: there is another content in its place, which is another case.
+            RecordingsUnreachable: that cannot be said now.
+            StorageUnresponsive: its file system gives no answer.
+        """
+        try:
+            taken = await self.run(lambda store: store.taken_as(claimed.path or "", claimed.job))
+        except StoreUnavailable as exc:
+            raise RecordingsUnreachable(str(exc)) from exc
+        if taken is None:
+            return
+        found, job = taken
+        if job != claimed.job or not await self._sounds.run(partial(_is_same, found, path)):
+            raise AudioUnreadable("the file was overwritten after it had been taken")
 
     def close(self) -> None:
         """Close the database."""
@@ -185,6 +223,8 @@ class JobDesk:
                     proof=self._records.proof,
                 )
                 store.sweep()
+                if self._records.on_open:
+                    self._records.on_open(store)
                 self._store = store
                 self._had = True
             return self._store
@@ -212,11 +252,17 @@ class JobDesk:
         store.close()
 
     def _tell(self, trouble: str | None) -> None:
-        before, self.trouble = self.trouble, trouble
-        if trouble is not None and before is None:
-            emit(self._observers, StoreFailing(reason=trouble))
-        elif trouble is None and before is not None:
-            emit(self._observers, StoreAnswers())
+        if self.trouble.note(trouble):
+            told = StoreAnswers() if trouble is None else StoreFailing(reason=trouble)
+            emit(self._observers, told)
+
+
+def _is_same(found: FoundFile, path: Path) -> bool:
+    """Return whether a file has the content that was noted; its time alone may have moved."""
+    told = path.stat()
+    if told.st_size != found.bytes:
+        return False
+    return told.st_mtime_ns == found.modified_ns or sha256_of(path) == found.sha256
 
 
 def _shown(where: Path | str) -> str:

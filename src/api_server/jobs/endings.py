@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from api_server.jobs.options import JobOptions
 from api_server.pipeline.result import CallResult
 from api_server.store.records import RECOGNISER, CaseState, Ending, NewRepair
-from stt_engine.errors import EmptyTranscript, LanguageNotSupported, RecordingQuarantined
+from stt_engine.errors import (
+    EmptyTranscript,
+    LanguageNotSupported,
+    ModelTooLarge,
+    RecordingQuarantined,
+)
 
 FINAL = frozenset(
-    one.error_type for one in (RecordingQuarantined, EmptyTranscript, LanguageNotSupported)
+    one.error_type
+    for one in (RecordingQuarantined, EmptyTranscript, LanguageNotSupported, ModelTooLarge)
 )
 """Failures that another try would only repeat."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepairTerms:
-    """What is completed, and how; see the settings of the same names. Times in seconds."""
+    """What is completed, and how; see the settings of the same names. Times in seconds.
+
+    ``folder_of`` returns the folder of another model than the default one by its name.
+    """
 
     keep_sec: float
     max_bytes: int
@@ -28,6 +38,7 @@ class RepairTerms:
     agent_channel: int
     agent_timeout_sec: float
     allows_agent: Callable[[str], bool]
+    folder_of: Callable[[str | None], Awaitable[Path | None]]
 
 
 def ending_of(result: CallResult, repair: NewRepair | None = None) -> Ending:

@@ -68,6 +68,25 @@ class StoreAnswers(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingsFailing(Event):
+    """Recordings of jobs cannot be kept or read; calls are answered all the same."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingsAnswer(Event):
+    """Recordings can be kept again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockJumped(Event):
+    """The machine's clock was set by so many seconds, or the machine has slept."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseRevised(Event):
     """A missing stage was completed: the case has another answer, and keeps those before."""
 
@@ -155,6 +174,33 @@ class FileUnreadable(Event):
     """A file of a watched folder cannot be read; it is tried again."""
 
     name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderFailing(Event):
+    """A watched folder cannot be listed: nothing of it is taken."""
+
+    folder: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderAnswers(Event):
+    """A watched folder can be listed again."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSigned(Event):
+    """The log was signed, and that was written down on this machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointUnsigned(Event):
+    """The log could not be signed, or that could not be written down."""
+
     reason: str
 
 

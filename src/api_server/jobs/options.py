@@ -15,7 +15,10 @@ from stt_engine.speech import SpeechRequest
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """The fields of ``POST /transcribe`` but for the recording; ``agent``: it is to be checked."""
+    """The fields of ``POST /transcribe`` but for the recording.
+
+    ``agent``: it is to be checked; ``model``: the name of another model than the default one.
+    """
 
     language: str = "ko"
     word_timestamps: bool = False
@@ -23,9 +26,12 @@ class JobOptions:
     translate: bool = False
     hints: Hints = NO_HINTS
     temperature: float = 0.0
+    model: str | None = None
 
-    def speech(self, path: Path, agent_channel: int) -> SpeechRequest:
-        """Return what is asked of one recording."""
+    def speech(
+        self, path: Path, agent_channel: int, model_folder: Path | None = None
+    ) -> SpeechRequest:
+        """Return what is asked of one recording; its model is in that folder."""
         return SpeechRequest(
             path,
             self.language,
@@ -34,11 +40,15 @@ class JobOptions:
             agent_channel,
             self.hints,
             self.temperature,
+            model_folder,
         )
 
     def to_json(self) -> str:
-        """Return the value as JSON."""
-        return _adapter().dump_json(self).decode()
+        """Return the value as JSON.
+
+        Without another model it is as it was before there were any, and so is its hash.
+        """
+        return _adapter().dump_json(self, exclude=None if self.model else {"model"}).decode()
 
     @classmethod
     def from_json(cls, stored: str) -> JobOptions:

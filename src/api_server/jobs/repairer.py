@@ -27,7 +27,7 @@ from api_server.pipeline.result import CallResult
 from api_server.store.errors import StoreUnavailable
 from api_server.store.records import RECOGNISER, ToRepair
 from stt_engine.call import CallCancelled, CallContext
-from stt_engine.errors import AudioRejected, InvalidRequest, ServerStopping
+from stt_engine.errors import AudioRejected, InvalidRequest, ModelsFull, ServerStopping
 from stt_engine.events import Event, Observer, Stage, emit, request_id
 from stt_engine.outcome import Attempts, Failure, error_type_of
 
@@ -57,6 +57,7 @@ _AWAY = frozenset(
         "AgentServerError",
         "CircuitOpen",
         "ConnectionError",
+        ModelsFull.error_type,
         ServerStopping.error_type,
     }
 )
@@ -207,7 +208,7 @@ class Repairer:
         if agent is not None and not self._terms.allows_agent(agent.url):
             raise InvalidRequest("agent_url names a server that may not be called any more")
         if not before.recognition.is_dummy:
-            call = self._call(claimed, options, Path(), context)
+            call = self._call(claimed, options, Path(), context, None)
             if agent is None:
                 raise InvalidRequest("no agent is named")
             # Nobody waits: what was in a hurry then is in none now.
@@ -216,12 +217,18 @@ class Repairer:
             check = await self._analysis.check(call, agent, before.recognition)
             return replace(before, check=check)
         async with self._desk.opened(claimed, opener) as path:
-            return await self._analysis.run(self._call(claimed, options, path, context))
+            folder = await self._terms.folder_of(options.model)
+            return await self._analysis.run(self._call(claimed, options, path, context, folder))
 
     def _call(
-        self, claimed: ToRepair, options: JobOptions, path: Path, context: CallContext
+        self,
+        claimed: ToRepair,
+        options: JobOptions,
+        path: Path,
+        context: CallContext,
+        folder: Path | None,
     ) -> AnalysisRequest:
-        speech = options.speech(path, self._terms.agent_channel)
+        speech = options.speech(path, self._terms.agent_channel, folder)
         return AnalysisRequest(speech, claimed.name, options.agent, context)
 
     async def _settle(

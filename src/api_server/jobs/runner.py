@@ -2,7 +2,7 @@
 
 A case is held by a lease that is renewed while it is worked on. What becomes of it is stored in one
 transaction that asks for the lease: a server that was stopped for longer and comes back changes
-nothing. A result that cannot be stored is kept and tried again, because it was dear.
+nothing.
 """
 
 from __future__ import annotations
@@ -21,17 +21,32 @@ import anyio.abc
 from api_server.jobs.checkpoints import CheckpointSender
 from api_server.jobs.desk import JobDesk, NoStoreYet, Opener
 from api_server.jobs.endings import FINAL, RepairTerms, ending_of, repair_of
-from api_server.jobs.events import CaseEnded, CasePutBack, CasesTakenUp, LeaseLost
+from api_server.jobs.events import (
+    CaseEnded,
+    CasePutBack,
+    CasesTakenUp,
+    CheckpointSigned,
+    CheckpointUnsigned,
+    LeaseLost,
+)
 from api_server.jobs.options import JobOptions
+from api_server.jobs.results import Again, ResultWriter
 from api_server.pipeline.analysis import AnalysisRequest, CallAnalysis
 from api_server.pipeline.result import CallResult
-from api_server.store.errors import RecordingsUnreachable, StoreUnavailable
+from api_server.store.errors import (
+    KeyMissing,
+    LogBroken,
+    RecordingsUnreachable,
+    StoreUnavailable,
+)
 from api_server.store.records import Backlog, Claimed, Ending
 from stt_engine.call import CallCancelled, CallContext
 from stt_engine.errors import (
     AudioRejected,
     InvalidRequest,
+    ModelsFull,
     ServerStopping,
+    StorageUnresponsive,
 )
 from stt_engine.events import Event, Observer, Stage, emit, request_id
 from stt_engine.outcome import Attempts, Failure, error_type_of
@@ -53,6 +68,10 @@ _RENEWALS = 3.0
 
 _FIRST_REST_SEC, _LONGEST_REST_SEC = 5.0, 300.0
 _UNREACHABLE_REST_SEC = 30.0
+_LATER = frozenset(
+    one.error_type for one in (RecordingsUnreachable, StorageUnresponsive, ModelsFull)
+)
+"""Failures that say nothing of the case: they cost no try, however long they take."""
 _LEAVING_SEC = 5.0
 _STOPPING_SEC = 30.0
 """How long the step that is under way may take when the work is to end."""
@@ -69,15 +88,6 @@ class JobTerms:
     allows_agent: Callable[[str], bool]
     repair: RepairTerms
     checkpoint_sec: float = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Again:
-    """A case that is to be tried again after a rest."""
-
-    failure: Failure
-    after_sec: float
-    counted: bool
 
 
 class JobRunner:
@@ -107,6 +117,7 @@ class JobRunner:
         self._terms = terms
         self._is_ready = is_ready
         self._observers = tuple(observers)
+        self._results = ResultWriter(desk)
         self._held: dict[str, CallContext] = {}
         self._wake = anyio.Event()
         self._count_at = 0.0
@@ -128,6 +139,7 @@ class JobRunner:
         ``signs``: the log is signed from here too.
         """
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._results.run)
             tasks.start_soon(self._renew_leases)
             tasks.start_soon(self._sweep)
             if signs:
@@ -216,7 +228,12 @@ class JobRunner:
             await anyio.sleep(self._terms.checkpoint_sec)
 
     async def _sign_once(self) -> None:
-        note = await self._desk.run(lambda store: store.ledger.checkpoint())
+        try:
+            note = await self._desk.run(lambda store: store.ledger.checkpoint())
+        except (StoreUnavailable, LogBroken, KeyMissing) as exc:
+            self._emit(CheckpointUnsigned(reason=str(exc)))
+            raise
+        self._emit(CheckpointSigned())
         if self._checkpoints is not None:
             self._checkpoints.offer(note)
 
@@ -248,7 +265,8 @@ class JobRunner:
         began = time.time()
         try:
             found = await self._found(claimed, context, opener)
-            await self._store(claimed, found, began)
+            kept = await self._results.store(claimed, found)
+            self._emit(_event_of(claimed, found, began) if kept else LeaseLost(case=claimed.id))
         except CallCancelled:
             await self._leave(claimed)
         except anyio.get_cancelled_exc_class():
@@ -260,7 +278,7 @@ class JobRunner:
 
     async def _found(
         self, claimed: Claimed, context: CallContext, opener: Opener
-    ) -> Ending | _Again:
+    ) -> Ending | Again:
         attempts = Attempts(
             Stage.JOB,
             self._observers,
@@ -271,50 +289,39 @@ class JobRunner:
             with attempts.of("case"):
                 options = JobOptions.from_json(claimed.options)
                 async with self._desk.opened(claimed, opener) as path:
-                    call = self._call(claimed, options, path, context)
+                    call = await self._call(claimed, options, path, context)
                     return self._judged(claimed, options, await self._analysis.run(call))
         except (AudioRejected, InvalidRequest) as exc:
             return Ending("refused", error_type=error_type_of(exc), error=str(exc))
         return self._unfinished(claimed, attempts.failures[-1])
 
-    def _call(
+    async def _call(
         self, claimed: Claimed, options: JobOptions, path: Path, context: CallContext
     ) -> AnalysisRequest:
         agent = options.agent
         if agent is not None and not self._terms.allows_agent(agent.url):
             raise InvalidRequest("agent_url names a server that may not be called any more")
-        speech = options.speech(path, self._terms.agent_channel)
+        folder = await self._terms.repair.folder_of(options.model)
+        speech = options.speech(path, self._terms.agent_channel, folder)
         return AnalysisRequest(speech, claimed.name, agent, context)
 
-    def _judged(self, claimed: Claimed, options: JobOptions, result: CallResult) -> Ending | _Again:
+    def _judged(self, claimed: Claimed, options: JobOptions, result: CallResult) -> Ending | Again:
         if result.recognition.is_dummy:
             return self._unfinished(claimed, result.recognition.cause)
         return ending_of(result, repair_of(result, options, self._terms.repair))
 
-    def _unfinished(self, claimed: Claimed, failure: Failure | None) -> Ending | _Again:
+    def _unfinished(self, claimed: Claimed, failure: Failure | None) -> Ending | Again:
         """Return what becomes of a case that this machine could not work on."""
         if failure is None:
             return Ending("failed", error="no backend could take part")
         if failure.error_type == ServerStopping.error_type:
-            return _Again(failure, 0.0, counted=False)
-        if failure.error_type == RecordingsUnreachable.error_type:
-            return _Again(failure, _UNREACHABLE_REST_SEC, counted=False)
+            return Again(failure, 0.0, counted=False)
+        if failure.error_type in _LATER:
+            return Again(failure, _UNREACHABLE_REST_SEC, counted=False)
         if failure.error_type in FINAL or claimed.tries >= self._terms.max_tries:
             return Ending("failed", error_type=failure.error_type, error=failure.message)
         rest = min(_FIRST_REST_SEC * 2 ** (claimed.tries - 1), _LONGEST_REST_SEC)
-        return _Again(failure, rest, counted=True)
-
-    async def _store(self, claimed: Claimed, found: Ending | _Again, began: float) -> None:
-        """Store what a case came to, however long the store cannot be used."""
-        rest = 1.0
-        while True:
-            try:
-                kept = await self._desk.run(partial(_kept, claimed=claimed, found=found))
-                break
-            except StoreUnavailable:
-                await anyio.sleep(rest)
-                rest = min(rest * 2, _LONGEST_REST_SEC / 10)
-        self._emit(_event_of(claimed, found, began) if kept else LeaseLost(case=claimed.id))
+        return Again(failure, rest, counted=True)
 
     async def _leave(self, claimed: Claimed) -> None:
         """Put a case back that was left in the middle; where its lease is gone, that is all."""
@@ -343,20 +350,8 @@ def _put_back(store: Store, claimed: Claimed) -> bool:
     return store.put_back(claimed, counted=False)
 
 
-def _kept(store: Store, claimed: Claimed, found: Ending | _Again) -> bool:
-    if isinstance(found, Ending):
-        return store.finish(claimed, found)
-    return store.put_back(
-        claimed,
-        found.after_sec,
-        counted=found.counted,
-        error_type=found.failure.error_type,
-        error=found.failure.message,
-    )
-
-
-def _event_of(claimed: Claimed, found: Ending | _Again, began: float) -> Event:
-    if isinstance(found, _Again):
+def _event_of(claimed: Claimed, found: Ending | Again, began: float) -> Event:
+    if isinstance(found, Again):
         return CasePutBack(
             case=claimed.id,
             tries=claimed.tries,

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,9 @@ ENDINGS = (".json", ".csv")
 
 LONGEST_TABLE = 16 * 1024 * 1024
 """Bytes of a table that is about a whole folder."""
+
+NOTHING = "{}"
+"""The metadata of a recording that has nothing beside it."""
 
 _INVALID = '{"sidecar": "invalid"}'
 _TABLES_KEPT = 8
@@ -36,8 +40,26 @@ class _Broken(Exception):
 class Sidecar:
     """Metadata as a job stores it; ``fault`` is the name of what could not be used, and why."""
 
-    metadata: str = "{}"
+    metadata: str = NOTHING
     fault: tuple[str, str] | None = None
+
+
+def names_beside(path: str) -> list[str]:
+    """Return the paths of what may stand beside a recording, the first that counts first.
+
+    In the form of its own name, and in those that other systems give the same letters.
+    """
+    forms = dict.fromkeys([path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD"))])
+    folder = os.path.dirname(path)  # noqa: PTH120 - as it is, in whatever form
+    found = {
+        os.path.join(folder, os.path.basename(name)): None  # noqa: PTH118, PTH119
+        for ending in ENDINGS
+        for name in (
+            *(f"{one}{ending}" for one in forms),
+            *(f"{os.path.splitext(one)[0]}{ending}" for one in forms),  # noqa: PTH122
+        )
+    }
+    return list(found)
 
 
 def read_sidecar(path: str, table: str | None = None) -> Sidecar:
@@ -48,11 +70,11 @@ def read_sidecar(path: str, table: str | None = None) -> Sidecar:
     cannot be used is named, and the recording is taken without it.
     """
     recording = Path(path)
-    found: list[tuple[Path, _Reader]] = []
-    readers: tuple[tuple[str, _Reader], ...] = ((".json", _read_json), (".csv", _read_one))
-    for ending, read in readers:
-        beside = (Path(f"{path}{ending}"), recording.with_suffix(ending))
-        found += [(one, read) for one in beside if table is None or one.name != table]
+    found: list[tuple[Path, _Reader]] = [
+        (one, _read_json if one.suffix == ".json" else _read_one)
+        for one in map(Path, names_beside(path))
+        if one.name != table
+    ]
     if table is not None:
         found.append((recording.with_name(table), lambda one: _read_row(one, recording.name)))
     for one, read in found:
@@ -83,9 +105,9 @@ def _read_one(path: Path) -> str:
 def _read_row(path: Path, name: str) -> str:
     told = path.stat()
     head, rows = _table(str(path), told.st_size, told.st_mtime_ns)
-    found = rows.get(name)
+    found = rows.get(_composed(name))
     if found is None:
-        return "{}"
+        return NOTHING
     if len(found) > 1:
         raise _Broken(f"{name} has {len(found)} rows in it, which differ")
     return _metadata(head[1:], found[0][1:])
@@ -99,10 +121,15 @@ def _table(
     head, *rows = list(_rows(_content(Path(path), LONGEST_TABLE)))
     found: dict[str, list[list[str]]] = {}
     for row in rows:
-        known = found.setdefault(row[0].strip(), [])
+        known = found.setdefault(_composed(row[0].strip()), [])
         if row not in known:
             known.append(row)
     return head, found
+
+
+def _composed(name: str) -> str:
+    """Return a name as tables have it: a Mac writes the same letters in parts."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _content(path: Path, most: int) -> bytes:

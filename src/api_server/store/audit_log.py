@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select
@@ -20,6 +20,17 @@ SERVER = "server"
 """The actor of what nobody asked for."""
 
 _ROWS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry to be written; see :func:`record`."""
+
+    kind: Kind
+    subject: str = ""
+    actor: str = SERVER
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    content: bytes | None = None
 
 
 def record(
@@ -43,29 +54,26 @@ def record(
         facts: what the log says openly: nothing that was said, no name, no number.
         content: what is committed to, under a salt of its own.
     """
+    return record_all(connection, now, [NewEntry(kind, subject, actor, facts or {}, content)])
+
+
+def record_all(connection: Connection, now: float, new: Sequence[NewEntry]) -> int:
+    """Write entries, one at least, and return the number of the first; see :func:`record`."""
     seq = size(connection)
-    _insert(connection, [_new(seq, now, kind, subject, actor, facts or {}, content)])
+    _insert(connection, [_kept_of(number, now, one) for number, one in enumerate(new, seq)])
     return seq
 
 
-def _new(
-    seq: int,
-    now: float,
-    kind: Kind,
-    subject: str,
-    actor: str,
-    facts: Mapping[str, Any],
-    content: bytes | None,
-) -> KeptEntry:
-    salt = new_salt() if content is not None else None
+def _kept_of(seq: int, now: float, new: NewEntry) -> KeptEntry:
+    salt = new_salt() if new.content is not None else None
     entry = Entry(
         seq,
         now,
-        kind,
-        subject,
-        actor,
-        json.dumps(dict(facts), ensure_ascii=False, sort_keys=True),
-        commit(salt, content) if salt is not None and content is not None else None,
+        new.kind,
+        new.subject,
+        new.actor,
+        json.dumps(dict(new.facts), ensure_ascii=False, sort_keys=True),
+        commit(salt, new.content) if salt is not None and new.content is not None else None,
     )
     return KeptEntry(entry, entry.leaf().hex(), salt)
 
@@ -117,22 +125,12 @@ def adopt(connection: Connection, now: float) -> None:
         CASES, CASES.c.seq == REVISIONS.c.case_seq
     )
     rows = connection.execute(query.order_by(REVISIONS.c.case_seq, REVISIONS.c.number))
-    begin = size(connection)
     for page in rows.partitions(_ROWS_AT_ONCE):
         found = [
-            _new(
-                begin + number,
-                now,
-                "adopted",
-                row.case,
-                SERVER,
-                {"revision": row.number},
-                _content(row),
-            )
-            for number, row in enumerate(page)
+            NewEntry("adopted", row.case, SERVER, {"revision": row.number}, _content(row))
+            for row in page
         ]
-        _insert(connection, found)
-        begin += len(found)
+        record_all(connection, now, found)
 
 
 def contents(connection: Connection) -> Callable[[Entry], bytes | None]:

@@ -30,6 +30,9 @@ class Backend(Protocol):
     shown: str
     """Where it is, without a password."""
 
+    touching: str
+    """A statement whose transaction is written, and changes nothing."""
+
     reading: Mapping[str, object]
     """The options of a connection that only reads."""
 
@@ -85,6 +88,8 @@ class Database:
         use_keys(self._backend.engine, keys)
         self._given_clock = clock
         self._open = threading.local()
+        self.writes = 0
+        """Transactions that have written; of many threads, one may not be counted."""
         with (
             self._translated(),
             self._backend.opening(),
@@ -132,6 +137,16 @@ class Database:
 
     @contextmanager
     def _writing(self, *, alone: bool) -> Iterator[Connection]:
+        try:
+            with self._written(alone=alone) as connection:
+                yield connection
+        except StoreUnavailable as error:
+            error.writing = True
+            raise
+        self.writes += 1
+
+    @contextmanager
+    def _written(self, *, alone: bool) -> Iterator[Connection]:
         with (
             self._translated(),
             self._same(),
@@ -177,6 +192,15 @@ class Database:
     def copier(self) -> str | None:
         """The command that copies this database, where :meth:`copy_to` does not."""
         return self._backend.copier
+
+    def touch(self) -> None:
+        """Have something written that changes nothing.
+
+        Raises:
+            StoreUnavailable: that cannot be done.
+        """
+        with self.write() as connection:
+            connection.exec_driver_sql(self._backend.touching)
 
     def flush(self) -> None:
         """Have what was removed overwritten, where the database keeps it a while longer.
@@ -249,3 +273,16 @@ def _backend(where: Where) -> Backend:
     from api_server.store.postgres import PostgresServer  # noqa: PLC0415 - only who has one
 
     return PostgresServer(where)
+
+
+class StorePart:
+    """What belongs together among the transactions of a store.
+
+    Args:
+        database: the open database.
+        clock: seconds since 1970, UTC.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock

@@ -116,11 +116,6 @@ def standing(
     return Standing(state, last.status, last.other_element, live, accuses, objected)
 
 
-def is_swapped(rows: Sequence[DecisionRecord]) -> bool:
-    """Return whether people have exchanged agent and customer; ``rows`` are of one answer."""
-    return sum(one.action == "swap_roles" for one in rows) % 2 == 1
-
-
 def _verdict(one: DecisionRecord) -> tuple[str | None, str | None]:
     return one.status, one.other_element
 
@@ -136,7 +131,7 @@ def check_new(new: NewDecision, rows: Sequence[DecisionRecord], now: Standing) -
         return None
     if new.seen != (rows[-1].seq if rows else 0):
         raise DecisionRefused("stale", "somebody has decided meanwhile; look again")
-    if new.action == "swap_roles":  # a second one takes the first one back
+    if new.action == "swap_roles":
         return None
     if new.action == "object":
         if not now.may_object:

@@ -8,6 +8,9 @@ from stt_engine.errors import EngineError
 class StoreUnavailable(EngineError):
     """The database cannot be used now: gone, locked, damaged, or of a newer version."""
 
+    writing = False
+    """True where it could not be written to: that it can be read says nothing against it."""
+
 
 class RecordingsUnreachable(StoreUnavailable):
     """The object store of the recordings gives no answer, or refuses; they may all be there."""
@@ -51,6 +54,14 @@ class DecisionRefused(EngineError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class NoSuchVoice(EngineError):
+    """No voice of this name is enrolled."""
+
+
+class VoiceExists(EngineError):
+    """The voice of somebody of this name is enrolled already."""
 
 
 class NoSuchUser(EngineError):

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, or_, select, update
 
 from api_server.store import repairs
+from api_server.store.erased import is_erased
 from api_server.store.errors import KeyReused, NoSuchCase, NoSuchJob
 from api_server.store.records import (
     ENDS,
@@ -54,9 +55,13 @@ def find_replayed(connection: Connection, new: NewJob) -> str | None:
 
 def missing_recordings(connection: Connection, sha256s: Iterable[str]) -> set[str]:
     """Return those of ``sha256s`` that no record is there of."""
-    wanted = set(sha256s)
-    kept = select(RECORDINGS.c.sha256).where(RECORDINGS.c.sha256.in_(wanted))
-    return wanted - {row.sha256 for row in connection.execute(kept)}
+    wanted = sorted(set(sha256s))
+    kept = set[str]()
+    for begin in range(0, len(wanted), _ROWS_AT_ONCE):
+        some = wanted[begin : begin + _ROWS_AT_ONCE]
+        query = select(RECORDINGS.c.sha256).where(RECORDINGS.c.sha256.in_(some))
+        kept |= {row.sha256 for row in connection.execute(query)}
+    return set(wanted) - kept
 
 
 def all_recordings(connection: Connection) -> set[str]:
@@ -269,6 +274,7 @@ CASE_ROWS: Select[Any] = (
         JOBS.c.id.label("job"),
         JOBS.c.owner,
         JOBS.c.metadata,
+        JOBS.c.options,
         REPAIRS.c.status.label("repair_status"),
         REPAIRS.c.missing.label("repair_missing"),
         REPAIRS.c.expires_at.label("repair_expires_at"),
@@ -283,13 +289,13 @@ CASE_ROWS: Select[Any] = (
 
 
 def case_of_row(row: Row[Any]) -> CaseRecord:
-    """Return a case."""
+    """Return a case; nobody gets the recording of one that was erased."""
     return CaseRecord(
         seq=row.seq,
         id=row.id,
         job=row.job,
         name=row.name,
-        recording=row.recording,
+        recording=None if is_erased(row) else row.recording,
         bytes=row.bytes,
         state=row.state,
         tries=row.tries,
@@ -345,14 +351,31 @@ def retry_job(connection: Connection, identity: str, owner: str | None) -> int:
         NoSuchJob: there is none, or it is another caller's.
     """
     row = _job_row(connection, identity, owner)
+    queued = _queue_again(connection, CASES.c.job_seq == row.seq, CASES.c.state.in_(RETRIED))
+    if queued:
+        connection.execute(update(JOBS).where(JOBS.c.seq == row.seq).values(cancelled_at=None))
+    return queued
+
+
+def retry_vanished(connection: Connection, identity: str, error_type: str) -> int:
+    """Queue the cases of a job again whose file was not there, and is now; return how many."""
+    of_job = select(JOBS.c.seq).where(JOBS.c.id == identity).scalar_subquery()
+    return _queue_again(
+        connection,
+        CASES.c.job_seq == of_job,
+        CASES.c.state == "refused",
+        CASES.c.error_type == error_type,
+    )
+
+
+def _queue_again(connection: Connection, *which: ColumnElement[bool]) -> int:
     again = (
-        CASES.c.job_seq == row.seq,
-        CASES.c.state.in_(RETRIED),
+        *which,
         or_(CASES.c.recording.is_not(None), CASES.c.path.is_not(None)),
         CASES.c.erased_at.is_(None),
     )
     repairs.drop(connection, select(CASES.c.seq).where(*again))
-    queued = connection.execute(
+    return connection.execute(
         update(CASES)
         .where(*again)
         .values(
@@ -365,9 +388,6 @@ def retry_job(connection: Connection, identity: str, owner: str | None) -> int:
             error=None,
         )
     ).rowcount
-    if queued:
-        connection.execute(update(JOBS).where(JOBS.c.seq == row.seq).values(cancelled_at=None))
-    return queued
 
 
 def count_open_cases(connection: Connection) -> int:

@@ -7,18 +7,61 @@ back finds another token, and its result is not taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from api_server.store import repairs
+from api_server.store.erased import ERASED
 from api_server.store.records import OPEN, RETRIED, Backlog, Claimed, Ending
-from api_server.store.revisions import add_revision
+from api_server.store.revisions import add_revisions
 from api_server.store.schema import CASES, HOLDS, JOBS, RECORDINGS, REPAIRS
 
 LOST = "WorkerLost"
 """The ``error_type`` of a case whose workers have all disappeared."""
+
+AT_ONCE = 500
+"""Recordings that are forgotten in one transaction."""
+
+_HELD = CASES.c.state == "running"
+"""Whatever has a token; there are few, and an index knows them."""
+
+_LEASE = (
+    update(CASES)
+    .where(CASES.c.seq == bindparam("of"))
+    .values(
+        state="running",
+        token=bindparam("by"),
+        tries=CASES.c.tries + 1,
+        lease_until=bindparam("until"),
+        started_at=func.coalesce(CASES.c.started_at, bindparam("now")),
+    )
+)
+_END = (
+    update(CASES)
+    .where(CASES.c.seq == bindparam("of"), CASES.c.token == bindparam("by"))
+    .values(
+        state=bindparam("end"),
+        token=None,
+        lease_until=None,
+        ended_at=bindparam("now"),
+        audio_sec=bindparam("seconds"),
+        error_type=bindparam("kind"),
+        error=bindparam("why", type_=CASES.c.error.type),
+    )
+)
 
 
 def claim(connection: Connection, now: float, lease_sec: float, limit: int) -> list[Claimed]:
@@ -49,18 +92,11 @@ def claim(connection: Connection, now: float, lease_sec: float, limit: int) -> l
         )
         for row in connection.execute(query)
     ]
-    for one in claimed:
-        connection.execute(
-            update(CASES)
-            .where(CASES.c.seq == one.seq)
-            .values(
-                state="running",
-                token=one.token,
-                tries=one.tries,
-                lease_until=now + lease_sec,
-                started_at=func.coalesce(CASES.c.started_at, now),
-            )
-        )
+    rows = [
+        {"of": one.seq, "by": one.token, "until": now + lease_sec, "now": now} for one in claimed
+    ]
+    if rows:
+        connection.execute(_LEASE, rows)
     return claimed
 
 
@@ -68,35 +104,45 @@ def renew(connection: Connection, tokens: Iterable[str], now: float, lease_sec: 
     """Prolong leases; return the tokens that still hold one."""
     wanted = set(tokens)
     connection.execute(
-        update(CASES).where(CASES.c.token.in_(wanted)).values(lease_until=now + lease_sec)
+        update(CASES).where(_HELD, CASES.c.token.in_(wanted)).values(lease_until=now + lease_sec)
     )
-    held = select(CASES.c.token).where(CASES.c.token.in_(wanted))
+    held = select(CASES.c.token).where(_HELD, CASES.c.token.in_(wanted))
     return {row.token for row in connection.execute(held)}
 
 
-def finish(connection: Connection, claimed: Claimed, ending: Ending, now: float) -> bool:
-    """End a case with its result; false, and nothing is changed, where its lease is gone.
+def finish_all(
+    connection: Connection, results: Sequence[tuple[Claimed, Ending]], now: float
+) -> list[bool]:
+    """End cases with their results; false for each whose lease is gone: it stays as it is.
 
     A case that was tried again as a whole gets the revision after those it has.
     """
-    ended = connection.execute(
-        update(CASES)
-        .where(CASES.c.seq == claimed.seq, CASES.c.token == claimed.token)
-        .values(
-            state=ending.state,
-            token=None,
-            lease_until=None,
-            ended_at=now,
-            audio_sec=ending.audio_sec,
-            error_type=ending.error_type,
-            error=ending.error,
-        )
-    ).rowcount
-    if ended and ending.answer is not None:
-        add_revision(connection, claimed.seq, ending.answer, now)
-        if ending.repair is not None:
+    seqs = [claimed.seq for claimed, _ in results]
+    query = select(CASES.c.seq, CASES.c.token).where(CASES.c.seq.in_(seqs))
+    tokens = {row.seq: row.token for row in connection.execute(query)}
+    held = [tokens.get(claimed.seq) == claimed.token for claimed, _ in results]
+    ended = [one for one, ends in zip(results, held, strict=True) if ends]
+    rows = [
+        {
+            "of": claimed.seq,
+            "by": claimed.token,
+            "now": now,
+            "end": ending.state,
+            "seconds": ending.audio_sec,
+            "kind": ending.error_type,
+            "why": ending.error,
+        }
+        for claimed, ending in ended
+    ]
+    if rows:
+        connection.execute(_END, rows)
+    answers = {one.seq: ending.answer for one, ending in ended if ending.answer is not None}
+    if answers:
+        add_revisions(connection, answers, now)
+    for claimed, ending in ended:
+        if ending.answer is not None and ending.repair is not None:
             repairs.open_repair(connection, claimed.seq, ending.repair, now)
-    return bool(ended)
+    return held
 
 
 def put_back(
@@ -183,13 +229,16 @@ def backlog(connection: Connection, now: float) -> Backlog:
     )
 
 
-def forget_unneeded(
+def find_unneeded(
     connection: Connection,
     retried_since: float,
     kept_since: ColumnElement[float],
-    sha256s: Iterable[str] | None = None,
+    after: str,
+    sha256s: Collection[str] | None = None,
 ) -> list[str]:
-    """Delete the records of recordings (of ``sha256s``, or all) that no case needs; return them.
+    """Return recordings (of ``sha256s``, or of all) that no case needs, at most a few hundred.
+
+    They are those behind ``after``, in the order of their hashes.
 
     What failed or was cancelled needs its recording where it ended after ``retried_since``, what
     ended otherwise where it did after ``kept_since`` (of its job), a repair for as long as it
@@ -207,6 +256,7 @@ def forget_unneeded(
     of_job = select(CASES.c.recording).join(JOBS, JOBS.c.seq == CASES.c.job_seq)
     needed = of_job.where(
         CASES.c.recording == RECORDINGS.c.sha256,
+        ~ERASED,
         or_(
             CASES.c.state.in_(OPEN),
             and_(CASES.c.state.in_(RETRIED), CASES.c.ended_at > retried_since),
@@ -215,11 +265,19 @@ def forget_unneeded(
             CASES.c.seq.in_(select(HOLDS.c.case_seq)),
         ),
     )
-    query = select(RECORDINGS.c.sha256).where(~needed.exists())
+    query = select(RECORDINGS.c.sha256).where(RECORDINGS.c.sha256 > after, ~needed.exists())
     if sha256s is not None:
-        query = query.where(RECORDINGS.c.sha256.in_(set(sha256s)))
-    found = [row.sha256 for row in connection.execute(query)]
-    if found:
-        connection.execute(update(CASES).where(CASES.c.recording.in_(found)).values(recording=None))
-        connection.execute(delete(RECORDINGS).where(RECORDINGS.c.sha256.in_(found)))
-    return found
+        query = query.where(RECORDINGS.c.sha256.in_(sha256s))
+    found = connection.execute(query.order_by(RECORDINGS.c.sha256).limit(AT_ONCE))
+    return [row.sha256 for row in found]
+
+
+def forget(connection: Connection, sha256s: Collection[str]) -> list[str]:
+    """Delete the records of recordings that are removed; return the erased cases that had one."""
+    if not sha256s:
+        return []
+    had = CASES.c.recording.in_(sha256s)
+    erased = [row.id for row in connection.execute(select(CASES.c.id).where(had, ERASED))]
+    connection.execute(update(CASES).where(had).values(recording=None))
+    connection.execute(delete(RECORDINGS).where(RECORDINGS.c.sha256.in_(sha256s)))
+    return erased

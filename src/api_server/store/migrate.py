@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -12,6 +13,8 @@ from api_server.store.errors import StoreUnavailable
 from api_server.store.schema import HEAD
 
 _FOLDER = Path(migrations.__file__).parent
+_ONE_OF_ALL = threading.Lock()
+"""Alembic's operations belong to the process: two databases would get each other's."""
 
 
 def bring_up_to_date(connection: Connection) -> None:
@@ -22,7 +25,8 @@ def bring_up_to_date(connection: Connection) -> None:
     """
     found = version_of(connection)
     if found != HEAD:
-        _upgrade(connection, found)
+        with _ONE_OF_ALL:
+            _upgrade(connection, found)
 
 
 def version_of(connection: Connection) -> str | None:

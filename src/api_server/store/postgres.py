@@ -54,6 +54,7 @@ class PostgresServer:
     """
 
     replaced = False
+    touching = "SELECT pg_current_xact_id()"
     reading: Mapping[str, object] = MappingProxyType(
         {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     )

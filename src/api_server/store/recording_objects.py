@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -33,6 +34,7 @@ _INCOMING = "incoming"
 _BLOCK = 1024 * 1024
 _BUFFER = 256 * 1024
 _BEGINNING = 64
+_AT_ONCE = 16
 _OURS = re.compile("([0-9a-f]{2})/\\1[0-9a-f]{62}")
 """Names of recordings: whatever else is there is not touched."""
 _CLIENT: ClientConfig = {
@@ -68,6 +70,24 @@ class RecordingObjects(RecordingFolder):
         client: ClientConfig = {**_CLIENT, "allow_http": endpoint.startswith("http://")}
         return from_url(self._url, client_options=client, retry_config=_RETRIES)
 
+    @property
+    def shown(self) -> str:
+        """Where they are."""
+        return self._url
+
+    def check_usable(self) -> None:
+        """Return where the store answers, and lets its names be seen.
+
+        Raises:
+            StoreFull: the reserve of this machine's disk is touched already.
+            StoreUnavailable: there is no such bucket.
+            RecordingsUnreachable: the store gives no answer, or refuses.
+        """
+        if self.folder.exists():
+            self.check_free(0)
+        with self._translated(""):
+            next(iter(obstore.list(self._store, _INCOMING, chunk_size=1)), None)
+
     def receive(self, content: BinaryIO, size: int | None = None) -> Received:
         """Put ``content`` into the store, from where it is now to its end.
 
@@ -88,16 +108,40 @@ class RecordingObjects(RecordingFolder):
     def _drop(self, received: Received) -> None:
         self._delete([str(received.file)])
 
-    def keep(self, received: Received) -> None:
-        """Put a recording under its name; the same content again changes nothing.
+    def keep_all(self, received: Iterable[Received]) -> None:
+        """Put recordings under their names, several at once; see :meth:`RecordingFolder.keep_all`.
 
         Raises:
-            StoreUnavailable: it is gone.
+            StoreUnavailable: one is gone.
             RecordingsUnreachable: the store gives no answer, or refuses.
         """
+        received = list(received)
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            list(threads.map(self._put, received))
+        self._delete([str(one.file) for one in received])
+
+    def _put(self, received: Received) -> None:
         with self._translated(received.sha256):
             obstore.copy(self._store, str(received.file), _key(received.sha256))
-        self._drop(received)
+
+    def is_kept(self, sha256s: Iterable[str]) -> bool:
+        """Return whether all of these recordings are kept.
+
+        Raises:
+            RecordingsUnreachable: the store gives no answer, or refuses.
+        """
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            return all(threads.map(self._is_there, sha256s))
+
+    def _is_there(self, sha256: str) -> bool:
+        try:
+            with self._translated(sha256):
+                obstore.head(self._store, _key(sha256))
+        except RecordingsUnreachable:
+            raise
+        except StoreUnavailable:
+            return False
+        return True
 
     def path(self, sha256: str) -> Path:
         """Return where a recording is below the URL, if it is kept."""
@@ -147,9 +191,11 @@ class RecordingObjects(RecordingFolder):
                 raise FileNotFoundError(str(exc)) from exc
             raise
 
-    def remove(self, sha256s: Iterable[str]) -> None:
-        """Remove recordings; one that is not there, or cannot be removed, is no error."""
-        self._delete([_key(one) for one in sha256s])
+    def remove(self, sha256s: Iterable[str]) -> dict[str, str]:
+        """Remove recordings; return those that could not be, with the reason."""
+        wanted = set(sha256s)
+        reason = self._delete([_key(one) for one in wanted])
+        return dict.fromkeys(wanted, reason) if reason else {}
 
     def on_disk(self) -> set[str]:
         """Return the hashes of the recordings in the store.
@@ -189,13 +235,15 @@ class RecordingObjects(RecordingFolder):
             reader = obstore.open_reader(self._store, _key(sha256), buffer_size=_BUFFER)
             yield cast("BinaryIO", _Bytes(reader))
 
-    def _delete(self, keys: list[str]) -> None:
-        if keys:
-            try:
-                with self._translated(""):
+    def _delete(self, keys: list[str]) -> str | None:
+        """Delete objects; return why that could not be done, as it is for the next sweep then."""
+        try:
+            with self._translated(""):
+                if keys:
                     obstore.delete(self._store, keys)
-            except StoreUnavailable:
-                pass  # the next sweep removes them
+        except StoreUnavailable as exc:
+            return str(exc)
+        return None
 
     @contextmanager
     def _translated(self, sha256: str) -> Iterator[None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import math
 import os
 import shutil
@@ -108,6 +109,20 @@ class RecordingFolder:
             os.fsync(target.fileno())
         return Received(file, digest.hexdigest(), size)
 
+    @property
+    def shown(self) -> str:
+        """Where they are."""
+        return str(self.folder)
+
+    def check_usable(self) -> None:
+        """Return where a recording could be kept now.
+
+        Raises:
+            StoreFull: the reserve of free space is touched already.
+            StoreUnavailable: the folder cannot be written to.
+        """
+        self.receive(io.BytesIO(b"?")).drop()
+
     def check_free(self, size: int) -> None:
         """Return where ``size`` more bytes leave the reserve untouched.
 
@@ -134,19 +149,31 @@ class RecordingFolder:
             )
 
     def keep(self, received: Received) -> None:
-        """Move a recording to its name; the same content again changes nothing.
+        """Move a recording to its name; raises as :meth:`keep_all` does."""
+        self.keep_all([received])
+
+    def keep_all(self, received: Iterable[Received]) -> None:
+        """Move recordings to their names; the same content again changes nothing.
 
         Raises:
-            StoreUnavailable: it is gone, or cannot be renamed.
+            StoreUnavailable: one is gone, or cannot be renamed.
         """
-        target = self.path(received.sha256)
+        folders = set[Path]()
         try:
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            received.file.replace(target)
-            for folder in (target.parent, self.folder):
+            for one in received:
+                target = self.path(one.sha256)
+                if target.parent not in folders:
+                    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    folders |= {target.parent, self.folder}
+                one.file.replace(target)
+            for folder in folders:  # once for all names in it
                 _sync_folder(folder)
         except OSError as exc:
             raise StoreUnavailable(f"the recordings {self.folder}: {exc.strerror}") from exc
+
+    def is_kept(self, sha256s: Iterable[str]) -> bool:
+        """Return whether all of these recordings are kept."""
+        return all(self.path(one).is_file() for one in sha256s)
 
     def path(self, sha256: str) -> Path:
         """Return where a recording is, if it is kept."""
@@ -239,11 +266,15 @@ class RecordingFolder:
     def _copy(self, sha256: str, copy: Path) -> None:
         shutil.copy2(self.path(sha256), copy)
 
-    def remove(self, sha256s: Iterable[str]) -> None:
-        """Remove recordings; one that is not there, or cannot be removed, is no error."""
+    def remove(self, sha256s: Iterable[str]) -> dict[str, str]:
+        """Remove recordings; return those that could not be, with the reason."""
+        left: dict[str, str] = {}
         for one in sha256s:
-            with suppress(OSError):
-                self.path(one).unlink()
+            try:
+                self.path(one).unlink(missing_ok=True)
+            except OSError as exc:
+                left[one] = f"{self.path(one)}: {exc.strerror}"
+        return left
 
     def on_disk(self) -> set[str]:
         """Return the hashes of the recordings in the folder."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -20,6 +20,9 @@ RETRIED: tuple[CaseState, ...] = ("failed", "cancelled")
 """Ends after which a case can be tried again."""
 REVIEWED: tuple[CaseState, ...] = ("done", "partial")
 """Ends with a transcript, which people may want to listen to."""
+
+OF_SETTINGS = ""
+"""Stands, instead of a hash, for the rubric that the settings name."""
 
 OPEN: tuple[CaseState, ...] = ("queued", "running")
 
@@ -295,3 +298,15 @@ class CaseFile:
     recording: str | None
     findings: str | None
     is_held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceRecord:
+    """A voice: ``seconds`` of speech that it was enrolled with, and what a network made of them."""
+
+    id: str
+    name: str
+    model: str
+    seconds: float
+    enrolled_at: float
+    embedding: tuple[float, ...] = field(repr=False)

@@ -7,24 +7,28 @@ entries about it, stay.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
 
 from api_server.store import audit_log, repairs, tags
+from api_server.store.erased import ERASED, is_erased
 from api_server.store.errors import CaseHeld, NoSuchCase
 from api_server.store.records import Retention, TagRule
-from api_server.store.review_tables import DECISIONS, REVIEW_CASES
+from api_server.store.review_tables import DECISIONS, REVIEW_CASES, SEARCH_TEXTS
+from api_server.store.rubric_tables import RUBRIC_TRIAL_CHANGES
 from api_server.store.schema import CASES, FINDINGS, HOLDS, JOBS, REVISIONS
 
 _AT_ONCE = 200
 
 
 def erase(connection: Connection, identity: str, actor: str, now: float) -> str | None:
-    """Remove what a case holds, at whatever state it is; return the recording that it had.
+    """Remove what a case holds, at whatever state it is; return its recording, if it has one.
 
-    A case that has not ended ends as ``cancelled``. One that was erased already stays as it is.
+    That goes in a transaction of its own, once this one holds, and the log has an entry for it
+    then. A case that has not ended ends as ``cancelled``. One that was erased already stays as it
+    is; its recording may still have to go.
 
     Raises:
         NoSuchCase: there is none.
@@ -33,12 +37,36 @@ def erase(connection: Connection, identity: str, actor: str, now: float) -> str 
     case = _case_row(connection, identity)
     if is_held(connection, case.seq):
         raise CaseHeld(f"{identity} is held; release it first")
-    if case.erased_at is not None and not case.name:
-        return None
+    if is_erased(case):
+        return str(case.recording) if case.recording is not None else None
     _remove_words(connection, case, now)
     _remove_rest(connection, case, now)
-    audit_log.record(connection, now, "erasure", identity, actor=actor, facts={"what": "all"})
-    return str(case.recording) if case.recording is not None else None
+    recording = _own_recording(connection, case)
+    if recording is None:
+        _drop_recording(connection, case)
+    what = "all" if recording is None else "texts"
+    audit_log.record(connection, now, "erasure", identity, actor=actor, facts={"what": what})
+    return recording
+
+
+def _own_recording(connection: Connection, case: Row[Any]) -> str | None:
+    """Return the recording of a case; none where another one has it too."""
+    others = select(CASES.c.seq).where(
+        CASES.c.recording == case.recording, CASES.c.seq != case.seq, ~ERASED
+    )
+    if case.recording is None or connection.execute(others.limit(1)).first() is not None:
+        return None
+    return str(case.recording)
+
+
+def _drop_recording(connection: Connection, case: Row[Any]) -> None:
+    connection.execute(update(CASES).where(CASES.c.seq == case.seq).values(recording=None))
+
+
+def note_removed(connection: Connection, cases: Iterable[str], actor: str, now: float) -> None:
+    """Record that the recordings of erased cases are gone now."""
+    for case in cases:
+        audit_log.record(connection, now, "erasure", case, actor=actor, facts={"what": "recording"})
 
 
 def expire(connection: Connection, retention: Retention, now: float) -> int:
@@ -63,6 +91,7 @@ def expire(connection: Connection, retention: Retention, now: float) -> int:
         _remove_words(connection, case, now)
         if what == "result":
             _remove_rest(connection, case, now)
+            _drop_recording(connection, case)
         audit_log.record(connection, now, "expiry", case.id, facts={"what": what})
     return len(words) + len(rest)
 
@@ -105,6 +134,7 @@ def _remove_words(connection: Connection, case: Row[Any], now: float) -> None:
     connection.execute(
         update(DECISIONS).where(DECISIONS.c.case_seq == case.seq).values(quote=None, reason="")
     )
+    connection.execute(delete(SEARCH_TEXTS).where(SEARCH_TEXTS.c.case_seq == case.seq))
     connection.execute(update(CASES).where(CASES.c.seq == case.seq).values(erased_at=now))
     repairs.drop(connection, select(CASES.c.seq).where(CASES.c.seq == case.seq))
     audit_log.drop_salts(connection, case.id)
@@ -112,7 +142,8 @@ def _remove_words(connection: Connection, case: Row[Any], now: float) -> None:
 
 def _remove_rest(connection: Connection, case: Row[Any], now: float) -> None:
     """Remove names, paths, findings; metadata and hints of the job with the last of its cases."""
-    connection.execute(delete(FINDINGS).where(FINDINGS.c.case_seq == case.seq))
+    for table in (FINDINGS, RUBRIC_TRIAL_CHANGES):
+        connection.execute(delete(table).where(table.c.case_seq == case.seq))
     is_open = and_(CASES.c.seq == case.seq, CASES.c.ended_at.is_(None))
     connection.execute(
         update(CASES)
@@ -120,9 +151,7 @@ def _remove_rest(connection: Connection, case: Row[Any], now: float) -> None:
         .values(state="cancelled", token=None, lease_until=None, ended_at=now)
     )
     connection.execute(
-        update(CASES)
-        .where(CASES.c.seq == case.seq)
-        .values(name="", path=None, recording=None, error=None)
+        update(CASES).where(CASES.c.seq == case.seq).values(name="", path=None, error=None)
     )
     connection.execute(
         update(REVIEW_CASES)

@@ -147,11 +147,12 @@ def _repairs() -> Select[tuple[object, ...]]:
 def renew(connection: Connection, tokens: Iterable[str], now: float, lease_sec: float) -> set[str]:
     """Prolong leases; return the tokens that still hold one."""
     wanted = list(tokens)
+    held = REPAIRS.c.status == "pending"  # an index knows them
     connection.execute(
-        update(REPAIRS).where(REPAIRS.c.token.in_(wanted)).values(lease_until=now + lease_sec)
+        update(REPAIRS).where(held, REPAIRS.c.token.in_(wanted)).values(lease_until=now + lease_sec)
     )
-    held = select(REPAIRS.c.token).where(REPAIRS.c.token.in_(wanted))
-    return {row.token for row in connection.execute(held)}
+    found = select(REPAIRS.c.token).where(held, REPAIRS.c.token.in_(wanted))
+    return {row.token for row in connection.execute(found)}
 
 
 def revise(connection: Connection, claimed: ToRepair, ending: Ending, now: float) -> bool:
@@ -194,6 +195,25 @@ def revise(connection: Connection, claimed: ToRepair, ending: Ending, now: float
         )
     )
     return True
+
+
+def revise_by_hand(
+    connection: Connection, case_seq: int, ending: Ending, now: float, actor: str
+) -> int:
+    """Store the next revision as a person asks for it, and return its number.
+
+    What a repair has in hand was made of the answer before, and comes to nothing.
+    """
+    drop(connection, select(CASES.c.seq).where(CASES.c.seq == case_seq))
+    number = add_revision(connection, case_seq, ending.answer or "", now, actor)
+    connection.execute(
+        update(CASES)
+        .where(CASES.c.seq == case_seq)
+        .values(state=ending.state, error_type=ending.error_type, error=ending.error)
+    )
+    if ending.repair is not None:
+        open_repair(connection, case_seq, ending.repair, now)
+    return number
 
 
 def put_back(

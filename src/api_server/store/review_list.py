@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, select, tuple_
 
 from api_server.store.decisions import WAITING
 from api_server.store.jobs import CASE_ROWS, case_of_row
@@ -22,6 +22,7 @@ def list_cases(
     now: float,
 ) -> list[ListedCase]:
     """Return cases, the highest rank and the newest first, behind ``after`` (rank, number)."""
+    seqs = list(connection.execute(_page(which, limit, after)).scalars())
     query = CASE_ROWS.add_columns(
         REVIEW_CASES.c.state.label("review_state"),
         REVIEW_CASES.c.rank,
@@ -34,19 +35,26 @@ def list_cases(
         REVIEW_CASES.c.product,
         REVIEW_CASES.c.sampled,
     ).join(REVIEW_CASES, REVIEW_CASES.c.case_seq == CASES.c.seq)
-    query = query.where(*conditions(which))
-    if after is not None:
-        rank, seq = after
-        later = and_(REVIEW_CASES.c.rank == rank, REVIEW_CASES.c.case_seq < seq)
-        query = query.where(or_(REVIEW_CASES.c.rank < rank, later))
-    query = query.order_by(REVIEW_CASES.c.rank.desc(), REVIEW_CASES.c.case_seq.desc()).limit(limit)
-    rows = list(connection.execute(query))
-    findings = _findings_of(connection, [row.seq for row in rows])
+    query = query.where(REVIEW_CASES.c.case_seq.in_(seqs)).order_by(*_order())
+    rows = list(connection.execute(query)) if seqs else []
+    findings = _findings_of(connection, seqs)
     return [_listed(row, findings.get(row.seq, []), now) for row in rows]
 
 
+def _page(which: CaseFilter, limit: int, after: tuple[float, int] | None) -> Select[int]:
+    """Return the query for the numbers of a page's cases; of no other is more than that read."""
+    query = select(REVIEW_CASES.c.case_seq).where(*conditions(which))
+    if after is not None:  # as a pair: so an index begins there
+        query = query.where(tuple_(REVIEW_CASES.c.rank, REVIEW_CASES.c.case_seq) < after)
+    return query.order_by(*_order()).limit(limit)
+
+
+def _order() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    return REVIEW_CASES.c.rank.desc(), REVIEW_CASES.c.case_seq.desc()
+
+
 def conditions(which: CaseFilter) -> list[ColumnElement[bool]]:
-    """Return what a filter asks of rows of ``review_cases``, joined with those of ``jobs``."""
+    """Return what a filter asks of rows of ``review_cases``."""
     columns = REVIEW_CASES.c
     found: list[ColumnElement[bool]] = []
     for name in ("state", "degraded", "agent", "product", "sampled"):
@@ -60,15 +68,16 @@ def conditions(which: CaseFilter) -> list[ColumnElement[bool]]:
     if which.warned is not None:
         found.append((columns.warnings > 0) == which.warned)
     if which.job is not None:
-        found.append(JOBS.c.id == which.job)
+        named = select(CASES.c.seq).join(JOBS, JOBS.c.seq == CASES.c.job_seq)
+        found.append(REVIEW_CASES.c.case_seq.in_(named.where(JOBS.c.id == which.job)))
     if which.element is not None or which.status is not None:
         ways = []
         if which.element is not None:
             ways.append(REVIEW_FINDINGS.c.element == which.element)
         if which.status is not None:
             ways.append(REVIEW_FINDINGS.c.status == which.status)
-        named = select(REVIEW_FINDINGS.c.case_seq).where(*ways)
-        found.append(REVIEW_CASES.c.case_seq.in_(named))
+        having = select(REVIEW_FINDINGS.c.case_seq).where(*ways)
+        found.append(REVIEW_CASES.c.case_seq.in_(having))
     return found
 
 

@@ -6,19 +6,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, func, select
+from sqlalchemy import Column, ColumnElement, Connection, and_, case, func, or_, select
 
 from api_server.store.decisions import WAITING
 from api_server.store.review_list import conditions
 from api_server.store.review_records import (
+    CONFIDENCES,
     SAMPLE,
     CaseFilter,
+    ConfidenceTally,
     FindingRow,
     GroupedBy,
     Tally,
 )
 from api_server.store.review_tables import REVIEW_CASES, REVIEW_FINDINGS
-from api_server.store.schema import CASES, JOBS
+from api_server.store.schema import CASES
+
+_MOST_NAMES = 1000
 
 _COLUMNS: Mapping[GroupedBy, Column[Any]] = {
     "element": REVIEW_FINDINGS.c.element,
@@ -76,16 +80,55 @@ def count_calls(
     return {group: int(number) for group, number in connection.execute(query)}
 
 
+def count_confidences(connection: Connection, which: CaseFilter) -> list[ConfidenceTally]:
+    """Return what rules and model were how sure of, beside what people have settled.
+
+    What people call undetermined or not applicable says nothing of whether it was said.
+    """
+    finding = REVIEW_FINDINGS.c
+    edges = list(enumerate(CONFIDENCES[1:-1]))
+    group = case(
+        *((finding.confidence < edge, number) for number, edge in edges), else_=len(edges)
+    ).label("group")
+    said = and_(finding.decided.in_(("violated", "satisfied")), finding.moved_to.is_(None))
+    query = (
+        select(
+            finding.element,
+            group,
+            func.count().label("number"),
+            func.sum(finding.confidence).label("stated"),
+            func.sum(case((said, 1), else_=0)).label("said"),
+        )
+        .join(REVIEW_CASES, REVIEW_CASES.c.case_seq == finding.case_seq)
+        .where(
+            *_wanted(which),
+            finding.confidence.is_not(None),
+            finding.decided.is_not(None),
+            or_(
+                finding.moved_to.is_not(None),
+                finding.decided.not_in(("undetermined", "not_applicable")),
+            ),
+        )
+        .group_by(finding.element, group)
+    )
+    return [
+        ConfidenceTally(
+            row.element, int(row.group), int(row.number), float(row.stated), int(row.said)
+        )
+        for row in connection.execute(query)
+    ]
+
+
 def list_findings(connection: Connection, which: CaseFilter, limit: int) -> list[FindingRow]:
     """Return up to ``limit`` findings that people have to decide, or have decided; newest first."""
-    finding, case = REVIEW_FINDINGS.c, REVIEW_CASES.c
+    finding, call = REVIEW_FINDINGS.c, REVIEW_CASES.c
     query = (
         select(
             CASES.c.id.label("case"),
             CASES.c.name,
             CASES.c.received_at,
-            case.agent,
-            case.product,
+            call.agent,
+            call.product,
             finding.element,
             finding.kind,
             finding.status,
@@ -95,7 +138,7 @@ def list_findings(connection: Connection, which: CaseFilter, limit: int) -> list
             finding.first_by,
             finding.second_by,
         )
-        .join(REVIEW_CASES, case.case_seq == finding.case_seq)
+        .join(REVIEW_CASES, call.case_seq == finding.case_seq)
         .join(CASES, CASES.c.seq == finding.case_seq)
         .where(*_wanted(which), finding.state != "none")
         .order_by(CASES.c.seq.desc(), finding.element)
@@ -106,22 +149,27 @@ def list_findings(connection: Connection, which: CaseFilter, limit: int) -> list
 
 def names_in_use(connection: Connection) -> tuple[list[str], list[str]]:
     """Return the agents and the products of the calls, a thousand of each at most."""
-    found = []
-    for column in (REVIEW_CASES.c.agent, REVIEW_CASES.c.product):
-        query = select(column).where(column.is_not(None)).distinct().order_by(column).limit(1000)
-        found.append([str(row[0]) for row in connection.execute(query)])
-    return found[0], found[1]
+    return (
+        _values(connection, REVIEW_CASES.c.agent),
+        _values(connection, REVIEW_CASES.c.product),
+    )
+
+
+def _values(connection: Connection, column: Column[Any]) -> list[str]:
+    """Return the values of a column in order, each from the one before: an index has that."""
+    values = select(func.min(column).label("value")).cte("values_so_far", recursive=True)
+    following = select(func.min(column)).where(column > values.c.value).scalar_subquery()
+    values = values.union_all(select(following).where(values.c.value.is_not(None)))
+    query = select(values.c.value).where(values.c.value.is_not(None)).limit(_MOST_NAMES)
+    return [str(value) for (value,) in connection.execute(query)]
 
 
 def _wanted(which: CaseFilter) -> list[ColumnElement[bool]]:
     """Return the condition; an element and a status here choose findings, not their cases."""
-    cases = conditions(replace(which, element=None, status=None, job=None))
+    cases = conditions(replace(which, element=None, status=None))
     cases.append(REVIEW_FINDINGS.c.element != SAMPLE)
     if which.element is not None:
         cases.append(REVIEW_FINDINGS.c.element == which.element)
     if which.status is not None:
         cases.append(REVIEW_FINDINGS.c.status == which.status)
-    if which.job is not None:
-        named = select(CASES.c.seq).join(JOBS, JOBS.c.seq == CASES.c.job_seq)
-        cases.append(REVIEW_CASES.c.case_seq.in_(named.where(JOBS.c.id == which.job)))
     return cases

@@ -60,6 +60,7 @@ def learn(connection: Connection, facts: CaseFacts) -> None:
             "kind": one.kind,
             "status": one.status,
             "wanted": one.wanted,
+            "confidence": one.confidence,
             "state": "open" if one.wanted else "none",
         }
         for one in facts.findings

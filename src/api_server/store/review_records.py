@@ -12,6 +12,9 @@ from api_server.store.records import CaseRecord, Revision
 Role = Literal["viewer", "reviewer", "senior", "auditor", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
+EXTERNAL = "external"
+"""In the place of a password's hash: the account is of whoever is vouched for next by its name."""
+
 GroupedBy = Literal["element", "week", "agent", "product"]
 """By what the numbers of the page are grouped."""
 
@@ -36,12 +39,16 @@ def monday_of(week: int) -> date:
 
 @dataclass(frozen=True, slots=True)
 class FindingFacts:
-    """A finding as the queue knows it; ``wanted``: a person has to decide it."""
+    """A finding as the queue knows it; ``wanted``: a person has to decide it.
+
+    ``confidence``: how likely it is by rules and model that it was said.
+    """
 
     element: str
     kind: str
     status: str
     wanted: bool
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,8 @@ class Unread:
 class ReviewedCase:
     """A case with its revisions and decisions.
 
-    ``path``: of a file that is no upload; ``known``: the queue knows its latest revision.
+    ``path``: of a file that is no upload; ``known``: the queue knows its latest revision;
+    ``options``: its job's, as JSON.
     """
 
     case: CaseRecord
@@ -91,6 +99,7 @@ class ReviewedCase:
     known: bool
     sampled: bool = False
     metadata: str = "{}"
+    options: str = "{}"
 
     @property
     def is_readable(self) -> bool:
@@ -153,6 +162,24 @@ class Tally:
     number: int
 
 
+CONFIDENCES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
+"""Edges of the groups in which confidences are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceTally:
+    """Findings of an element whose confidence is in one group, and that people have settled.
+
+    ``stated`` is the sum of their confidences; of ``said`` people say that it was said.
+    """
+
+    element: str
+    group: int
+    number: int
+    stated: float
+    said: int
+
+
 @dataclass(frozen=True, slots=True)
 class FindingRow:
     """A finding as a table has it, without a word of what was said."""
@@ -180,6 +207,7 @@ class UserRecord:
     role: Role
     created_at: float
     locked_at: float | None
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +219,10 @@ class Attempt:
     wait_sec: float
 
 
+Denied = Literal["locked", "taken", "unknown"]
+"""Why somebody that another one vouches for does not get in; see :meth:`Accounts.enter`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Visitor:
     """Who is logged in."""
@@ -198,3 +230,5 @@ class Visitor:
     name: str
     role: Role
     demo: bool = False
+    proxied: bool = False
+    """A proxy says so with every request: there is no session."""

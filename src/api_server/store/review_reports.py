@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, insert, select
 
 from api_server.store import audit_log
-from api_server.store.database import Database
+from api_server.store.database import StorePart
 from api_server.store.errors import DecisionRefused
 from api_server.store.review_numbers import (
     count_calls,
+    count_confidences,
     count_findings,
     list_findings,
     names_in_use,
 )
-from api_server.store.review_records import CaseFilter, FindingRow, GroupedBy, Tally
+from api_server.store.review_records import (
+    CaseFilter,
+    ConfidenceTally,
+    FindingRow,
+    GroupedBy,
+    Tally,
+)
 from api_server.store.review_tables import REVIEW_VIEWS
 
 MOST_VIEWS = 50
@@ -31,17 +38,8 @@ class Counted:
     calls: Mapping[str | int | None, int]
 
 
-class ReviewReports:
-    """Numbers, tables and kept views.
-
-    Args:
-        database: the open database.
-        clock: seconds since 1970, UTC.
-    """
-
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
-        self._database = database
-        self._clock = clock
+class ReviewReports(StorePart):
+    """Numbers, tables and kept views."""
 
     def count(self, by: GroupedBy, which: CaseFilter) -> Counted:
         """Return what there is of the findings of some cases."""
@@ -49,6 +47,11 @@ class ReviewReports:
             return Counted(
                 count_findings(connection, by, which), count_calls(connection, by, which)
             )
+
+    def confidences(self, which: CaseFilter) -> list[ConfidenceTally]:
+        """Return confidences beside what people settled; see :func:`count_confidences`."""
+        with self._database.read() as connection:
+            return count_confidences(connection, which)
 
     def take_findings(
         self, which: CaseFilter, limit: int, actor: str, form: str

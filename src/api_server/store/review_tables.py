@@ -84,12 +84,13 @@ REVIEW_FINDINGS = Table(
     Column("third_by", String(100)),
     Column("decided", String(16)),
     Column("moved_to", String(60)),
+    Column("confidence", Double),
     Index("review_findings_by_status", "element", "status"),
 )
 """The findings of a case's latest answer, and how far people are with each.
 
 ``decided`` is the status that people have settled on, ``moved_to`` the element whose violation they
-say it is."""
+say it is, ``confidence`` how likely it is by rules and model that it was said."""
 
 REVIEW_VIEWS = Table(
     "review_views",
@@ -108,6 +109,21 @@ REVIEW_PASSES = Table(
     Column("until", Double, nullable=False),
 )
 """Cases that a person has put off."""
+
+SEARCH_TEXTS = Table(
+    "search_texts",
+    METADATA,
+    Column("case_seq", ROW_ID, ForeignKey("cases.seq"), primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("words", SealedText("search_texts.words"), nullable=False),
+    Column("lines", SealedText("search_texts.lines"), nullable=False),
+)
+"""The words of a case's latest answer as the page shows them, masked, to be searched.
+
+``words`` has a line for each sentence: letters and digits alone. ``lines`` is JSON: of each
+sentence its start in seconds, its speaker and its text. ``state``: ``ready``, ``withheld`` (it
+could not be masked) or ``unread`` (the answer cannot be read)."""
 
 USERS = Table(
     "users",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -21,13 +21,13 @@ from sqlalchemy import (
     update,
 )
 
-from api_server.store import audit_log
+from api_server.store import audit_log, repairs, webhooks
 from api_server.store import decisions as rules
-from api_server.store.database import Database
+from api_server.store.database import StorePart
 from api_server.store.decisions import WAITING, NewDecision
 from api_server.store.errors import DecisionRefused, NoSuchCase
 from api_server.store.jobs import CASE_ROWS, case_of_row
-from api_server.store.records import Revision
+from api_server.store.records import Ending, Revision
 from api_server.store.review_list import list_cases
 from api_server.store.review_queue import count_decisions, decisions_of, learn
 from api_server.store.review_records import (
@@ -51,18 +51,10 @@ _OVERLAP_SEC = 120.0
 _PASS_SEC = 1800.0
 
 
-class Reviews:
-    """What the page keeps.
+class Reviews(StorePart):
+    """What the page keeps."""
 
-    Args:
-        database: the open database.
-        clock: seconds since 1970, UTC.
-    """
-
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
-        self._database = database
-        self._clock = clock
-        self._known_to = 0.0
+    _known_to = 0.0
 
     def unread(self, limit: int) -> list[Unread]:
         """Return up to ``limit`` latest answers that the queue does not know."""
@@ -125,10 +117,20 @@ class Reviews:
                 known is not None and bool(answers) and known.revision == answers[-1].number,
                 known is not None and known.sampled,
                 row.metadata,
+                row.options,
             )
 
-    def decide(self, identity: str, revision: int, new: NewDecision, lease_sec: float) -> int:
+    def decide(
+        self,
+        identity: str,
+        revision: int,
+        new: NewDecision,
+        lease_sec: float,
+        judged: Ending | None = None,
+    ) -> int:
         """Add a decision and return its number; whoever decides has the case from then on.
+
+        ``judged``: the next answer, which the decision has made.
 
         Raises:
             NoSuchCase: there is none.
@@ -136,7 +138,8 @@ class Reviews:
         """
         now = self._clock()
         with self._database.write() as connection:
-            seq = _row_of(connection, identity).seq
+            case = _row_of(connection, identity)
+            seq = case.seq
             finding = _finding(connection, seq, revision, new)
             rows = [
                 one
@@ -185,6 +188,8 @@ class Reviews:
                 content=said.encode(),
             )
             count_decisions(connection, seq)
+            if judged is not None:
+                _revise(connection, case, revision + 1, judged, new.actor, now)
             (number,) = inserted.inserted_primary_key or (0,)
             return int(number)
 
@@ -297,7 +302,7 @@ def _finding(connection: Connection, seq: int, revision: int, new: NewDecision) 
         select(REVIEW_CASES.c.revision).where(REVIEW_CASES.c.case_seq == seq)
     ).scalar()
     if latest != revision:
-        raise DecisionRefused("stale", "the call has another answer by now; look again")
+        raise _OTHER_ANSWER
     found = connection.execute(
         select(REVIEW_FINDINGS).where(
             REVIEW_FINDINGS.c.case_seq == seq, REVIEW_FINDINGS.c.element == new.element
@@ -308,6 +313,9 @@ def _finding(connection: Connection, seq: int, revision: int, new: NewDecision) 
             return _WHOLE_CALL
         raise DecisionRefused("no_element", "the answer has no such element")
     return found
+
+
+_OTHER_ANSWER = DecisionRefused("stale", "the call has another answer by now; look again")
 
 
 class _WholeCall:
@@ -347,6 +355,19 @@ def _for_actor(actor: str, *, senior: bool) -> ColumnElement[bool]:
         others = (or_(one.is_(None), one != actor) for one in seen)
         ways.append(and_(found.state == "third", *others))
     return exists().where(found.case_seq == REVIEW_CASES.c.case_seq, or_(*ways))
+
+
+def _revise(
+    connection: Connection, case: Row[Any], number: int, judged: Ending, actor: str, now: float
+) -> None:
+    """Add the answer that a decision has made.
+
+    Raises:
+        DecisionRefused: another one came meanwhile.
+    """
+    if repairs.revise_by_hand(connection, case.seq, judged, now, actor) != number:
+        raise _OTHER_ANSWER
+    webhooks.tell_revision(connection, case.id, case.job, number, judged, now)
 
 
 def _first(connection: Connection, query: Select[Any]) -> tuple[float, int] | None:

@@ -21,9 +21,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from api_server.store.sealed_text import SealedText
+from api_server.store.sealed_text import FileName, SealedText
 
-HEAD = "0004_review_numbers"
+HEAD = "0006_search"
 """The migration after which the tables are these."""
 
 METADATA = MetaData()
@@ -96,7 +96,8 @@ CASES = Table(
 )
 """The cases: each has either a kept ``recording`` or the ``path`` of a file below a root.
 
-``erased_at``: when what was said in it was removed."""
+``erased_at``: when what was said in it was removed. A case that was erased has its ``recording``
+until that can be removed."""
 
 REVISIONS = Table(
     "revisions",
@@ -153,7 +154,7 @@ WEBHOOKS = Table(
 WATCHED = Table(
     "watched",
     METADATA,
-    Column("path", Text, primary_key=True),
+    Column("path", FileName, primary_key=True),
     Column("bytes", BigInteger, nullable=False),
     Column("modified_ns", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
@@ -204,3 +205,16 @@ FINDINGS = Table(
     Column("findings", SealedText("findings.findings"), nullable=False),
 )
 """What was found in cases whose words are gone: elements and their status, without a quote."""
+
+KNOWN_VOICES = Table(
+    "known_voices",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("name", SealedText("known_voices.name"), nullable=False),
+    Column("embedding", SealedText("known_voices.embedding"), nullable=False),
+    Column("model", String(100), nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("enrolled_at", Double, nullable=False),
+)
+"""The voices of agents that were enrolled: numbers of a network (``model``) out of ``seconds`` of
+speech. Biometric data: a row is written where there are keys alone."""

@@ -34,6 +34,7 @@ class SqliteFile:
     """
 
     reading: Mapping[str, object] = MappingProxyType({})
+    touching = "PRAGMA user_version = 0"
 
     def __init__(self, path: Path) -> None:
         self._path = path

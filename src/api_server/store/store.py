@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import Connection
 
-from api_server.store import (
-    audit_log,
-    jobs,
-    leases,
-    rekey,
-    repairs,
-    watched,
-    webhooks,
-)
+from api_server.store import audit_log, jobs, leases, rekey, repairs, watched, webhooks
 from api_server.store.accounts import Accounts
 from api_server.store.checkpoints import CheckpointFile
 from api_server.store.database import Database, Where
 from api_server.store.errors import StoreFull, StoreUnavailable
+from api_server.store.known_voices import KnownVoices
 from api_server.store.ledger import Ledger
 from api_server.store.outbox import Outbox
-from api_server.store.recordings import RecordingFolder
+from api_server.store.recordings import Received, RecordingFolder
 from api_server.store.records import (
     AnsweredCall,
     Backlog,
@@ -41,14 +34,12 @@ from api_server.store.records import (
 )
 from api_server.store.review_reports import ReviewReports
 from api_server.store.reviews import Reviews
+from api_server.store.rubrics import Rubrics
+from api_server.store.search_texts import SearchTexts
 from api_server.store.upkeep import Upkeep
 
 MOST_OPEN_CASES = 1_000_000
 """Cases that may wait; one more job is refused."""
-
-_KEPT_AT_ONCE = 50
-_HEARTBEAT = select(1)
-"""A server ends a transaction that is silent for long."""
 
 
 def _proof_beside(where: Where) -> ProofFiles:
@@ -87,6 +78,9 @@ class Store(Upkeep):
         self.reviews = Reviews(database, clock)
         self.accounts = Accounts(database, clock)
         self.reports = ReviewReports(database, clock)
+        self.voices = KnownVoices(database, clock)
+        self.search = SearchTexts(database, clock)
+        self.rubrics = Rubrics(database, clock)
         self.outbox = Outbox(self._database, clock)
         """What is to be told of jobs."""
         with self._database.read() as connection:
@@ -103,6 +97,15 @@ class Store(Upkeep):
         return self._database.replaced
 
     @property
+    def writes(self) -> int:
+        """Transactions that have written."""
+        return self._database.writes
+
+    def touch(self) -> None:
+        """Have something written; see :meth:`Database.touch`."""
+        self._database.touch()
+
+    @property
     def copier(self) -> str | None:
         """The command that copies the database, where :meth:`backup` does not."""
         return self._database.copier
@@ -116,21 +119,34 @@ class Store(Upkeep):
             StoreUnavailable: nothing was taken.
         """
         received = {one.received.sha256: one.received for one in new.cases if one.received}
+        with self._database.read() as connection:
+            known = jobs.find_replayed(connection, new)
+            if known is not None:
+                return known, False
+            self._check_room(connection, received, len(new.cases))
+        self._recordings.keep_all(received.values())
         with self._database.write() as connection:
             known = jobs.find_replayed(connection, new)
             if known is not None:
                 return known, False
-            if jobs.count_open_cases(connection) + len(new.cases) > MOST_OPEN_CASES:
-                raise StoreFull(f"{MOST_OPEN_CASES} cases wait already")
-            missing = jobs.missing_recordings(connection, received)
-            more = sum(received[one].bytes for one in missing)
-            self._recordings.check_quota(jobs.kept_bytes(connection), more)
-            # Within the transaction: no other process may forget this content meanwhile.
-            for number, one in enumerate(received.values()):
-                self._recordings.keep(one)
-                if number % _KEPT_AT_ONCE == 0:
-                    connection.execute(_HEARTBEAT)
+            self._check_room(connection, received, len(new.cases))
+            self._check_kept(received)
             return jobs.insert_job(connection, new, self._clock()), True
+
+    def _check_room(
+        self, connection: Connection, received: Mapping[str, Received], cases: int
+    ) -> None:
+        """Return where there is room for more recordings and cases; raises ``StoreFull``."""
+        if jobs.count_open_cases(connection) + cases > MOST_OPEN_CASES:
+            raise StoreFull(f"{MOST_OPEN_CASES} cases wait already")
+        missing = jobs.missing_recordings(connection, received)
+        more = sum(received[one].bytes for one in missing)
+        self._recordings.check_quota(jobs.kept_bytes(connection), more)
+
+    def _check_kept(self, received: Collection[str]) -> None:
+        """Raise ``StoreUnavailable`` where one was forgotten since it was kept."""
+        if not self._recordings.is_kept(received):
+            raise StoreUnavailable("a recording went with another case meanwhile; send it again")
 
     def take_file(self, found: FoundFile, new: NewJob) -> tuple[str, bool]:
         """Note a file of a watched folder, and take the job of its content, once.
@@ -147,7 +163,7 @@ class Store(Upkeep):
             if job is None:
                 if jobs.count_open_cases(connection) >= MOST_OPEN_CASES:
                     raise StoreFull(f"{MOST_OPEN_CASES} cases wait already")
-                job = jobs.insert_job(connection, new, self._clock(), source="watch")
+                job = jobs.insert_job(connection, new, self._clock(), source=watched.SOURCE)
             watched.note(connection, found, job, self._clock())
             return job, fresh
 
@@ -155,6 +171,23 @@ class Store(Upkeep):
         """Return what is noted of files; see :func:`watched.as_noted`."""
         with self._database.read() as connection:
             return watched.as_noted(connection, paths)
+
+    def taken_as(self, path: str, job: str) -> tuple[FoundFile, str] | None:
+        """Return what is noted of a job's file; see :func:`watched.taken_as`."""
+        with self._database.read() as connection:
+            return watched.taken_as(connection, path, job)
+
+    def vanished_files(self) -> dict[str, str]:
+        """Return the jobs whose file was not there; see :func:`watched.vanished`."""
+        with self._database.read() as connection:
+            return watched.vanished(connection)
+
+    def retry_vanished(self, jobs_of_files: Iterable[str]) -> int:
+        """Queue cases again whose file is there again; see :func:`jobs.retry_vanished`."""
+        with self._database.write() as connection:
+            return sum(
+                jobs.retry_vanished(connection, one, watched.NOT_THERE) for one in jobs_of_files
+            )
 
     def check_quota(self, more: int) -> None:
         """Return where ``more`` bytes of recordings may come.
@@ -202,18 +235,17 @@ class Store(Upkeep):
             StoreFull: the quota.
             StoreUnavailable: nothing was kept.
         """
-        received = call.case.received
+        received = {one.sha256: one for one in (call.case.received,) if one is not None}
+        with self._database.read() as connection:
+            self._check_room(connection, received, 0)
+        self._recordings.keep_all(received.values())
         with self._database.write() as connection:
-            if received is not None:
-                missing = jobs.missing_recordings(connection, [received.sha256])
-                more = received.bytes if missing else 0
-                self._recordings.check_quota(jobs.kept_bytes(connection), more)
-                self._recordings.keep(received)
+            self._check_room(connection, received, 0)
+            self._check_kept(received)
             identity = jobs.insert_call(connection, call, self._clock())
             found, _ = jobs.get_case(connection, identity, None)
-        if received is not None:
-            with suppress(StoreUnavailable):
-                self._forget([received.sha256])  # where repairs have no room for it
+        if received:
+            self.forget(received)  # where repairs have no room for it
         return found
 
     def cancel_job(self, identity: str, owner: str | None) -> JobRecord:
@@ -245,14 +277,29 @@ class Store(Upkeep):
         Raises:
             StoreUnavailable: the case has not ended.
         """
+        (held,) = self.finish_all([(claimed, ending)])
+        if held and claimed.recording is not None:
+            self.forget([claimed.recording])
+        return held
+
+    def finish_all(self, results: Sequence[tuple[Claimed, Ending]]) -> list[bool]:
+        """End cases together, each once; false for each whose lease is gone.
+
+        Their recordings stay until :meth:`forget`.
+
+        Raises:
+            StoreUnavailable: none has ended.
+        """
         with self._database.write() as connection:
-            ended = leases.finish(connection, claimed, ending, self._clock())
-            if ended:
-                webhooks.tell_cases(connection, [claimed.id], self._clock())
-        if ended and claimed.recording is not None:
-            with suppress(StoreUnavailable):  # the case has ended; the next start removes it
-                self._forget([claimed.recording])
-        return ended
+            held = leases.finish_all(connection, results, self._clock())
+            ended = [one.id for (one, _), ends in zip(results, held, strict=True) if ends]
+            webhooks.tell_cases(connection, ended, self._clock())
+        return held
+
+    def forget(self, recordings: Collection[str]) -> None:
+        """Remove those of ``recordings`` that no case needs; the next sweep does what is left."""
+        with suppress(StoreUnavailable):
+            self._forget(recordings)
 
     def put_back(
         self,
@@ -301,7 +348,10 @@ class Store(Upkeep):
         with self._database.write() as connection:
             revised = repairs.revise(connection, claimed, ending, self._clock())
             if revised:
-                webhooks.tell_revision(connection, claimed, ending, self._clock())
+                number = claimed.number + 1
+                webhooks.tell_revision(
+                    connection, claimed.id, claimed.job, number, ending, self._clock()
+                )
         if revised:
             self._forget_of(claimed)
         return revised
@@ -335,8 +385,7 @@ class Store(Upkeep):
 
     def _forget_of(self, claimed: ToRepair) -> None:
         if claimed.recording is not None:
-            with suppress(StoreUnavailable):  # the next sweep removes it
-                self._forget([claimed.recording])
+            self.forget([claimed.recording])
 
     def backlog(self) -> Backlog:
         """Return what waits."""

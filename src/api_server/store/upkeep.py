@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
-from api_server.store import jobs, leases, rekey, removal, tags, webhooks
+from api_server.store import audit_log, jobs, leases, rekey, removal, tags, webhooks
 from api_server.store.database import Database
 from api_server.store.errors import RecordingsUnreachable
 from api_server.store.ledger import Ledger
@@ -40,16 +40,32 @@ class Upkeep:
         self.ledger = ledger
         """What proves the record, and what is done with cases as records."""
 
-    def _forget(self, sha256s: list[str] | None) -> None:
-        with self._database.write() as connection:
-            now = self._clock()
-            gone = leases.forget_unneeded(
-                connection,
-                now - self._recordings.keep_sec,
-                tags.kept_since(self._retention, lambda one: one.recordings_sec, now),
-                sha256s,
-            )
-            self._recordings.remove(gone)
+    def _forget(
+        self, sha256s: Collection[str] | None, actor: str = audit_log.SERVER
+    ) -> dict[str, str]:
+        """Remove recordings that no case needs; return those that could not be, with the reason.
+
+        Their records stay, and the next sweep tries again.
+        """
+        left: dict[str, str] = {}
+        after = ""
+        while True:
+            with self._database.write() as connection:
+                now = self._clock()
+                found = leases.find_unneeded(
+                    connection,
+                    now - self._recordings.keep_sec,
+                    tags.kept_since(self._retention, lambda one: one.recordings_sec, now),
+                    after,
+                    sha256s,
+                )
+                # Within the transaction: nobody may send one of them again meanwhile.
+                left |= self._recordings.remove(found)
+                erased = leases.forget(connection, [one for one in found if one not in left])
+                removal.note_removed(connection, erased, actor, now)
+            if len(found) < leases.AT_ONCE:
+                return left
+            after = found[-1]
 
     def sweep(self) -> None:
         """Remove what has outlived its days, and what an end in the middle has left behind."""
@@ -73,13 +89,16 @@ class Upkeep:
         with self._database.write() as connection:
             return removal.expire(connection, self._retention, self._clock())
 
-    def erase(self, identity: str, actor: str) -> None:
-        """Remove what a case holds; raises as :func:`removal.erase` does."""
+    def erase(self, identity: str, actor: str) -> str | None:
+        """Remove what a case holds; raises as :func:`removal.erase` does.
+
+        Return why its recording is still there; a sweep removes it as soon as that can be done.
+        """
         with self._database.write() as connection:
             recording = removal.erase(connection, identity, actor, self._clock())
-        if recording is not None:
-            self._forget([recording])
+        left = self._forget([recording], actor) if recording is not None else {}
         self._database.flush()
+        return next(iter(left.values()), None)
 
     def examine(self) -> list[str]:
         """Return what is wrong with the database and the recordings; nothing where all is well."""

@@ -6,7 +6,7 @@ Their bodies name cases and states, and never what was said.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import uuid4
@@ -14,7 +14,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from api_server.store.errors import NoSuchWebhook
-from api_server.store.records import ENDS, OPEN, Ending, ToRepair, WebhookRecord, WebhookStatus
+from api_server.store.records import ENDS, OPEN, Ending, WebhookRecord, WebhookStatus
 from api_server.store.schema import CASES, JOBS, REVISIONS, WEBHOOKS
 
 TRIED_SEC = 86400.0
@@ -30,39 +30,52 @@ _EVENTS = {
 """What is told of a case, by how it ended; whoever cancels knows that."""
 
 
-def tell_cases(connection: Connection, case_ids: Iterable[str], now: float) -> None:
+def tell_cases(connection: Connection, case_ids: Collection[str], now: float) -> None:
     """Write what is to be told of cases that have ended, and of jobs that have with them."""
-    jobs: dict[str, None] = {}
-    for case in case_ids:
-        row = connection.execute(
-            select(CASES, JOBS.c.webhook_url, JOBS.c.id.label("job"))
-            .join(JOBS, JOBS.c.seq == CASES.c.job_seq)
-            .where(CASES.c.id == case)
-        ).one()
-        if row.webhook_url is not None:
-            jobs[row.job] = None
-            latest = select(func.max(REVISIONS.c.number)).where(REVISIONS.c.case_seq == row.seq)
-            told = {
-                "case": case,
-                "job": row.job,
-                "state": row.state,
-                "revision": connection.execute(latest).scalar(),
-                "error_type": row.error_type,
-            }
-            _write(connection, row.job_seq, row.webhook_url, _EVENTS[row.state], told, now)
-    for job in jobs:
+    latest = (
+        select(func.max(REVISIONS.c.number))
+        .where(REVISIONS.c.case_seq == CASES.c.seq)
+        .scalar_subquery()
+    )
+    query = (
+        select(
+            CASES.c.id,
+            CASES.c.state,
+            CASES.c.error_type,
+            CASES.c.job_seq,
+            JOBS.c.webhook_url,
+            JOBS.c.id.label("job"),
+            latest.label("revision"),
+        )
+        .join(JOBS, JOBS.c.seq == CASES.c.job_seq)
+        .where(CASES.c.id.in_(case_ids), JOBS.c.webhook_url.is_not(None))
+        .order_by(CASES.c.seq)
+    )
+    rows = list(connection.execute(query)) if case_ids else []
+    for row in rows:
+        told = {
+            "case": row.id,
+            "job": row.job,
+            "state": row.state,
+            "revision": row.revision,
+            "error_type": row.error_type,
+        }
+        _write(connection, row.job_seq, row.webhook_url, _EVENTS[row.state], told, now)
+    for job in dict.fromkeys(row.job for row in rows):
         tell_job(connection, job, now)
 
 
-def tell_revision(connection: Connection, claimed: ToRepair, ending: Ending, now: float) -> None:
-    """Write what is to be told of a case with another answer."""
-    row = connection.execute(select(JOBS).where(JOBS.c.id == claimed.job)).one()
+def tell_revision(
+    connection: Connection, case: str, job: str, number: int, ending: Ending, now: float
+) -> None:
+    """Write what is to be told of a case with another answer, its revision ``number``."""
+    row = connection.execute(select(JOBS).where(JOBS.c.id == job)).one()
     if row.webhook_url is not None:
         told = {
-            "case": claimed.id,
-            "job": claimed.job,
+            "case": case,
+            "job": job,
             "state": ending.state,
-            "revision": claimed.number + 1,
+            "revision": number,
             "missing": list(ending.repair.missing) if ending.repair else [],
         }
         _write(connection, row.seq, row.webhook_url, "case.revised", told, now)

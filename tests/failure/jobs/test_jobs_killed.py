@@ -102,6 +102,8 @@ def finish(server: ApiServer, job: str, cases_in_all: int) -> None:
     assert set(found.values()) == {1}
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_kill_9_at_random_moments_loses_and_repeats_nothing(tmp_path: Path) -> None:
     chance = random.Random(20261130)
     server = ApiServer(tmp_path, **PATIENT)
@@ -138,7 +140,7 @@ def test_a_server_that_is_killed_while_it_takes_a_job_takes_it_once(tmp_path: Pa
         assert len(server.get("/jobs").json()["jobs"]) == 1
         server.wait_ready()
         finish(server, job, len(contents))
-        assert list((tmp_path / "recordings").glob("??/*")) == []
+        awaited(lambda: not list((tmp_path / "recordings").glob("??/*")), "its recordings go")
     finally:
         server.kill()
 
@@ -181,6 +183,8 @@ def test_a_recording_that_ends_its_process_is_given_up_and_holds_nobody_up(tmp_p
         server.kill()
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_server_that_was_stopped_for_longer_than_its_lease_writes_no_second_result(
     tmp_path: Path,
 ) -> None:

@@ -15,6 +15,7 @@ import httpx2
 import openai
 import pytest
 
+from api_server.clients.peers import may_lead_to
 from api_server.clients.webhooks import WebhookClient, WebhookRefused
 from tests.support.fault_server import FaultServer, answer, hang, in_turn, refused_port
 from tests.support.server import ROOT, ApiServer, awaited
@@ -160,3 +161,59 @@ def identity_again(receiver: FaultServer, first: str) -> bool:
 def _kill(server: ApiServer) -> None:
     server.send(signal.SIGKILL)
     server.process.wait(30)
+
+
+# Names that lead elsewhere ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "peer", "networks", "may"),
+    [
+        ("hooks.example", "8.8.8.8", [], True),
+        ("hooks.example", "10.1.2.3", [], False),
+        ("hooks.example", "10.1.2.3", ["10.0.0.0/8"], True),
+        ("hooks.example", "::ffff:10.1.2.3", ["10.0.0.0/8"], True),
+        ("hooks.example", "127.0.0.1", ["10.0.0.0/8"], False),
+        ("hooks.example", "::ffff:127.0.0.1", ["fc00::/7"], False),
+        ("hooks.example", "64:ff9b::7f00:1", [], False),
+        ("hooks.example", "2002:7f00:1::", [], False),
+        ("hooks.example", "169.254.169.254", ["10.0.0.0/8"], False),
+        ("hooks.example", "fe80::1%eth0", ["fc00::/7"], False),
+        ("hooks.example", "224.0.0.1", [], False),
+        ("hooks.example", "0.0.0.0", [], False),
+        ("2130706433", "127.0.0.1", [], False),
+        ("127.0.0.1", "127.0.0.1", [], True),
+        ("[::1]", "::1", [], True),
+        ("0:0:0:0:0:0:0:1", "::1", [], True),
+        ("::ffff:127.0.0.1", "127.0.0.1", [], True),
+        ("localhost", "127.0.0.1", [], True),
+        ("localhost", "10.1.2.3", [], False),
+    ],
+)
+def test_where_a_name_may_lead_to(host: str, peer: str, networks: list[str], *, may: bool) -> None:
+    assert may_lead_to(host, peer, networks) is may
+
+
+async def test_a_name_that_is_answered_otherwise_later_is_not_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """DNS rebinding: nothing is sent, not even to look who is there."""
+    import socket  # noqa: PLC0415
+
+    async with FaultServer(answer(204)) as receiver, client_of(SECRET) as client:
+        really = socket.getaddrinfo
+
+        def rebound(host: Any, *given: Any, **named: Any) -> Any:
+            return really(
+                "127.0.0.1" if host in {"hooks.example", b"hooks.example"} else host,
+                *given,
+                **named,
+            )
+
+        monkeypatch.setattr(socket, "getaddrinfo", rebound)
+        with pytest.raises(WebhookRefused, match=r"hooks.example leads to 127.0.0.1") as refused:
+            await client.send(f"http://hooks.example:{receiver.port}/hook", "msg_1", BODY)
+        assert not refused.value.final
+        assert receiver.requests == []
+        await client.send(f"http://localhost:{receiver.port}/hook", "msg_2", BODY)
+        assert len(receiver.posts) == 1

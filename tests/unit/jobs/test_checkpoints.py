@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
+import ssl
+import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
 
 import anyio
 import anyio.abc
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from openai import OpenAI
 from pydantic import ValidationError
 
-from api_server.clients.syslog import SyslogClient
+from api_server.clients.syslog import SyslogClient, TlsFiles
 from api_server.clients.webhooks import WebhookClient, WebhookRefused
 from api_server.jobs import checkpoints
 from api_server.jobs.checkpoints import CheckpointSender
 from api_server.jobs.events import CheckpointSent, CheckpointUnsent
 from api_server.settings import Settings
 from stt_engine.events import Event
+from tests.support.certificates import PASSWORD, certificate
 from tests.support.fault_server import FaultServer, answer, in_turn, refused_port
 
 BOUND = 30.0
@@ -95,6 +107,95 @@ async def test_a_checkpoint_is_a_line_of_syslog() -> None:
     assert "\n" not in message
     assert json.loads(message) == {"checkpoint": NOTE}
     assert b"another" in second
+
+
+class TlsKeeper:
+    """A syslog server of RFC 5425 in a thread: one real TLS connection, then its end.
+
+    ``proves``: clients have to show a certificate. ``polite``: it signs the end, as TLS asks.
+    """
+
+    def __init__(
+        self, files: tuple[Path, Path], *, proves: bool = False, polite: bool = True
+    ) -> None:
+        self.received = b""
+        self._polite = polite
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(*files, PASSWORD)
+        if proves:
+            self._context.verify_mode = ssl.CERT_REQUIRED
+            self._context.load_verify_locations(files[0])
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+
+    def _serve(self) -> None:
+        plain, _ = self._listener.accept()
+        with plain, suppress(OSError), self._context.wrap_socket(plain, True) as secured:
+            while block := secured.recv(4096):
+                self.received += block
+            if self._polite:
+                secured.unwrap()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._thread.join(BOUND)
+        self._listener.close()
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def tls_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """Return a certificate, its key, and both in one file, the key unsealed."""
+    folder = tmp_path_factory.mktemp("tls")
+    cert, sealed = certificate(folder)
+    key = load_pem_private_key(sealed.read_bytes(), PASSWORD.encode())
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    both = folder / "both.pem"
+    both.write_bytes(cert.read_bytes() + plain)
+    return cert, sealed, both
+
+
+@pytest.mark.parametrize("proves", [False, True])
+async def test_syslog_goes_over_tls(tls_files: tuple[Path, Path, Path], *, proves: bool) -> None:
+    cert, key, both = tls_files
+    files = TlsFiles(cert, both if proves else None)
+    told = Told()
+    with TlsKeeper((cert, key), proves=proves) as keeper:
+        url = f"syslog+tls://127.0.0.1:{keeper.port}"
+        sender = CheckpointSender.of(url, WebhookClient([SECRET], 10.0), [told], files)
+        async with at_work(sender):
+            sender.offer(NOTE)
+            await told.wait(CheckpointSent)
+    length, _, line = keeper.received.partition(b" ")
+    assert int(length) == len(line)
+    assert json.loads(line.decode().partition(" - ")[2]) == {"checkpoint": NOTE}
+    assert not [one for one in told.events if isinstance(one, CheckpointUnsent)]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "polite", "reason"),
+    [(False, True, "CERTIFICATE_VERIFY_FAILED"), (True, False, "")],
+)
+async def test_nothing_is_sent_to_whoever_only_says_that_they_keep_it(
+    tls_files: tuple[Path, Path, Path], reason: str, *, trusted: bool, polite: bool
+) -> None:
+    """Not verified; or an end that is not signed: it may have been cut."""
+    cert, key, _ = tls_files
+    with TlsKeeper((cert, key), polite=polite) as keeper:
+        client = SyslogClient("127.0.0.1", keeper.port, 10.0, TlsFiles(cert if trusted else None))
+        with pytest.raises(WebhookRefused, match=reason or "."):
+            await client.send("chk_1", "line", datetime.now(UTC))
+        assert polite == (keeper.received == b"")
+
+
+async def test_files_of_tls_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    client = SyslogClient("127.0.0.1", refused_port(), 5.0, TlsFiles(tmp_path / "none.pem"))
+    with pytest.raises(WebhookRefused, match="No such file"):
+        await client.send("chk_1", "line", datetime.now(UTC))
 
 
 async def test_a_syslog_server_that_is_away_is_an_error() -> None:

@@ -115,7 +115,7 @@ async def test_cases_wait_for_the_key_of_the_store(tmp_path: Path) -> None:
     desk = JobDesk(tmp_path / "cases.db", folder_at(tmp_path, None))
     with pytest.raises(StoreUnavailable, match="needs the key one"):
         await desk.run(lambda store: store.backlog())
-    assert "needs the key one" in str(desk.trouble)
+    assert "needs the key one" in str(desk.trouble.reason)
     desk = JobDesk(tmp_path / "cases.db", folder_at(tmp_path, KEYS))
     async with at_work(desk, Analysis()):
         assert (await ended(desk)).state == "done"

@@ -38,6 +38,7 @@ from stt_engine.errors import (
     NotAudio,
     RecordingQuarantined,
     ServerStopping,
+    StorageUnresponsive,
     WorkerDied,
 )
 from stt_engine.events import Event, Stage
@@ -346,12 +347,12 @@ async def test_a_result_is_kept_until_the_database_can_take_it(tmp_path: Path) -
         found.analysis.go_on.set()
         failing = await found.told(StoreFailing)
         assert isinstance(failing, StoreFailing)
-        assert found.desk.trouble
+        assert found.desk.trouble.reason
         (tmp_path / "away.db").rename(database)
         await found.told(StoreAnswers)
         case, _ = await found.case("done")
         assert (case.tries, len(found.analysis.calls)) == (1, 1)
-        assert found.desk.trouble is None
+        assert found.desk.trouble.reason is None
 
 
 async def test_a_recording_that_is_gone_from_the_store_is_no_mistake_of_the_caller(
@@ -366,10 +367,11 @@ async def test_a_recording_that_is_gone_from_the_store_is_no_mistake_of_the_call
         assert case.error_type == "StoreUnavailable"
 
 
-async def test_a_store_of_recordings_that_is_away_is_no_try(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", [RecordingsUnreachable, StorageUnresponsive])
+async def test_a_store_or_a_share_that_is_away_is_no_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[EngineError]
 ) -> None:
-    opened, away = RecordingFolder.opened, [RecordingsUnreachable("no answer")] * 5
+    opened, away = RecordingFolder.opened, [kind("no answer")] * 5
 
     def answers_later(folder: RecordingFolder, sha256: str) -> Any:
         if away:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api_server.jobs.desk import JobDesk
-from api_server.jobs.events import FileTaken, FileUnreadable, SidecarUnusable
+from api_server.jobs.events import (
+    FileTaken,
+    FileUnreadable,
+    FolderAnswers,
+    FolderFailing,
+    SidecarUnusable,
+)
 from api_server.jobs.options import JobOptions
 from api_server.jobs.watcher import FolderWatcher, WatchTerms
-from api_server.store.records import CaseRecord, JobRecord
-from stt_engine.errors import StorageUnresponsive
+from api_server.store.records import CaseRecord, Ending, JobRecord, NewCase, NewJob
+from stt_engine.errors import AudioUnreadable, StorageUnresponsive
 from stt_engine.events import Event
 from tests.support.clock import Clock
 from tests.support.jobs_in_store import folder_at
@@ -27,7 +35,12 @@ class House:
     """One watcher over a folder, and the store that it fills."""
 
     def __init__(
-        self, path: Path, clock: Clock, pattern: str = "*", table: str | None = None
+        self,
+        path: Path,
+        clock: Clock,
+        pattern: str = "*",
+        table: str | None = None,
+        sidecar_sec: float = 0.0,
     ) -> None:
         self.folder = path / "calls"
         self.folder.mkdir(exist_ok=True)
@@ -35,7 +48,13 @@ class House:
         self.clock = clock
         self.desk = JobDesk(path / "cases.db", folder_at(path), [self.events.append])
         terms = WatchTerms(
-            pattern, SETTLE_SEC, 1.0, JobOptions("auto"), masks_names=True, table=table
+            pattern,
+            SETTLE_SEC,
+            1.0,
+            JobOptions("auto"),
+            masks_names=True,
+            table=table,
+            sidecar_sec=sidecar_sec,
         )
         observers = [self.events.append]
         self.watcher = FolderWatcher(
@@ -296,10 +315,197 @@ async def test_a_folder_that_does_not_answer_is_told_and_waited_for_no_longer(
 
     answers = threading.Event()
     monkeypatch.setattr(
-        "api_server.jobs.watcher.os.scandir", lambda _folder: answers.wait(30) and None
+        "api_server.jobs.folder_listing.os.scandir", lambda _folder: answers.wait(30) and None
     )
     monkeypatch.setattr(house.watcher.place._threads, "timeout_sec", 0.05)
     with pytest.raises(StorageUnresponsive):
         await house.watcher.look()
     assert house.watcher.place.state != "ok"
     answers.set()
+
+
+async def test_a_name_that_is_no_text_is_taken_and_read_back(house: House) -> None:
+    """As old Windows wrote it: one such name must hold up no other."""
+    path = house.put(os.fsdecode("통화.wav".encode("cp949")), b"korean")
+    house.put("a.wav", b"a")
+    await house.settle()
+    names = {Path(one.name).name for one in await house.cases()}
+    assert names == {"통화.wav", "a.wav"}
+    (claimed,) = [
+        one
+        for one in await house.desk.run(lambda store: store.claim(30.0, 5))
+        if one.name.endswith("통화.wav")
+    ]
+    assert claimed.path == str(path)
+    await house.settle()
+    assert len(house.taken()) == 2, "it is known under its own name"
+
+
+async def test_letters_in_parts_are_the_same_letters(tmp_path: Path, clock: Clock) -> None:
+    """A Mac's share has 'é' as two letters, and its table or sidecar as one, or the reverse."""
+    house = House(tmp_path, clock, table="calls.csv")
+    parts, whole = (unicodedata.normalize(form, "통화") for form in ("NFD", "NFC"))
+    house.put(f"{parts}.wav", b"1")
+    house.put(f"{whole}.json", b'{"beside": true}')
+    house.put(f"{parts}2.wav", b"2")
+    house.put("calls.csv", f"file,branch\n{whole}2.wav,7\n".encode("utf-8-sig"))
+    await house.settle()
+    assert sorted([one.metadata for one in await house.jobs()]) == [
+        '{"beside": true}',
+        '{"branch": "7"}',
+    ]
+    house.desk.close()
+
+
+async def test_a_folder_that_may_not_be_read_hides_no_other(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.put("closed/a.wav", b"a")
+    house.put("open/b.wav", b"b")
+    really = os.scandir
+
+    def refused(folder: str) -> Any:
+        if str(folder).endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return really(folder)
+
+    monkeypatch.setattr("api_server.jobs.folder_listing.os.scandir", refused)
+    await house.settle()
+    await house.settle()
+    assert house.taken() == [("b.wav", False)]
+    told = [one for one in house.events if isinstance(one, FileUnreadable)]
+    assert [Path(one.name).name for one in told] == ["closed"], "told once, not at every look"
+    assert house.watcher.unreadable == 1
+    monkeypatch.undo()
+    await house.settle()
+    assert (len(house.taken()), house.watcher.unreadable) == (2, 0)
+
+
+async def test_a_folder_that_is_gone_is_told_until_it_is_back(house: House) -> None:
+    away = house.folder.with_name("away")
+    house.folder.rename(away)
+    for _ in range(3):
+        with pytest.raises(OSError, match="calls"):
+            await house.watcher.look()
+    assert house.watcher.trouble.reason == "No such file or directory"
+    assert house.watcher.trouble.since is not None
+    away.rename(house.folder)
+    await house.watcher.look()
+    assert house.watcher.trouble.reason is None
+    told = [one for one in house.events if isinstance(one, (FolderFailing, FolderAnswers))]
+    assert [type(one) for one in told] == [FolderFailing, FolderAnswers]
+
+
+async def test_what_was_away_when_its_turn_came_is_queued_again(house: House) -> None:
+    """A share that goes and comes loses no call."""
+    path = house.put("a.wav")
+    await house.settle()
+    (claimed,) = await house.desk.run(lambda store: store.claim(30.0, 5))
+    path.rename(house.folder.with_name("away.wav"))
+    gone = Ending("refused", error_type="FileNotFoundError", error="no such file")
+    await house.desk.run(lambda store: store.finish(claimed, gone))
+    house.clock.now += 100.0
+    await house.watcher.look()
+    assert [one.state for one in await house.cases()] == ["refused"]
+    house.folder.with_name("away.wav").rename(path)
+    house.clock.now += 100.0
+    await house.watcher.look()
+    assert [one.state for one in await house.cases()] == ["queued"]
+    (again,) = await house.desk.run(lambda store: store.claim(30.0, 5))
+    await house.desk.run(lambda store: store.finish(again, gone))
+    house.clock.now += 100.0
+    await house.watcher.look()
+    assert [one.state for one in await house.cases()] == ["refused"], "a worker without the share"
+
+
+async def test_what_was_overwritten_before_its_turn_is_not_read_as_what_it_was(
+    house: House,
+) -> None:
+    path = house.put("a.wav", b"first call")
+    await house.settle()
+    (first,) = await house.desk.run(lambda store: store.claim(30.0, 5))
+
+    @asynccontextmanager
+    async def opener(file: str, _name: str) -> AsyncIterator[Path]:
+        yield Path(file)
+
+    async with house.desk.opened(first, opener) as found:
+        assert found.read_bytes() == b"first call"
+    os.utime(path, (1.0, 1.0))  # a share whose clock was set: the same content
+    async with house.desk.opened(first, opener):
+        pass
+    path.write_bytes(b"other call")
+    with pytest.raises(AudioUnreadable, match="overwritten"):
+        async with house.desk.opened(first, opener):
+            pass
+    await house.settle()
+    with pytest.raises(AudioUnreadable, match="overwritten"):
+        async with house.desk.opened(first, opener):
+            pass
+    (second,) = await house.desk.run(lambda store: store.claim(30.0, 5))
+    async with house.desk.opened(second, opener) as found:
+        assert found.read_bytes() == b"other call"
+
+
+async def test_a_file_that_somebody_names_is_what_it_is_now(house: House) -> None:
+    """A watched folder has taken it too: that is another case."""
+    path = house.put("a.wav", b"first call")
+    await house.settle()
+    case = NewCase("a.wav", path=str(path), bytes=10)
+    named = NewJob("", JobOptions("ko").to_json(), "{}", 0, (case,), "0" * 64)
+    job, _ = await house.desk.run(lambda store: store.submit(named))
+    path.write_bytes(b"other call")
+    claimed = await house.desk.run(lambda store: store.claim(30.0, 5))
+    (ours,) = [one for one in claimed if one.job == job]
+
+    @asynccontextmanager
+    async def opener(file: str, _name: str) -> AsyncIterator[Path]:
+        yield Path(file)
+
+    async with house.desk.opened(ours, opener) as found:
+        assert found.read_bytes() == b"other call"
+
+
+async def test_a_sidecar_that_still_grows_is_waited_for(house: House) -> None:
+    house.put("a.wav")
+    half = house.put("a.json", b'{"agent"')
+    await house.watcher.look()
+    house.clock.now += SETTLE_SEC
+    half.write_bytes(b'{"agent": 7}')
+    await house.watcher.look()
+    assert house.taken() == []
+    house.clock.now += SETTLE_SEC
+    await house.watcher.look()
+    assert [one.metadata for one in await house.jobs()] == ['{"agent": 7}']
+
+
+async def test_a_file_waits_for_its_sidecar_as_long_as_it_is_told_to(
+    tmp_path: Path, clock: Clock
+) -> None:
+    house = House(tmp_path, clock, sidecar_sec=60.0)
+    house.put("late.wav", b"1")
+    house.put("never.wav", b"2")
+    await house.settle()
+    assert house.taken() == []
+    house.put("late.json", b'{"agent": 7}')
+    clock.now += 35.0
+    await house.settle()
+    assert [one.metadata for one in await house.jobs()] == ['{"agent": 7}']
+    clock.now += 15.0
+    await house.settle()
+    assert house.taken() == [("late.wav", False), ("never.wav", False)]
+    house.put("never.json", b'{"agent": 8}')
+    await house.settle()
+    await house.settle()
+    (told,) = [one for one in house.events if isinstance(one, SidecarUnusable)]
+    assert told.name.endswith("never.json")
+    assert "after the recording had been taken" in told.reason
+    house.desk.close()
+
+
+async def test_capital_letters_are_no_other_pattern(tmp_path: Path, clock: Clock) -> None:
+    house = House(tmp_path, clock, "*.wav")
+    house.put("CALL.WAV")
+    await house.settle()
+    assert house.taken() == [("CALL.WAV", False)]
+    house.desk.close()

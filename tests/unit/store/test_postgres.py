@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import exc, text
 from typer.testing import CliRunner
@@ -22,6 +26,7 @@ from api_server.store.store import Store
 from stt_tools.cli.program import app
 from tests.support.jobs_in_store import PLACES, new_job, store_at
 from tests.support.postgres import Postgres
+from tests.support.server import ROOT, awaited
 
 pytestmark = pytest.mark.postgresql
 
@@ -42,6 +47,12 @@ def own_server() -> Iterator[Postgres]:
     PLACES.close_stores()
     PLACES.names.clear()
     server.close()
+
+
+def has_ended(pid: int) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 def raw(store: Store, statement: str) -> None:
@@ -86,6 +97,22 @@ def test_many_that_claim_at_once_get_each_case_once(tmp_path: Path, store: Store
     assert len(found) == len(set(found)) == 40
     store.ledger.checkpoint()
     assert store.ledger.verify().faults == ()
+
+
+@pytest.mark.slow
+def test_a_server_ends_with_the_tests_that_started_it_and_the_next_ones_remove_it() -> None:
+    code = (
+        "import os, signal; from tests.support.postgres import Postgres; one = Postgres();"
+        "print(one.process.pid, one.folder, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    died = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    pid, folder = died.stdout.split()
+    awaited(lambda: has_ended(int(pid)), "the server has ended")
+    Postgres().close()
+    assert not Path(folder).exists()
 
 
 # Time ---------------------------------------------------------------------------------------

@@ -63,6 +63,8 @@ def test_a_recording_is_kept_whole_and_read_in_parts(
     (data,) = stored(recordings).values()
     assert (data == CONTENT) == (keys is None)
     assert recordings.on_disk() == {received.sha256}
+    assert recordings.is_kept([received.sha256])
+    assert not recordings.is_kept([received.sha256, "0" * 64])
     with recordings.opened(received.sha256) as path:
         assert path.read_bytes() == CONTENT
         assert path.stat().st_mode & 0o077 == 0

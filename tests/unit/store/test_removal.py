@@ -49,6 +49,13 @@ def kinds(store: Store, case: str) -> list[str]:
         return [one.entry.kind for one in audit_log.entries(connection, case)]
 
 
+def erasures(store: Store, case: str) -> list[tuple[str, str]]:
+    """What was erased of a case, by whom, as the log has it."""
+    with store._database.read() as connection:
+        found = [one.entry for one in audit_log.entries(connection, case)]
+    return [(json.loads(e.facts)["what"], e.actor) for e in found if e.kind == "erasure"]
+
+
 def bytes_on_disk(path: Path) -> bytes:
     return b"".join(one.read_bytes() for one in sorted(path.glob("cases.db*")) if one.is_file())
 
@@ -75,12 +82,40 @@ def test_what_is_erased_is_nowhere_and_stays_proved(tmp_path: Path, clock: Clock
     assert json.loads(job.options) == {"language": "en"}
     record, revision = store.get_case(case, None)
     assert (record.erased_at, record.state, revision) == (clock.now, "done", None)
-    assert kinds(store, case) == ["answer", "erasure"]
+    assert erasures(store, case) == [("texts", "cli:me"), ("recording", "cli:me")]
     with store._database.read() as connection:
-        assert [one.salt for one in audit_log.entries(connection, case)] == [None, None]
+        assert {one.salt for one in audit_log.entries(connection, case)} == {None}
     proved(store)
     store.erase(case, "cli:me")  # again: nothing is left to remove, and nothing is recorded
-    assert kinds(store, case) == ["answer", "erasure"]
+    assert kinds(store, case) == ["answer", "erasure", "erasure"]
+
+
+def test_a_recording_that_cannot_be_removed_is_said_to_be_there_until_it_is_gone(
+    tmp_path: Path, clock: Clock
+) -> None:
+    store = kept_for(tmp_path, clock, recordings=30)
+    case = take(store, tmp_path)
+    answer(store)
+    (recording,) = folder_at(tmp_path).on_disk()
+    path = folder_at(tmp_path).path(recording)
+    kept = path.read_bytes()
+    path.unlink()
+    path.mkdir()  # what no unlink removes, whoever asks
+
+    for _ in range(2):
+        assert str(path) in (store.erase(case, "cli:me") or "")
+    assert store.get_case(case, None)[0].recording is None, "nobody gets it any more"
+    assert erasures(store, case) == [("texts", "cli:me")]
+    store.sweep()
+    assert erasures(store, case) == [("texts", "cli:me")]
+
+    path.rmdir()
+    path.write_bytes(kept)
+    store.sweep()
+    assert folder_at(tmp_path).on_disk() == set()
+    assert erasures(store, case) == [("texts", "cli:me"), ("recording", "server")]
+    assert store.erase(case, "cli:me") is None
+    proved(store)
 
 
 def test_a_recording_that_another_case_has_stays(tmp_path: Path, clock: Clock) -> None:
@@ -92,6 +127,8 @@ def test_a_recording_that_another_case_has_stays(tmp_path: Path, clock: Clock) -
     assert len(folder_at(tmp_path).on_disk()) == 1
     store.erase(second, "me")
     assert folder_at(tmp_path).on_disk() == set()
+    assert erasures(store, first) == [("all", "me")]
+    assert erasures(store, second) == [("texts", "me"), ("recording", "me")]
 
 
 def test_a_case_that_is_erased_at_work_has_no_result(tmp_path: Path, clock: Clock) -> None:

@@ -5,22 +5,16 @@ from __future__ import annotations
 import io
 import sqlite3
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
 
-from api_server.store import migrations
 from api_server.store.database import Database
 from api_server.store.errors import KeyReused, NoSuchCase, NoSuchJob, StoreFull, StoreUnavailable
 from api_server.store.leases import LOST
+from api_server.store.recordings import Received
 from api_server.store.records import Ending
-from api_server.store.schema import HEAD, METADATA
 from api_server.store.store import Store
 from tests.support.clock import Clock
 from tests.support.jobs_in_store import PLACES, folder_at, new_job, store_at
@@ -44,50 +38,6 @@ def kept(path: Path) -> int:
 
 
 # The schema ---------------------------------------------------------------------------------
-
-
-def test_the_steps_lead_to_the_tables_of_the_code(tmp_path: Path) -> None:
-    database = Database(PLACES.where(tmp_path))
-    PLACES.opened.append(database)
-    with database.read() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
-    heads = ScriptDirectory(str(Path(migrations.__file__).parent)).get_heads()
-    assert heads == [HEAD]
-
-
-def test_a_store_of_the_first_version_opens_with_what_it_holds(
-    tmp_path: Path, clock: Clock
-) -> None:
-    where = PLACES.where(tmp_path, tables=False)
-    url = f"sqlite:///{where}" if isinstance(where, Path) else where
-    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        connection.execute(
-            text(
-                "INSERT INTO jobs (id,owner,request_sha256,options,metadata,priority,created_at,"
-                "cases) VALUES ('job-1','','a','{}','{}',5,1,1)"
-            )
-        )
-        connection.execute(
-            text(
-                "INSERT INTO cases (id,job_seq,name,path,bytes,state,priority,tries,not_before,"
-                "received_at) VALUES ('case-1',1,'a.wav','/a.wav',3,'partial',5,1,0,1)"
-            )
-        )
-        connection.execute(text("INSERT INTO revisions VALUES (1,1,2,'{}')"))
-    engine.dispose()
-    store = store_at(tmp_path, clock)
-    (job,) = store.list_jobs(None, 10, None)
-    case, revision = store.get_case("case-1", None)
-    assert (job.id, job.webhook_url, job.counts["partial"]) == ("job-1", None, 1)
-    assert revision is not None
-    assert (case.repair, revision.number, store.waiting_repairs()) == (None, 1, {})
-    store.submit(new_job(tmp_path, b"one"))
-    store.close()
 
 
 @pytest.mark.sqlite
@@ -124,6 +74,48 @@ def test_a_job_is_taken_with_its_recordings_each_content_once(tmp_path: Path, st
     job = store.get_job(identity, None)
     assert (new, job.cases, job.bytes, job.state) == (True, 3, 9, "queued")
     assert kept(tmp_path) == 2
+
+
+def test_a_recording_that_goes_while_its_job_is_taken_is_no_job(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_at(tmp_path)
+    store = store_at(tmp_path, clock, folder=folder)
+    new = new_job(tmp_path, b"one", b"two")
+    keep_all = folder.keep_all
+
+    def kept_and_gone(received: Iterable[Received]) -> None:
+        keep_all(received)
+        store.sweep()  # of another process: no case has them yet
+
+    monkeypatch.setattr(folder, "keep_all", kept_and_gone)
+    with pytest.raises(StoreUnavailable, match="send it again"):
+        store.submit(new)
+    assert (store.list_jobs(None, 9, None), kept(tmp_path)) == ([], 0)
+
+
+def test_many_recordings_are_taken_and_removed_a_few_at_a_time(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api_server.store.jobs._ROWS_AT_ONCE", 3)
+    monkeypatch.setattr("api_server.store.leases.AT_ONCE", 3)
+    synced: list[Path] = []
+    monkeypatch.setattr("api_server.store.recordings._sync_folder", synced.append)
+    folder = folder_at(tmp_path)
+    folder.keep_sec = 100.0
+    store = store_at(tmp_path, clock, folder=folder)
+    contents = [bytes([n]) for n in range(10)]
+    job, _ = store.submit(new_job(tmp_path, *contents))
+    assert len(synced) == len(set(synced)), "each folder once"
+    store.submit(new_job(tmp_path, *contents))
+    assert kept(tmp_path) == 10
+    for one in store.list_jobs(None, 9, None):
+        store.cancel_job(one.id, None)
+    assert store.retry_job(job, None).counts["queued"] == 10
+    store.cancel_job(job, None)
+    clock.now += 101.0
+    store.sweep()
+    assert kept(tmp_path) == 0
 
 
 def test_the_same_key_is_the_same_job_and_another_request_is_refused(
