@@ -46,7 +46,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             why = "playwright is not here: run make test-web"
     if why:
         for item in items:
-            item.add_marker(pytest.mark.skip(reason=why))
+            if item.path.is_relative_to(Path(__file__).parent):
+                item.add_marker(pytest.mark.skip(reason=why))
 
 
 def _chromium() -> str | None:
@@ -59,14 +60,30 @@ class Site:
 
     base: str
     cases: dict[str, str]
+    folder: Path
+
+
+def open_store(folder: Path) -> Store:
+    """Return the store of a server whose folder this is; it keeps recordings."""
+    recordings = RecordingFolder(folder / "recordings", 10**10, 0)
+    kept = Retention(recordings_sec=FOREVER)
+    return Store(folder / "cases.db", recordings, retention=kept)
+
+
+PAGE: dict[str, Any] = {
+    "review_page": True,
+    "review_sample_percent": 0,
+    "stt_model_path": "/nowhere/at/all",
+    "ready_interval_sec": 3600,
+    "recordings_reserve_bytes": 0,
+}
+"""The settings of a server with the page, and without a model."""
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    recordings = RecordingFolder(folder / "recordings", 10**10, 0)
-    kept = Retention(recordings_sec=FOREVER)
-    store = Store(folder / "cases.db", recordings, retention=kept)
+    store, recordings = open_store(folder), RecordingFolder(folder / "recordings", 10**10, 0)
     wav = two_channel_wav(sample_result().recognition.value.duration)
     cases = {
         name: add_case(store, recordings, name, result, wav)
@@ -75,16 +92,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             ("degraded.wav", sample_result(degraded=True)),
             ("<script>document.body.dataset.pwned=1</script>", sample_result(hostile_segments())),
             ("keys.wav", sample_result()),
+            ("firefox.wav", sample_result()),
             ("long.wav", long_result(400)),
             ("clean.wav", clean_result()),
         )
-    }
-    settings: dict[str, Any] = {
-        "review_page": True,
-        "review_sample_percent": 0,
-        "stt_model_path": "/nowhere/at/all",
-        "ready_interval_sec": 3600,
-        "recordings_reserve_bytes": 0,
     }
     # A repair has found what the first answer did not.
     with store._database.write() as connection:
@@ -92,8 +103,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         again = sample_result(revision=2).to_json().decode()
         add_revision(connection, seq, again, time.time())
     store.close()
-    with api_server(folder, ready=False, **settings) as server:
-        yield Site(server.base, cases)
+    with api_server(folder, ready=False, **PAGE) as server:
+        yield Site(server.base, cases, folder)
 
 
 @dataclass
@@ -104,6 +115,7 @@ class Person:
     context: BrowserContext
     page: Page
     complaints: list[str] = field(default_factory=list)
+    complaints_expected: bool = False
 
     def log_in(self, name: str) -> None:
         self.page.goto(f"{self.site.base}/review")
@@ -119,6 +131,14 @@ class Person:
     def press(self, *keys: str) -> None:
         for key in keys:
             self.page.keyboard.press(key)
+
+    def tab_to(self, words: str, most: int = 80) -> None:
+        """Press Tab until what says ``words`` has the focus."""
+        for _ in range(most):
+            self.press("Tab")
+            if words in str(self.ask("document.activeElement.textContent")):
+                return
+        raise AssertionError(f"Tab never comes to {words!r}")
 
     def ask(self, script: str) -> Any:
         return self.page.evaluate(script)
@@ -167,4 +187,4 @@ def enter(site: Site, browser: Any) -> Iterator[Enter]:
     yield come
     for one in people:
         one.context.close()
-    assert [one.complaints for one in people] == [[] for _ in people]
+    assert not [one.complaints for one in people if one.complaints and not one.complaints_expected]

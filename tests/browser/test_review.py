@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ def test_a_morning_by_keyboard_and_a_second_person(enter: Enter) -> None:
     kim.page.locator(f"[id='f-{third}']").get_by_role("button", name="변경 저장").press("Enter")
     until_said(kim, third, "상품이 다름")
 
+    kim.press("u")  # of what was decided last, though the next one is before its reader
+    until_said(kim, third, "첫 검토 대기")
     kim.ask(f"document.querySelector(`[id='f-{first}'] [data-play]`).click()")
     kim.wait(f"document.querySelector('.finding.current').dataset.element === '{first}'")
     kim.press("u")
@@ -96,6 +99,42 @@ def test_following_stops_when_the_reader_scrolls_and_clicking_begins_before(ente
     sentence.locator("p").click()
     kim.wait(f"Math.abs(document.getElementById('audio').currentTime - {start - 0.5}) < 0.4")
     assert kim.ask(pressed) == "true"
+
+
+def test_found_words_lead_to_their_second(enter: Enter) -> None:
+    kim = enter()
+    kim.page.get_by_role("link", name="찾기", exact=True).click()
+    kim.page.get_by_label("찾을 말").fill("설명서에다 나와")
+    kim.page.keyboard.press("Enter")
+    found = kim.page.locator(".hits .time").first
+    assert kim.page.locator(".hits mark").first.inner_text() == "설명서에 다 나와"
+    at = float((found.get_attribute("href") or "").rpartition("t=")[2])
+    assert at > 1
+    found.click()
+    kim.page.wait_for_url("**/review/cases/*")
+    kim.until_prepared()
+    kim.wait(f"Math.abs(document.getElementById('audio').currentTime - {at}) < 0.1")
+
+
+def test_a_changed_rubric_is_tried_while_one_looks(enter: Enter, tmp_path: Path) -> None:
+    kim = enter("demo-senior", bypass_csp=True)
+    kim.page.goto(f"{kim.site.base}/review/rubric")
+    with kim.page.expect_download() as download:
+        kim.page.get_by_role("link", name="점검표 파일").click()
+    text = download.value.path().read_text("utf-8")
+    assert "[[elements]]" in text
+    changed = tmp_path / "changed.toml"
+    without_model = re.sub("^model = .*$", "", text, flags=re.MULTILINE)
+    changed.write_text(without_model.replace("fcpa-", "tried-"), "utf-8")
+    kim.page.get_by_label("점검표 파일(TOML)").set_input_files(changed)
+    kim.page.get_by_role("button", name="확인하고 시험 시작").press("Enter")
+    kim.page.wait_for_url("**/rubric/trials/*")
+    kim.page.locator("#job table").first.wait_for(timeout=120_000)  # grows by itself
+    kim.page.get_by_role("button", name="중단").press("Enter")
+    kim.page.wait_for_selector("#job [data-ended]", timeout=30_000)
+    assert "이행" in kim.page.locator("#job table").first.inner_text()
+    kim.ask(AXE.read_text("utf-8"))
+    assert kim.ask("axe.run(document, {resultTypes: ['violations']})")["violations"] == []
 
 
 def test_one_channel_can_be_muted_or_heard_alone(enter: Enter) -> None:
@@ -183,14 +222,18 @@ PAGES = (
     "/review/numbers?by=week",
     "/review/upload",
     "/review/health",
+    "/review/search?q=원금",
+    "/review/rubric",
     "degraded.wav",
     "clean.wav",
     "clean.wav/revisions",
 )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1440])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [(320, "light"), (320, "dark"), (1440, "light"), (1440, "dark"), (3840, "light")],
+)
 def test_every_page_is_accessible_and_fits(enter: Enter, scheme: Any, width: int) -> None:
     kim = enter(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
     for place in PAGES:
@@ -212,7 +255,7 @@ def test_every_page_is_accessible_and_fits(enter: Enter, scheme: Any, width: int
 def test_the_login_is_accessible(enter: Enter) -> None:
     kim = enter(bypass_csp=True)
     kim.page.get_by_role("button", name="로그아웃").click()
-    kim.page.wait_for_url("**/login")
+    kim.page.wait_for_url("**/login?out=1")
     kim.ask(AXE.read_text("utf-8"))
     assert kim.ask("axe.run(document)")["violations"] == []
 

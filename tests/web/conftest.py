@@ -37,6 +37,7 @@ class Page:
         result: CallResult | None = None,
         recording: bytes | None = None,
         metadata: str = "{}",
+        options: str = "{}",
     ) -> str:
         """Have a case end with an answer; return its id."""
         desk = self.app.service.desk
@@ -47,6 +48,7 @@ class Page:
             result=result,
             recording=recording,
             metadata=metadata,
+            options=options,
         )
         return await desk.run(add, make=True)
 

@@ -114,11 +114,16 @@ def test_accounts_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         run("add", "이검토", said="short\n")
     assert run("lock", "김검토") == "김검토  locked\n"
     assert json.loads(run("list", "--json")) == [
-        {"name": "김검토", "role": "senior", "locked": True}
+        {"name": "김검토", "role": "senior", "locked": True, "external": False}
     ]
     assert run("lock", "김검토", "--undo") == "김검토  unlocked\n"
     with pytest.raises(CommandFailed, match="no account"):
         run("lock", "이검토")
+    assert run("external", "김검토") == "김검토  external\n"
+    assert run("add", "박검토", "--external") == "박검토  reviewer\n"
+    assert run("list") == "김검토  senior  external\n박검토  reviewer  external\n"
+    with pytest.raises(CommandFailed, match="no account"):
+        run("external", "이검토")
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +218,10 @@ async def test_logging_out_ends_the_session_for_whoever_has_its_cookie(site: Pag
     thief = site.client()
     thief.cookies.update(stolen)
     assert (await thief.get("/review")).status_code == 303
+
+
+async def test_without_a_provider_there_is_none_to_go_to(site: Page) -> None:
+    assert (await site.client().get("/review/login/oidc")).status_code == 404
 
 
 async def test_a_viewer_sees_and_does_not_decide(site: Page) -> None:

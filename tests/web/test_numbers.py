@@ -13,8 +13,15 @@ import httpx2
 import pytest
 
 from api_server.store import audit_log
-from api_server.store.review_records import CaseFilter, Tally, monday_of, week_of
+from api_server.store.review_records import (
+    CaseFilter,
+    ConfidenceTally,
+    Tally,
+    monday_of,
+    week_of,
+)
 from api_server.store.store import Store
+from api_server.web.calibration import by_element, calibrated
 from api_server.web.filters import as_query, read_filter
 from api_server.web.numbers import MOST_ROWS
 from api_server.web.statistics import LEAST, group_up, kappa, share, total_of
@@ -108,6 +115,31 @@ def test_a_duty_is_confirmed_where_people_too_call_it_missing() -> None:
     )[SURE]
     assert (found.accused, found.confirmed, found.rejected) == (4, 3, 1)
     assert found.both == {(True, True): 3, (True, False): 1, (False, False): 2}
+
+
+def test_confidence_is_held_against_what_people_settled() -> None:
+    few = ConfidenceTally(SURE, 4, LEAST - 1, 8.0, 8)
+    right = ConfidenceTally(SURE, 4, 40, 34.0, 33)
+    over = ConfidenceTally(EVASION, 4, 40, 34.0, 20)
+    under = ConfidenceTally(FEES, 1, 40, 12.0, 30)
+    words = [calibrated([one])[0].verdict[0][1] for one in (few, right, over, under)]
+    assert words == [
+        f"fewer than {LEAST} judgements",
+        "within the interval",
+        "too sure",
+        "not sure enough",
+    ]
+    whole, groups = calibrated([right, under])
+    assert (whole.number, whole.stated) == (80, pytest.approx(46 / 80))
+    assert whole.actual is not None
+    assert (whole.actual.value, whole.actual.of) == (63 / 80, 80)
+    assert [one.number for one in groups] == [0, 40, 0, 0, 40, 0]
+    assert [one.edges for one in groups][-2:] == ["80–90%", "90–100%"]
+    assert calibrated([])[0].actual is None
+    assert {name: one.number for name, one in by_element([right, under]).items()} == {
+        SURE: 40,
+        FEES: 40,
+    }
 
 
 def test_weeks_begin_on_monday_in_korea() -> None:
@@ -212,6 +244,23 @@ async def test_the_page_counts_and_its_tables_agree(counted: Page, decide: Decid
     only = table(await who.get("/review/numbers.csv?by=product&product=ELS&element=" + SURE))
     assert [one["상품"] for one in only] == ["ELS", "전체"]
     assert only[0]["확정된 위반"] == "1"
+
+    confidence = table(await who.get("/review/calibration.csv?agent=A-17"))
+    (whole, certain) = [
+        one
+        for one in confidence
+        if one["항목"] in {"전체", "단정적 판단 제공"}
+        and one["확신 까지"] == "1.0"
+        and one["확신 부터"] == "0.0"
+    ]
+    assert (whole["판단 건수"], certain["판단 건수"]) == ("2", "2")
+    assert (certain["사람: 있었다"], certain["맞는가"]) == ("0.5", "판단이 10건보다 적음")
+    assert 0.9 < float(certain["확신 평균"]) <= 1
+    assert (await who.get("/review/calibration.xlsx")).content[:2] == b"PK"
+    html = (await who.get("/review/numbers?agent=A-17")).text
+    assert "판단이 너무 적어 확신이 맞는지 말할 수 없습니다" in html
+    assert html.count("<circle ") == 1
+    assert "사람이 확정한 것이 아직 없어" in (await who.get("/review/numbers?agent=nobody")).text
 
     html = (await who.get("/review/numbers?by=week")).text
     assert re.search(r"<tfoot>.*?전체.*?>4<", html, re.DOTALL)

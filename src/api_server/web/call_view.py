@@ -22,7 +22,7 @@ from api_server.web import words
 from api_server.web.errors import Refused
 from api_server.web.facts import elements_of, is_unsure, is_wanted
 from api_server.web.identity import MAY
-from api_server.web.roles import RolesView, roles_view, with_roles
+from api_server.web.roles import RolesView, roles_view
 from api_server.web.sentences import MarkedCall, Quote, Sentence
 from api_server.web.words import Pair, Tone
 from stt_engine.speech import Segment
@@ -118,9 +118,11 @@ class CallView:
     unsure: bool
     checked: bool
     rubric_version: str | None
-    rubric_now: str
+    rubric_sha256: str | None
+    rubric_now: Rubric
     withheld: bool
     roles: RolesView
+    llm_waits: bool
     comments: tuple[DecisionRecord, ...]
     older: tuple[DecisionRecord, ...]
 
@@ -181,14 +183,17 @@ def build_view(
     shown: Sequence[Segment] | None,
     rubric: Rubric,
     visitor: Visitor,
+    *,
+    llm_waits: bool = False,
 ) -> CallView:
-    """Return a call as ``visitor`` sees it; ``shown=None``: its text must not be shown."""
+    """Return a call as ``visitor`` sees it; ``shown=None``: its text must not be shown.
+
+    ``llm_waits``: a person has swapped the roles, and the LLM has not judged them yet.
+    """
     revision = record.revisions[-1].number
     now = [one for one in record.decisions if one.revision == revision]
-    roles = roles_view(plain, now)
-    marked = MarkedCall(plain, with_roles(shown or (), roles))
+    marked = MarkedCall(plain, shown or ())
     checked = answer.incomplete_elements or {}
-    version = checked.get("rubric_version")
     definitions = {one.id: one for one in rubric.elements}
     needed = (checked.get("certainty") or {}).get("needed", {})
     findings = [
@@ -213,10 +218,12 @@ def build_view(
         ),
         unsure=is_unsure(answer),
         checked=bool(checked),
-        rubric_version=version,
-        rubric_now=rubric.version,
+        rubric_version=checked.get("rubric_version"),
+        rubric_sha256=checked.get("rubric_sha256"),
+        rubric_now=rubric,
         withheld=shown is None,
-        roles=roles,
+        roles=roles_view(plain, record.decisions, revision),
+        llm_waits=llm_waits,
         comments=tuple(one for one in now if not one.element),
         older=tuple(one for one in record.decisions if one.revision != revision),
     )

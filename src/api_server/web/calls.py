@@ -177,11 +177,17 @@ async def decide(
     """Add a decision or a comment; the answer is the part of the page that has changed."""
     if action not in _ACTIONS:
         raise Refused(400, REFUSED["bad_status"])
-    view = await desk.view(await desk.record(case), visitor)
+    record = await desk.record(case)
+    view = await desk.view(record, visitor)
     form = cast("Mapping[str, str]", await request.form())
     new = new_decision(view, visitor, action, element, form)
+    judged = None
+    if action == "swap_roles":
+        if view.revision != revision:
+            raise Refused(409, REFUSED["stale"])
+        judged = await desk.judged_with_other_roles(record)
     await desk.service.desk.run(
-        lambda store: store.reviews.decide(case, revision, new, desk.lease_sec)
+        lambda store: store.reviews.decide(case, revision, new, desk.lease_sec, judged)
     )
     if not is_partial(request):
         return redirect(request, f"/review/cases/{case}#{element}")

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import anyio
 from anyio import to_thread
 from starlette.requests import Request
 
+from api_server.clients.errors import LlmPostponed
 from api_server.container import Service
 from api_server.http.job_files import open_for_job
 from api_server.jobs.desk import NoStoreYet
@@ -20,7 +22,7 @@ from api_server.models import TranscribeResponse
 from api_server.pipeline.render.answers import transcribe_response
 from api_server.pipeline.result import CallResult
 from api_server.store.errors import StoreUnavailable
-from api_server.store.records import Revision
+from api_server.store.records import Ending, Revision
 from api_server.store.review_records import ReviewedCase, Unread, Visitor
 from api_server.web.call_view import CallView, build_view
 from api_server.web.comparison import Answer
@@ -28,6 +30,7 @@ from api_server.web.errors import NOT_FOUND, Refused
 from api_server.web.facts import Reading, facts_of
 from api_server.web.identity import Identity
 from api_server.web.masking import MaskedCalls
+from api_server.web.provider_login import ProviderLogin
 from api_server.web.sound import Opened, Sound, Sounds, SoundUnavailable
 from stt_engine.errors import AudioRejected, EngineError
 from stt_engine.events import Stage
@@ -64,6 +67,9 @@ class ReviewDesk:
         database = settings.database_file(data_home(settings.stt_home))
         self.service = service
         self.identity = Identity(service)
+        self.provider = (
+            ProviderLogin(settings, self.identity) if settings.review_oidc_issuer else None
+        )
         self.masked = MaskedCalls(service.text)
         self.sounds = Sounds(
             None if settings.recordings_key_file else database.with_name("review-sounds"),
@@ -84,6 +90,8 @@ class ReviewDesk:
             settings.review_sample_percent,
         )
         self.lease_sec = settings.review_lease_min * 60.0
+        self.learned = 0
+        """Answers that the queue has learnt here so far."""
 
     async def read_new(self) -> bool:
         """Have the queue know answers that it does not; false where there are no more.
@@ -96,6 +104,7 @@ class ReviewDesk:
         if found:
             facts = await to_thread.run_sync(lambda: [facts_of(one, self.reading) for one in found])
             await run(lambda store: store.reviews.learn(facts))
+            self.learned += len(found)
         return len(found) == _AT_ONCE
 
     async def watch(self) -> None:
@@ -144,6 +153,7 @@ class ReviewDesk:
             )
             facts = await to_thread.run_sync(facts_of, latest, self.reading)
             await self.service.desk.run(lambda store: store.reviews.learn([facts]))
+            self.learned += 1
             found = await self.service.desk.run(get)
         return found
 
@@ -162,8 +172,25 @@ class ReviewDesk:
             shown = None
         plain = result.recognition.value.segments
         rubric = self.service.validator.rubric
-        build = partial(build_view, record, answer, plain, shown, rubric, visitor)
+        cause = result.check_cause
+        build = partial(
+            build_view,
+            record,
+            answer,
+            plain,
+            shown,
+            rubric,
+            visitor,
+            llm_waits=cause is not None and cause.error_type == LlmPostponed.error_type,
+        )
         return await to_thread.run_sync(build)
+
+    async def judged_with_other_roles(self, record: ReviewedCase) -> Ending:
+        """Return the next answer of a case, with agent and customer exchanged."""
+        result, _ = await self._answer(record)
+        case, number = record.case, record.revisions[-1].number
+        before = replace(result, revision=number)
+        return await self.service.roles.judge(case.id, case.name, record.options, before)
 
     async def answer(self, record: ReviewedCase, number: int) -> Answer:
         """Return one of a case's answers, masked.
@@ -275,6 +302,8 @@ async def watching(desk: ReviewDesk) -> AsyncIterator[None]:
             yield
         finally:
             tasks.cancel_scope.cancel()
+            if desk.provider is not None:
+                await desk.provider.aclose()
             await to_thread.run_sync(desk.sounds.close)
 
 

@@ -16,7 +16,14 @@ class Refused(Exception):
     log_in: bool = False
 
 
-NO_SESSION = Refused(401, ("로그인이 필요합니다.", "Log in first."), log_in=True)
+NO_SESSION = Refused(
+    401,
+    (
+        "로그인이 필요합니다. 쓰던 글이 있으면 새 탭에서 로그인한 뒤 여기서 다시 저장하십시오.",
+        "Log in first. What you were writing is here: log in in a new tab, and save it again.",
+    ),
+    log_in=True,
+)
 NOT_ALLOWED = Refused(
     403, ("이 계정의 역할로는 할 수 없는 일입니다.", "Your role does not allow this.")
 )

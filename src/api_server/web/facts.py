@@ -59,7 +59,8 @@ def facts_of(unread: Unread, reading: Reading | None = None) -> CaseFacts:
         return replace(bare, degraded=True)
     elements = elements_of(answer)
     findings = [
-        FindingFacts(one["id"], one["kind"], one["status"], is_wanted(one)) for one in elements
+        FindingFacts(one["id"], one["kind"], one["status"], is_wanted(one), one.get("confidence"))
+        for one in elements
     ]
     rank = rank_of(elements)
     drawn = _draw(unread.case)

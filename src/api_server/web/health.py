@@ -39,6 +39,31 @@ _NAMES: Mapping[str, tuple[Pair, Pair]] = {
             "New recordings are not taken, and decisions cannot be saved.",
         ),
     ),
+    "database": (
+        ("데이터베이스", "database"),
+        (
+            "작업과 결정이 저장되지 않습니다. 이미 나온 결과는 저장될 때까지 보관합니다.",
+            "Jobs and decisions are not saved; results that are there wait until they are.",
+        ),
+    ),
+    "recordings": (
+        ("녹음 저장소", "store of recordings"),
+        (
+            "새 녹음을 받지 못하고, 저장된 녹음을 듣지 못합니다. 통화는 기다렸다가 처리합니다.",
+            "New recordings are not taken and kept ones cannot be heard; cases wait for it.",
+        ),
+    ),
+    "watch folder": (
+        ("감시 폴더", "watched folder"),
+        (
+            "녹취 장비가 넣은 파일을 가져오지 못합니다. 돌아오면 빠짐없이 가져옵니다.",
+            "What recorders put there is not taken; all of it is when the folder is back.",
+        ),
+    ),
+    "audio root": (
+        ("녹음 폴더", "folder of recordings"),
+        ("이 폴더의 녹음을 읽지 못합니다.", "Recordings in it cannot be read."),
+    ),
     "queue": (("인식 대기열", "queue"), ("통화가 오래 기다립니다.", "Calls wait long.")),
     "text": (
         ("글 처리", "work on texts"),
@@ -61,13 +86,14 @@ _RECOGNISER: tuple[Pair, Pair] = (
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of the server: its name, state, tone, and what its trouble means."""
+    """A part of the server: its name, state, tone, what its trouble means, and since when."""
 
     name: Pair
     state: Pair
     tone: Tone
     means: Pair | None
     reason: str | None
+    since: str | None = None
 
 
 @router.get("/health")
@@ -93,15 +119,27 @@ def parts_of(health: HealthResponse, unready: str | None) -> list[Part]:
 
 def _part(facts: Mapping[str, Any]) -> Part:
     name, state = str(facts["name"]), str(facts["state"])
-    label, means = _NAMES.get(name, ((name, name), _ELSE))
+    label, means = _named(name)
     if facts.get("loaded") is False and state in {*_RESTING, *_GOOD}:
         return Part(label, _RESTING["idle"], "quiet", None, None)
     if state in _RESTING:
         return Part(label, _RESTING[state], "quiet", None, None)
     if state in _GOOD:
         return Part(label, _WORKS, "good", None, None)
-    reason = facts.get("reason")
-    return Part(label, _TROUBLE, "bad", means, str(reason) if reason else None)
+    reason, since = facts.get("reason"), facts.get("since")
+    told = str(reason) if reason else None
+    return Part(label, _TROUBLE, "bad", means, told, str(since) if since else None)
+
+
+def _named(name: str) -> tuple[Pair, Pair]:
+    """Return what a component is called, and what its trouble means; one of many has a number."""
+    if name in _NAMES:
+        return _NAMES[name]
+    kind, _, number = name.rpartition(" ")
+    if kind not in _NAMES:
+        return (name, name), _ELSE
+    (korean, english), means = _NAMES[kind]
+    return (f"{korean} {number}", f"{english} {number}"), means
 
 
 def _circuit(facts: Mapping[str, Any]) -> Part:

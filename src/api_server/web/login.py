@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
 
 from api_server.web import words
 from api_server.web.desk import ReviewDesk
-from api_server.web.errors import Refused
+from api_server.web.errors import NOT_FOUND, Refused
 from api_server.web.identity import DEMO
+from api_server.web.provider_login import ProviderLogin
 from api_server.web.rendering import LANGUAGE_COOKIE, language_of, render
 from api_server.web.router import DeskDependency, Seeing, redirect, review_router
 
@@ -36,7 +38,15 @@ async def _show(
     demo = DEMO if await desk.identity.offers_demo(request) else {}
     exist = await desk.service.desk.run(lambda store: store.accounts.exist(), make=True)
     return render(
-        request, "login.html", status, target=_inside(target), said=said, demo=demo, accounts=exist
+        request,
+        "login.html",
+        status,
+        target=_inside(target),
+        said=said,
+        demo=demo,
+        accounts=exist or desk.service.settings.others_vouch,
+        provider=desk.provider is not None,
+        left="out" in request.query_params,
     )
 
 
@@ -56,8 +66,7 @@ async def log_in(
         else:
             put = await desk.identity.log_in(request, name, password)
     except Refused as exc:
-        said = words.pick(exc.words, language_of(request))
-        return await _show(request, desk, target, said, exc.status)
+        return await _show(request, desk, target, _said(request, exc), exc.status)
     response = redirect(request, _inside(target))
     put(response)
     return response
@@ -67,9 +76,61 @@ async def log_in(
 async def log_out(request: Request, desk: DeskDependency) -> Response:
     """Log out."""
     take = await desk.identity.log_out(request)
-    response = redirect(request, "/review/login")
+    response = redirect(request, "/review/login?out=1")
     take(response)
     return response
+
+
+@router.get("/login/oidc")
+async def begin_at_provider(
+    request: Request,
+    desk: DeskDependency,
+    target: Annotated[str, Query(alias="next", max_length=2000)] = "",
+) -> Response:
+    """Lead to the provider. A link, and no form: what a form leads to has to be of this page."""
+    provider = _provider_of(desk)
+    try:
+        url, put = await provider.begin(request, _inside(target))
+    except Refused as exc:
+        return await _show(request, desk, target, _said(request, exc), exc.status)
+    response = RedirectResponse(url, 303)
+    put(response)
+    return response
+
+
+@router.get("/login/oidc/back")
+async def come_back(request: Request, desk: DeskDependency) -> Response:
+    """Take back whom the provider sends."""
+    provider = _provider_of(desk)
+    try:
+        target, put = await provider.finish(request)
+    except Refused as exc:
+        response = await _show(request, desk, "", _said(request, exc), exc.status)
+        provider.forget(request)(response)
+        return response
+    response = redirect(request, _inside(target))
+    put(response)
+    return response
+
+
+@router.get("/login/oidc/out")
+async def leave_provider(request: Request, desk: DeskDependency) -> Response:
+    """Lead to the provider's own logout, where it has one."""
+    try:
+        url = await _provider_of(desk).logout_url(request)
+    except Refused as exc:
+        return await _show(request, desk, "", _said(request, exc), exc.status)
+    return RedirectResponse(url, 303) if url else redirect(request, "/review/login")
+
+
+def _provider_of(desk: ReviewDesk) -> ProviderLogin:
+    if desk.provider is None:
+        raise NOT_FOUND
+    return desk.provider
+
+
+def _said(request: Request, refused: Refused) -> str:
+    return words.pick(refused.words, language_of(request))
 
 
 @router.post("/language")

@@ -6,8 +6,8 @@ from collections import OrderedDict
 from dataclasses import replace
 
 from api_server.compliance.text_worker import TextInChild
+from api_server.pii.redaction import RedactionFailed
 from api_server.pipeline.result import CallResult
-from stt_engine.errors import EngineError
 from stt_engine.speech import Segment
 
 _KEPT_CHARS = 4_000_000
@@ -39,7 +39,7 @@ class MaskedCalls:
             plain = tuple(replace(one, words=None) for one in found.segments)
             masked = (await self._text.mask(plain)).segments
             if [len(one.text) for one in masked] != [len(one.text) for one in plain]:
-                raise EngineError("masking has moved the text")
+                raise RedactionFailed("masking has moved the text")
             self._keep(key, masked)
         self._known.move_to_end(key)
         return self._known[key]

@@ -14,11 +14,13 @@ from api_server.compliance.rubric import Rubric
 from api_server.store.review_records import (
     KOREA,
     CaseFilter,
+    ConfidenceTally,
     FindingRow,
     GroupedBy,
     monday_of,
 )
 from api_server.web import words
+from api_server.web.calibration import Calibrated, by_element, calibrated
 from api_server.web.desk import ReviewDesk
 from api_server.web.errors import NOT_FOUND, Refused
 from api_server.web.filters import as_query, kept, read_filter
@@ -51,7 +53,10 @@ async def show_numbers(request: Request, desk: DeskDependency, visitor: Seeing) 
     asked = request.query_params
     by, which = _grouping(asked.get("by")), read_filter(asked)
     groups, total = await _numbers(desk, by, which, language_of(request))
-    agents, products = await desk.service.desk.run(lambda store: store.reports.names())
+    run = desk.service.desk.run
+    agents, products = await run(lambda store: store.reports.names())
+    tallies = await run(lambda store: store.reports.confidences(which))
+    whole, confidences = calibrated(tallies)
     return render(
         request,
         "numbers.html",
@@ -60,6 +65,9 @@ async def show_numbers(request: Request, desk: DeskDependency, visitor: Seeing) 
         grouped_by=words.GROUPED_BY,
         groups=groups,
         total=total,
+        whole=whole,
+        confidences=confidences,
+        calibration=_of_elements(tallies, desk.service.validator.rubric, language_of(request)),
         which=which,
         asked=kept(asked),
         elements=[one for one in desk.service.validator.rubric.elements if one.applicable],
@@ -85,6 +93,28 @@ async def take_numbers(
     head = [title, *(words.pick(one, language) for one in words.NUMBERS)]
     rows = [[label, *_cells(numbers)] for label, numbers in [*groups, (whole, total)]]
     return await _file(form, f"numbers-{by}", head, rows)
+
+
+@router.get("/calibration.{form}")
+async def take_calibration(
+    request: Request,
+    desk: DeskDependency,
+    visitor: Seeing,  # noqa: ARG001
+    form: str,
+) -> Response:
+    """Send confidences beside what people settled: of all elements, and of each."""
+    which, language = read_filter(request.query_params), language_of(request)
+    rubric = desk.service.validator.rubric
+    await desk.read_new()
+    tallies = await desk.service.desk.run(lambda store: store.reports.confidences(which), make=True)
+    named: dict[str | None, str] = {None: words.pick(("전체", "all"), language)}
+    named |= {one: _label(one, "element", rubric, language) for one in by_element(tallies)}
+    rows: list[list[Value]] = []
+    for name in sorted(named, key=lambda one: (one is not None, _place_of(one, rubric))):
+        whole, groups = calibrated(one for one in tallies if name in {None, one.element})
+        rows += [_calibration_row(named[name], one, language) for one in (whole, *groups)]
+    head = [words.pick(one, language) for one in words.CALIBRATION]
+    return await _file(form, "calibration", head, rows)
 
 
 @router.get("/findings.{form}")
@@ -133,6 +163,34 @@ async def _numbers(
     label = partial(_label, by=by, rubric=desk.service.validator.rubric, language=language)
     order = _order(by, desk.service.validator.rubric)
     return [(label(group), found[group]) for group in sorted(found, key=order)], total
+
+
+def _of_elements(
+    tallies: Sequence[ConfidenceTally], rubric: Rubric, language: Language
+) -> list[tuple[str, Calibrated]]:
+    found = by_element(tallies)
+    return [
+        (_label(name, "element", rubric, language), found[name])
+        for name in sorted(found, key=lambda one: _place_of(one, rubric))
+    ]
+
+
+def _place_of(element: str | None, rubric: Rubric) -> tuple[int, str]:
+    """Return where an element stands in the rubric; what it does not have comes last."""
+    ids = [one.id for one in rubric.elements]
+    return ids.index(element) if element in ids else len(ids), element or ""
+
+
+def _calibration_row(label: str, one: Calibrated, language: Language) -> list[Value]:
+    return [
+        label,
+        one.low,
+        one.high,
+        one.number,
+        None if one.stated is None else round(one.stated, 4),
+        *_estimate(one.actual)[:3],
+        words.pick(one.verdict[0], language),
+    ]
 
 
 def _grouping(given: str | None) -> GroupedBy:

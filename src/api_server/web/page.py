@@ -9,7 +9,8 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
-from api_server.web import calls, health, lists, login, numbers, uploads
+from api_server.web import calls, health, lists, login, numbers, rubrics, search, uploads
+from api_server.web.background import working
 from api_server.web.desk import ReviewDesk, watching
 from api_server.web.errors import NOT_FOUND
 from api_server.web.rendering import FOLDER
@@ -24,7 +25,7 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 def install(app: FastAPI) -> None:
     """Add the page to an application, and what it does beside serving requests."""
     desk = app.state.review = ReviewDesk(app.state.service)
-    for one in (calls, lists, numbers, login, uploads, health):
+    for one in (calls, lists, search, numbers, rubrics, login, uploads, health):
         app.include_router(one.router)
     app.include_router(router)
     app.get("/", include_in_schema=False)(_to_page)
@@ -33,7 +34,7 @@ def install(app: FastAPI) -> None:
     @asynccontextmanager
     async def lifespan(running: FastAPI) -> AsyncIterator[Any]:
         """Run the server and the page beside it."""
-        async with inner(running) as state, watching(desk):
+        async with inner(running) as state, watching(desk), working(desk):
             yield state
 
     app.router.lifespan_context = lifespan

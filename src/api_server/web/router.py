@@ -49,6 +49,7 @@ class PageRoute(APIRoute):
             place = request.app.state.service.storage.uploads
             try:
                 check_origin(request)
+                desk_of(request).identity.check_sender(request)
                 response = await handle(SpooledRequest(request, place))
             except Refused as exc:
                 response = _refusal(request, exc)
@@ -104,3 +105,4 @@ def _needs(permission: Permission) -> Callable[[Request], Coroutine[Any, Any, Vi
 Seeing = Annotated[Visitor, Depends(_needs("see"))]
 Deciding = Annotated[Visitor, Depends(_needs("decide"))]
 Uploading = Annotated[Visitor, Depends(_needs("upload"))]
+Governing = Annotated[Visitor, Depends(_needs("govern"))]

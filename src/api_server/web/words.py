@@ -94,6 +94,19 @@ NUMBERS: tuple[Pair, ...] = (
 )
 """The columns of the numbers, behind the one of the group."""
 
+CALIBRATION: tuple[Pair, ...] = (
+    ("항목", "element"),
+    ("확신 부터", "confidence from"),
+    ("확신 까지", "confidence to"),
+    ("판단 건수", "judgements"),
+    ("확신 평균", "mean confidence"),
+    ("사람: 있었다", "people: it was said"),
+    ("하한 95%", "lower 95 %"),
+    ("상한 95%", "upper 95 %"),
+    ("맞는가", "does it fit"),
+)
+"""The columns of confidences beside what people settled."""
+
 FINDING_COLUMNS: tuple[Pair, ...] = (
     ("통화 번호", "case"),
     ("파일", "file"),
@@ -117,6 +130,18 @@ REVIEW: Mapping[str, Pair] = {
     "third": ("의견 갈림·이의: 선임 대기", "disputed: waits for a senior"),
     "settled": ("확정", "settled"),
 }
+
+RUBRIC_STATE: Mapping[str, tuple[Pair, Tone]] = {
+    "open": (("동의 대기", "waits for consent"), "warn"),
+    "used": (("사용하기로 함", "taken into use"), "good"),
+    "refused": (("거절", "refused"), "quiet"),
+    "withdrawn": (("거둠", "withdrawn"), "quiet"),
+    "running": (("시험 중", "being tried"), "warn"),
+    "done": (("시험 끝", "tried"), "good"),
+    "stopped": (("중단", "stopped"), "quiet"),
+    "failed": (("시험 실패", "could not be tried"), "bad"),
+}
+"""The words and the tone of a change to the rubric, and of a trial."""
 
 ACTION: Mapping[str, Pair] = {
     "accept": ("인정", "accepted"),
@@ -174,6 +199,14 @@ REFUSED: Mapping[str, Pair] = {
     "nothing_to_object": (
         "위반으로 확정된 것에만, 한 번 이의를 남길 수 있습니다.",
         "An objection is to what is settled against somebody, and once.",
+    ),
+    "proposed": (
+        "다른 변경이 동의를 기다리고 있습니다. 먼저 그것을 끝내십시오.",
+        "Another change waits for consent: close that one first.",
+    ),
+    "untried": (
+        "지금 쓰는 점검표와 견주어 끝까지 시험한 것만 제안할 수 있습니다. 먼저 시험하십시오.",
+        "Only what was tried to the end beside the rubric in force can be proposed: try it first.",
     ),
     "no_name": ("보기의 이름을 적어 주십시오.", "Give the view a name."),
     "too_many": ("보기를 더 저장할 수 없습니다.", "No more views can be kept."),

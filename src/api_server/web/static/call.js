@@ -168,6 +168,7 @@ lanes.addEventListener("click", (event) => {
 
 const waiting = () => [...document.querySelectorAll(".finding[data-mine]")];
 let current = null;
+let decided = null; // what was decided last: U takes that back, wherever its reader is by now
 
 function choose(one, listen = true) {
   document.querySelector(".finding.current")?.classList.remove("current");
@@ -230,6 +231,7 @@ async function decide(form, submitter) {
     showTimes(byId("findings"));
     audio?.pause();
     if (of && body.get("action") !== "comment") {
+      decided = body.get("action") === "undo" ? null : of;
       const same = byId(`f-${of}`);
       if (body.get("action") === "undo" || !waiting().length) choose(same, false);
       else next();
@@ -319,6 +321,8 @@ function press(key) {
   } else of.click();
 }
 
+const undoOf = (one) => one?.querySelector(".decide [data-key=u]");
+
 function quick(number) {
   const open = chosen()?.querySelector("details.form[data-key=r][open] .quick");
   open?.children[number - 1]?.click();
@@ -333,7 +337,7 @@ const keys = {
   a: () => press("a"),
   r: () => press("r"),
   e: () => press("e"),
-  u: () => press("u"),
+  u: () => (undoOf(chosen()) ?? undoOf(byId(`f-${decided}`)))?.click(),
   "?": () => help.showModal(),
 };
 // Where Korean is being typed, the keys are those of its letters.

@@ -23,7 +23,7 @@ export async function send(url, body) {
   const answer = await fetch(url, { method: "POST", body, headers: { "X-Partial": "1" } });
   if (answer.ok) return answer;
   const told = await answer.json().catch(() => ({ detail: `${answer.status}` }));
-  if (told.log_in) location.reload();
+  if (told.log_in && !body.get("reason")) location.reload(); // what was written stays
   throw new Error(told.detail);
 }
 
