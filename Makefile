@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 TORCH  := .venv-torch
 CLIENTS := .venv-clients
+WEBUI   := .venv-webui
+NODE    := .cache/node
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -66,16 +68,16 @@ e2e-programs:
 	@$(BIN)/pytest -m "slow or not slow" tests/e2e >$(PARTS)/programs 2>&1
 
 e2e-failures:
-	@$(BIN)/pytest -m slow tests/failure tests/unit >$(PARTS)/failures 2>&1
+	@$(BIN)/pytest -m "slow and not long" tests/failure tests/unit >$(PARTS)/failures 2>&1
 
 e2e-cases:
 	@$(BIN)/pytest tests/cases >$(PARTS)/cases 2>&1
 
-test-long: models ## more of what slow tests show: servers that are killed at ten places of a stream
-	@$(BIN)/pytest -m long tests/api
+test-long: models ## more of what slow tests show: servers that are killed in streams and in jobs
+	@$(BIN)/pytest -m long tests/api tests/failure/jobs
 
 test-cases: models ## jobs of servers and workers that are killed, stopped and cut off from their database (CASES=--long: 30 kills over 200 cases)
-	@$(BIN)/pytest tests/cases $(CASES)
+	@$(BIN)/pytest tests/cases $(if $(CASES),-o faulthandler_timeout=7200) $(CASES)
 
 test-kubernetes: setup ## the manifests against the schemas of Kubernetes (120 MB beside the environment)
 	@$(BIN)/pip install -q --require-hashes --no-deps --target .cache/kubernetes -r requirements/kubernetes.lock
@@ -84,25 +86,36 @@ test-kubernetes: setup ## the manifests against the schemas of Kubernetes (120 M
 test-torch: models ## the tests of the torch backends, where a CPU build of torch can be had
 	@$(PYTHON) requirements/torch_build.py $(BIN) $(TORCH)
 
-test-clients: models ## other people's clients on a server of its own (LiteLLM, livekit, pipecat: 1.1 GB, an environment of its own)
+test-clients: models ## other people's clients on a server of its own (LiteLLM, livekit, pipecat: 1.1 GB; Open WebUI: 0.6 GB; Node's openai; environments of their own)
 	@test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
 	@$(CLIENTS)/bin/pip install -q --require-hashes --no-deps -r requirements/clients.lock
-	@$(BIN)/pytest tests/api/test_openai_litellm.py tests/api/test_openai_agents.py tests/api/test_openai_schema.py
+	@test -x $(WEBUI)/bin/python || $(PYTHON) -m venv $(WEBUI)
+	@$(WEBUI)/bin/pip install -q --require-hashes --no-deps -r requirements/open-webui.lock
+	@if command -v npm >/dev/null; then mkdir -p $(NODE) && cp requirements/node/*.json $(NODE) \
+		&& npm ci --prefix $(NODE) --silent --no-fund --no-audit; else echo "SKIPPED: Node's openai. No npm is here"; fi
+	@$(BIN)/pytest tests/api/test_openai_litellm.py tests/api/test_openai_agents.py tests/api/test_openai_schema.py \
+		tests/api/test_openai_webui.py tests/api/test_openai_node.py
 
 test-pythons: models ## a fast part of the tests on every Python from 3.11 to 3.14 that is here (PYTHONS=3.13)
 	@$(BIN)/python requirements/pythons.py $(PYTHONS)
 
 BROWSER := .cache/browser
+PROVIDER := .cache/provider
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
 
-test-web: setup ## the page for reviewers in a real browser (needs Chromium; CHROMIUM=program)
+test-web: setup ## the page for reviewers in real browsers (needs Chromium; CHROMIUM=program; Firefox where it is)
 	@if [ -z "$(CHROMIUM)" ]; then \
 		echo "SKIPPED: the tests of the page in a browser. No Chromium is here: apt-get install chromium"; \
 	else \
 		cmp -s requirements/browser.lock $(BROWSER)/lock || { rm -rf $(BROWSER); \
 			$(BIN)/pip install -q --require-hashes --no-deps --target $(BROWSER) -r requirements/browser.lock \
 			&& cp requirements/browser.lock $(BROWSER)/lock; } || exit 1; \
-		CHROMIUM="$(CHROMIUM)" PYTHONPATH=$(BROWSER) $(BIN)/pytest tests/browser; fi
+		cmp -s tests/browser/provider/package-lock.json $(PROVIDER)/node_modules/lock || { rm -rf $(PROVIDER); \
+			mkdir -p $(PROVIDER) && cp tests/browser/provider/package*.json $(PROVIDER) \
+			&& (cd $(PROVIDER) && npm ci --silent --no-audit --no-fund) \
+			&& cp $(PROVIDER)/package-lock.json $(PROVIDER)/node_modules/lock; } \
+			|| echo "SKIPPED: the login at a provider. It takes node, npm and a registry."; \
+		CHROMIUM="$(CHROMIUM)" PYTHONPATH=$(BROWSER) PROVIDER=$(PROVIDER) $(BIN)/pytest tests/browser; fi
 
 check: setup ## style, types, import directions, docstrings, dependencies
 	@$(BIN)/ruff check .
@@ -162,6 +175,7 @@ lock: ## pin the dependencies again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/browser.in -c requirements/dev.lock -o requirements/browser.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/train.in -c requirements/dev.lock -o requirements/train.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/clients.in -o requirements/clients.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --excludes requirements/open-webui.excludes requirements/open-webui.in -o requirements/open-webui.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/kubernetes.in -c requirements/dev.lock -o requirements/kubernetes.lock
 
 docker-build: ## the container images (VLLM_TARGET=official, wheel or llama)
@@ -191,6 +205,6 @@ docker-bundle: models ## one file under dist/ that installs everything on a mach
 	@docker/make-bundle
 
 clean: ## remove environments and caches; models stay
-	@rm -rf $(VENV) $(TORCH) $(CLIENTS) .venvs .venv-bench .cache/bench
+	@rm -rf $(VENV) $(TORCH) $(CLIENTS) $(WEBUI) .venvs .venv-bench .cache/bench
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

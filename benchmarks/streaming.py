@@ -1,26 +1,30 @@
 """What a stream of the answer costs beside an answer at once, and when its first words come.
 
-``python benchmarks/streaming.py [--minutes M] [--rounds N] [--hours H] [--json]``
+``python benchmarks/streaming.py [--minutes M] [--rounds N] [--hours H] [--channels 2] [--json]``
 
 One server transcribes the same call at once and as a stream, by turns. Cost is CPU time of the
 server and its child processes, which other work on the machine does not change as it does the
 clock; the clock's is told beside it. Then a call of ``--hours`` is begun as a stream, again and
-again, for its first words. `make bench` has both as lines (``--only stream``).
+again, for its first words (``--hours 0``: not). On two channels people talk by turns. `make bench`
+has both as lines (``--only stream``).
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import statistics
 import sys
 import tempfile
 import time
+import wave
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -36,11 +40,25 @@ LONG_ROUNDS = 3
 _PATH = "/v1/audio/transcriptions"
 
 
-def of_length(seconds: float) -> bytes:
+def of_length(seconds: float, channels: int = 1) -> bytes:
     """Return a call of about so many seconds: a clip, and a pause, again and again."""
     clip = CLIP.read_bytes()
     each = (len(repeated(clip, 20)) - len(repeated(clip, 10))) / 10 / (2 * SAMPLE_RATE)
-    return repeated(clip, max(1, round(seconds / each)))
+    call = repeated(clip, max(1, round(seconds / each)))
+    return call if channels == 1 else by_turns(call, each / channels, channels)
+
+
+def by_turns(call: bytes, later_sec: float, channels: int) -> bytes:
+    """Return a call of several channels, on each of which the same is said so much later."""
+    raw = io.BytesIO()
+    with wave.open(io.BytesIO(call)) as source, wave.open(raw, "wb") as out:
+        mono = np.frombuffer(source.readframes(source.getnframes()), "<i2")
+        later = round(later_sec * source.getframerate())
+        out.setparams(source.getparams())
+        out.setnchannels(channels)
+        turns = [np.roll(mono, one * later) for one in range(channels)]
+        out.writeframes(np.stack(turns, axis=1).tobytes())
+    return raw.getvalue()
 
 
 def cpu_sec(pid: int) -> float:
@@ -82,9 +100,11 @@ def quiet(client: httpx2.Client) -> None:
         time.sleep(0.05)
 
 
-def measure(base: str, pid: int, minutes: float, rounds: int, hours: float) -> dict[str, Any]:
+def measure(
+    base: str, pid: int, minutes: float, rounds: int, hours: float, channels: int = 1
+) -> dict[str, Any]:
     """Measure by turns, then the long call."""
-    call = of_length(minutes * 60)
+    call = of_length(minutes * 60, channels)
     spent: dict[bool, list[float]] = {False: [], True: []}
     clock: dict[bool, list[float]] = {False: [], True: []}
     firsts: list[float] = []
@@ -98,8 +118,8 @@ def measure(base: str, pid: int, minutes: float, rounds: int, hours: float) -> d
                 spent[stream].append(cpu_sec(pid) - before)
                 clock[stream].append(took)
                 firsts += [] if first is None else [first]
-        hour = of_length(hours * 3600)
-        for _ in range(LONG_ROUNDS):
+        hour = of_length(hours * 3600, channels)
+        for _ in range(LONG_ROUNDS if hours else 0):
             quiet(client)
             load, before = os.getloadavg()[0], cpu_sec(pid)
             first, _, _ = ask(client, hour, stream=True, leave=True)
@@ -109,6 +129,7 @@ def measure(base: str, pid: int, minutes: float, rounds: int, hours: float) -> d
     wall = {name: statistics.median(found) for name, found in clock.items()}
     return {
         "minutes": minutes,
+        "channels": channels,
         "rounds": rounds,
         "cpu_sec": [round(cpu[False], 2), round(cpu[True], 2)],
         "cost": round(cpu[True] / cpu[False] - 1, 4),
@@ -116,7 +137,9 @@ def measure(base: str, pid: int, minutes: float, rounds: int, hours: float) -> d
         "clock_cost": round(wall[True] / wall[False] - 1, 4),
         "first_words_sec": round(statistics.median(firsts), 2),
         "hours": hours,
-        "first_words_of_long_sec": round(statistics.median(one["first_sec"] for one in longs), 2),
+        "first_words_of_long_sec": round(
+            statistics.median([one["first_sec"] for one in longs] or [0.0]), 2
+        ),
         "long": [{name: round(value, 2) for name, value in one.items()} for one in longs],
     }
 
@@ -129,6 +152,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--hours", type=float, default=1.0)
+    parser.add_argument("--channels", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -136,7 +160,12 @@ def main() -> None:
         try:
             server.wait_ready()
             found = measure(
-                server.base, server.process.pid, options.minutes, options.rounds, options.hours
+                server.base,
+                server.process.pid,
+                options.minutes,
+                options.rounds,
+                options.hours,
+                options.channels,
             )
         finally:
             server.kill()

@@ -2,8 +2,8 @@
 
 make bench                        everything: every peer, five rounds (three quarters of an hour)
 make bench BENCH="--quick"        one round of a short call, faster-whisper as the only peer
-make bench BENCH="--only long"    a part: long, clips, traps, korean, ready, memory,
-                                   overhead, stream
+make bench BENCH="--only long"    a part: long, clips, folder, traps, korean, ready,
+                                   memory, overhead, stream
 
 The peers get virtual environments of their own under .venv-bench/, the audio and the converted
 weights are made once into .cache/bench/. What cannot be run is listed with its reason.
@@ -24,6 +24,7 @@ from rich.console import Console
 from benchmarks.speed import machine
 from benchmarks.speed.bench import Bench, Options
 from benchmarks.speed.part_clips import clips
+from benchmarks.speed.part_folder import folder_job
 from benchmarks.speed.part_korean import korean_clips
 from benchmarks.speed.part_long import long_call
 from benchmarks.speed.part_memory import memory
@@ -37,6 +38,7 @@ from benchmarks.speed.report import show
 PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "long": long_call,
     "clips": clips,
+    "folder": folder_job,
     "traps": traps,
     "korean": korean_clips,
     "ready": ready,

@@ -11,6 +11,7 @@ from benchmarks.speed.score import ratios, worse_by
 Results = dict[str, Any]
 
 WORDLESS_TEXT = "no text on noise, music, silence, ringing"
+FOLDER = "a folder as one job: throughput beside that of 16 clients"
 BF16 = "amx_bf16"
 """The only CPU unit on which the product computes in bfloat16."""
 NAMED = ("fw-batched", "fw-batched-plain", "fw-sequential", "openvino-genai")
@@ -188,6 +189,7 @@ def _korean(part: Results) -> Iterator[Claim]:
 
 
 def _others(found: Results) -> Iterator[Claim]:
+    yield at_least(FOLDER, 0.9, (found.get("folder") or {}).get("ratio"))
     yield from _korean(found.get("korean") or {})
     ready = (found.get("ready") or {}).get("seconds", {}).get("median")
     yield at_most("ready with the model loaded, warm", 2, ready, "s")

@@ -100,6 +100,9 @@ KOREAN_WORDS = {
     "16 clients: /health p99": "클라이언트 16개: /health p99",
     "16 clients: peak memory": "클라이언트 16개: 최대 메모리",
     "clips with wrong or no text": "글이 틀렸거나 없는 클립",
+    "a folder as one job: throughput beside that of 16 clients": (
+        "폴더를 한 작업으로: 클라이언트 16개에 견준 처리량"
+    ),
     "traps: the slowest": "함정 소리: 가장 느린 것",
     "no text on noise, music, silence, ringing": "잡음, 음악, 무음, 연결음에서 글자 없음",
     "traps: loops": "함정 소리: 반복 루프",

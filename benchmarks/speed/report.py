@@ -165,9 +165,19 @@ def _memory(part: Results) -> list[Table]:
     return [table] if table.rows else []
 
 
+def _folder(part: Results) -> list[Table]:
+    title = f"{part['clips']} clips: seconds of audio a second"
+    table = _table(title, "16 clients", "a folder as one job", "as a share")
+    table.add_row(
+        *(told(part["throughput"][way]) for way in ("clients", "job")), told(part["ratio"])
+    )
+    return [table]
+
+
 PARTS = {
     "long": _long,
     "clips": _clips,
+    "folder": _folder,
     "traps": _traps,
     "korean": _korean,
     "ready": _ready,

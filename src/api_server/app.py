@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from api_server.http.base_app import build_app
-from api_server.http.routes import analyze, jobs, recognition, transcribe
+from api_server.http.routes import analyze, jobs, recognition, transcribe, voices
 from api_server.http.routes.transcribe import transcribe_v2
 from api_server.settings import Settings, read_settings
 
@@ -24,7 +24,7 @@ def create_app(settings: Settings | None = None, *, begin: bool = False) -> Fast
         KeyMissing: the keys of recordings cannot be used.
     """
     settings = settings or read_settings()
-    routers = (transcribe.router, analyze.router, jobs.router)
+    routers = (transcribe.router, analyze.router, jobs.router, voices.router)
     app = build_app(settings, routers, checks=True, begin=begin)
     if settings.review_page:
         from api_server.web.page import install  # noqa: PLC0415 - only who has the page needs it

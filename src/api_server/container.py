@@ -20,11 +20,16 @@ from api_server.compliance.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
 from api_server.compliance.text_worker import TextInChild, TextOptions
 from api_server.compliance.validator import IncompleteElementsValidator, weighing_of
 from api_server.jobs.call_keeper import CallKeeper
+from api_server.jobs.clock_watch import ClockWatch
 from api_server.jobs.desk import InForce, JobDesk, Records
-from api_server.jobs.parts import JobParts
+from api_server.jobs.enrolled import EnrolledVoices
+from api_server.jobs.parts import JobParts, desk_of
 from api_server.jobs.repairer import Dependencies, Repairer, Trust
 from api_server.jobs.rests import Rests
+from api_server.jobs.role_swap import RoleSwap
+from api_server.jobs.rubrics_in_use import RubricsInUse
 from api_server.jobs.runner import JobRunner
+from api_server.jobs.store_probe import StoreProbe
 from api_server.jobs.watcher import FolderWatcher
 from api_server.jobs.webhooks import WebhookSender
 from api_server.observability.agent_probe import AgentProbe
@@ -35,6 +40,7 @@ from api_server.observability.health import (
     jobs_health,
     queue_health,
     storage_health,
+    store_health,
     text_health,
 )
 from api_server.observability.log_lines.access import ACCESS_LINES
@@ -47,6 +53,7 @@ from api_server.observability.readiness import LastFailures, Readiness
 from api_server.pipeline.admission import Admission
 from api_server.pipeline.analysis import CallAnalysis
 from api_server.pipeline.check_admission import CheckAdmission
+from api_server.pipeline.model_names import ModelNames
 from api_server.pipeline.recordings import Recordings, TemporaryRecordings
 from api_server.pipeline.records import proof_of, retention_of
 from api_server.pipeline.storage import Storage
@@ -83,10 +90,12 @@ class Service:
     settings: Settings
     keys: KeyRing
     stt: WhisperSTT
+    models: ModelNames
     remote: RemoteStt | None
     agent: AgentBackend
     text: TextInChild
     validator: LiveValidator
+    rubrics: RubricsInUse
     admission: Admission
     checks: CheckAdmission
     analysis: CallAnalysis
@@ -96,8 +105,11 @@ class Service:
     jobs: JobRunner
     calls: CallKeeper
     repairer: Repairer
+    roles: RoleSwap
     webhooks: WebhookSender
     watchers: tuple[FolderWatcher, ...]
+    store_probe: StoreProbe
+    clock: ClockWatch
     metrics: FailureMetrics
     readiness: Readiness
     agent_probe: AgentProbe
@@ -156,32 +168,49 @@ class Service:
         admission = Admission(settings.queue_max_waiting, settings.queue_max_wait_sec)
         mask = text.mask if settings.redaction == "everywhere" else None
         places = CheckAdmission(settings.analyze_max_at_once)
-        analysis = CallAnalysis(stt, validator, admission, observers, mask)
+        rubrics = RubricsInUse(validator)
+        records = Records(
+            retention_of(settings),
+            proof_of(settings),
+            _in_force(settings.as_text(), validator),
+            rubrics.look,
+        )
+        desk = desk_of(settings, records, observers)
+        enrolled = EnrolledVoices(desk) if settings.known_voices else None
+        analysis = CallAnalysis(stt, validator, admission, observers, mask, enrolled)
         storage = Storage(settings.audio_roots, settings.audio_open_timeout_sec, observers)
         known = Dependencies(
             lambda: readiness.reason is None,
             lambda url: _trust_in(url, agent, probe),
             lambda: admission.quiet,
         )
-        records = Records(
-            retention_of(settings), proof_of(settings), _in_force(settings.as_text(), validator)
+        models = ModelNames.of(settings)
+        parts = JobParts.of(
+            settings, desk, analysis, models, storage.uploads, known, rests, observers
         )
-        parts = JobParts.of(settings, analysis, storage.uploads, known, rests, records, observers)
         checking = (
-            [agent_health(probe), text_health(text, places), jobs_health(parts)] if checks else []
+            [
+                agent_health(probe),
+                text_health(text, places),
+                jobs_health(parts),
+                store_health(parts),
+            ]
+            if checks
+            else []
         )
-        watched = [one.place for one in parts.watchers] if checks else []
-        storing = storage_health(storage, watched)
+        storing = storage_health(storage)
         sources = [engine_health(stt), *checking, queue_health(admission), storing]
         circuits = [agent.circuits, *([remote.circuits] if remote else [])]
         return cls(
             settings=settings,
             keys=keys,
             stt=stt,
+            models=models,
             remote=remote,
             agent=agent,
             text=text,
             validator=validator,
+            rubrics=rubrics,
             admission=admission,
             checks=places,
             analysis=analysis,
@@ -191,8 +220,11 @@ class Service:
             jobs=parts.runner,
             calls=parts.calls,
             repairer=parts.repairer,
+            roles=parts.roles,
             webhooks=parts.webhooks,
             watchers=parts.watchers,
+            store_probe=parts.store_probe,
+            clock=parts.clock,
             metrics=metrics,
             readiness=readiness,
             agent_probe=probe,

@@ -161,6 +161,7 @@ class AnalyzeSegment(BaseModel):
     voice: Count | None = None
     speaker_confidence: Share | None = None
     """How sure the speaker is; one below 0.8 accuses nobody."""
+    speaker_name: Text | None = None
 
 
 class AnalyzeRequest(BaseModel):
@@ -214,6 +215,7 @@ class AnalyzeRequest(BaseModel):
                 speaker_source=one.speaker_source or ("label" if one.speaker else "none"),
                 voice=one.voice,
                 speaker_confidence=one.speaker_confidence,
+                speaker_name=one.speaker_name,
             )
             for n, one in enumerate(self.segments or [])
         )
@@ -334,3 +336,18 @@ class CaseResponse(CaseSummary):
     revision: int | None = None
     """Number of the answer, from 1; `null` where there is none."""
     answer: TranscribeResponse | None = None
+
+
+class VoiceResponse(BaseModel):
+    """A voice that is enrolled; ``seconds`` of speech are behind it, ``enrolled_at`` is in UTC."""
+
+    id: str
+    name: str
+    seconds: float
+    enrolled_at: float
+
+
+class VoiceList(BaseModel):
+    """The enrolled voices, by name."""
+
+    voices: list[VoiceResponse]

@@ -57,10 +57,13 @@ async def _work(service: Service, alive: Path | None) -> signal.Signals:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(service.readiness.watch)
             tasks.start_soon(service.text.begin)
+            tasks.start_soon(service.rubrics.run, service.desk)
             tasks.start_soon(service.agent_probe.watch, service.agent.probe)
             tasks.start_soon(partial(service.jobs.run, opener, signs=False))
             tasks.start_soon(service.repairer.run, opener)
             tasks.start_soon(service.webhooks.run)
+            tasks.start_soon(service.store_probe.run)
+            tasks.start_soon(service.clock.run)
             if alive is not None:
                 tasks.start_soon(_be_alive, service, alive)
             told.info(
@@ -99,7 +102,7 @@ async def _be_alive(service: Service, alive: Path) -> NoReturn:
         facts: dict[str, object] = {
             "ready": service.readiness.reason is None,
             "at_work": service.jobs.at_work,
-            "trouble": service.desk.trouble,
+            "trouble": service.desk.trouble.reason or service.store_probe.trouble.reason,
         }
         with suppress(OSError):  # then it grows old, which says the same
             await anyio.to_thread.run_sync(_write, alive, facts)

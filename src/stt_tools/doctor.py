@@ -20,9 +20,8 @@ from api_server.clients.remote_stt import RemoteStt
 from api_server.compliance.rubric import DEFAULT_RUBRIC, load_rubric
 from api_server.container import Service
 from api_server.http import server
-from api_server.http.openai.errors import ApiError
-from api_server.http.openai.models import ModelNames
 from api_server.observability.readiness import check_clip, recognise_clip
+from api_server.pipeline.model_names import ModelNames
 from api_server.pipeline.records import keys_of
 from api_server.settings import LOOPBACK, Settings
 from stt_engine.backends.faster_whisper.openvino.cpu_features import (
@@ -36,6 +35,7 @@ from stt_engine.errors import EngineError, NotApplicable
 from stt_engine.log import named
 from stt_engine.model_store.folder import locate
 from stt_engine.model_store.places import find_model
+from stt_engine.native_errors import CANNOT_TELL
 from stt_engine.outcome import capture, error_type_of
 from stt_engine.recognition.backend import LIBRARIES
 from stt_engine.recognition.diarisation import MODEL, Diarisation
@@ -129,8 +129,8 @@ async def _models(settings: Settings) -> Check:
     """Return which names a client may give as ``model``."""
     try:
         found = await ModelNames.of(settings).all()
-    except ApiError as exc:
-        return Check("models", "warn", exc.detail, "only the model above is used until it answers")
+    except CANNOT_TELL as exc:
+        return Check("models", "warn", str(exc), "only the model above is used until it answers")
     return Check("models", "ok", f"{', '.join(one.name for one in found)} (the first is default)")
 
 

@@ -112,7 +112,7 @@ async def test_segments_of_transcribe_as_they_are(
 
 def test_every_field_of_a_segment_is_accepted() -> None:
     words = (Word(0.0, 0.5, "원금", 0.9),)
-    whole = Segment(7, 0.0, 1.0, "원금", 1, "agent", 0.8, words, "diarisation", 0, 0.97)
+    whole = Segment(7, 0.0, 1.0, "원금", 1, "agent", 0.8, words, "diarisation", 0, 0.97, "kim")
     sent = json.loads(json.dumps(asdict(whole)))
     assert not [name for name, value in sent.items() if value is None]
     (kept,) = AnalyzeRequest(segments=[sent]).transcript()

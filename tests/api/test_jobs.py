@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -379,8 +380,19 @@ async def test_a_locked_database_is_503_and_stops_no_call(
         assert problem(refused) == (503, "jobs-unavailable")
         assert refused.headers["retry-after"] == "10"
         assert (await app.post({"language": "en"}, ("0.wav", canary))).json()["success"]
+        assert (await get(app, "/jobs"))["jobs"], "it can be read"
+        health = await get(app, "/health")
+        (shown,) = [one for one in health["components"] if one["name"] == "database"]
+        assert (health["status"], shown["state"]) == ("degraded", "failing")
+        assert "locked" in shown["reason"]
+        assert datetime.fromisoformat(shown["since"]) <= datetime.now(UTC)
+        sample = app.service.metrics.registry.get_sample_value
+        assert sample("stt_engine_store_failing") == 1.0
         other.execute("COMMIT")
         other.close()
+        await app.service.store_probe.look()
+        assert sample("stt_engine_store_failing") == 0.0, "it is written to without any job"
+        assert (await get(app, "/health"))["status"] == "healthy"
         await ended(app, (await taken(app, parts(canary), language="en"))["id"])
 
 

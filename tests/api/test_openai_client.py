@@ -226,7 +226,7 @@ def test_models_are_listed(client: openai.OpenAI) -> None:
             {"known_speaker_names": ["a"], "known_speaker_references": ["data:audio/wav;base64,A"]},
             openai.BadRequestError,
             "known_speaker_names",
-            "unsupported_parameter",
+            "unsupported_value",
         ),
         ({"file": ("x.wav", b"no audio")}, openai.BadRequestError, "file", "not_audio"),
         ({"file": ("x.wav", b"")}, openai.BadRequestError, "file", "audio_empty"),

@@ -12,7 +12,7 @@ import anyio
 import httpx2
 import pytest
 
-from api_server.http.openai.models import ModelNames
+from api_server.pipeline.model_names import ModelNames
 from api_server.settings import Settings
 from tests.api.test_openai_wire import Part, ask
 from tests.support.in_process import CANARY_WORDS, Running, running
@@ -131,6 +131,33 @@ async def test_a_model_without_room_is_an_error_with_the_cause(home: Path, canar
         assert (answer.status_code, told["code"]) == (503, "ModelTooLarge")
         assert "STT_MODELS_MEMORY_MB=1000" in told["message"]
         assert answer.headers["x-should-retry"] == "false"
+
+
+async def test_transcribe_and_jobs_take_one_by_its_name_too(
+    several: Running, canary: bytes
+) -> None:
+    file = {"file": ("call.wav", canary)}
+    for path in ("/transcribe", "/jobs"):
+        wrong = await several.client.post(path, data={"model": "secnd"}, files=file)
+        assert (wrong.status_code, wrong.json()["type"]) == (
+            404,
+            "urn:stt-engine:problem:model-not-found",
+        )
+        assert "did you mean 'second'" in wrong.json()["detail"]
+    asked = {"language": "en", "model": "second"}
+    answer = await several.client.post("/transcribe", data=asked, files=file)
+    assert Path(answer.json()["provenance"]["model"]).name == "second"
+    job = (await several.client.post("/jobs", data=asked, files=file)).json()["id"]
+    with anyio.fail_after(90):
+        while not (cases := await _ended(several, job)):  # noqa: ASYNC110 - it has no event here
+            await anyio.sleep(0.02)
+    told = (await several.client.get(f"/cases/{cases[0]['id']}")).json()["answer"]
+    assert Path(told["provenance"]["model"]).name == "second"
+
+
+async def _ended(server: Running, job: str) -> list[dict[str, Any]]:
+    found = (await server.client.get("/cases", params={"job": job})).json()["cases"]
+    return [one for one in found if one["state"] == "done"]
 
 
 @pytest.mark.slow

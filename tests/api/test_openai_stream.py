@@ -134,8 +134,13 @@ async def test_what_is_masked_is_not_told_before(canary: bytes) -> None:
         assert answer.text.endswith("data: [DONE]\n\n")
 
 
-PLACES = [1, 8, 20, *(pytest.param(one, marks=pytest.mark.slow) for one in range(24, 59, 5))]
-"""Pieces after which something dies; those that take long are in the slower tests."""
+_LONG = [pytest.mark.slow, pytest.mark.long]
+PLACES = [
+    1,
+    pytest.param(24, marks=pytest.mark.slow),
+    *(pytest.param(one, marks=_LONG) for one in (8, 20, *range(29, 59, 5))),
+]
+"""Pieces after which something dies; most places are tried by `make test-long`."""
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -186,13 +191,12 @@ def _kill_model(server: ApiServer) -> None:
     os.kill(worker_pid(server), signal.SIGKILL)
 
 
-_LONG = [pytest.mark.slow, pytest.mark.long]
 FEW = [
     1,
-    *(pytest.param(one, marks=pytest.mark.slow) for one in (8, 17, 28)),
-    *(pytest.param(one, marks=_LONG) for one in (3, 5, 11, 14, 20, 24)),
+    pytest.param(17, marks=pytest.mark.slow),
+    *(pytest.param(one, marks=_LONG) for one in (3, 5, 8, 11, 14, 20, 24, 28)),
 ]
-"""Ten places again, of a shorter call."""
+"""Ten places again, all in the first of two steps."""
 
 
 @pytest.mark.parametrize("place", FEW)
@@ -204,7 +208,7 @@ async def test_a_killed_server_never_makes_a_short_text(
         server.wait_ready()
         async with client_of(server) as client:
             told, done, error = await collected(
-                client, repeated(canary, 30), lambda n: server.kill() if n == place else None
+                client, repeated(canary, 60), lambda n: server.kill() if n == place else None
             )
         assert told
         if place == 1 or error is not None:  # later on, all of it may be here already

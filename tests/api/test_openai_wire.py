@@ -114,15 +114,17 @@ async def test_a_models_name_may_be_encoded(healthy: Running, path: str) -> None
 
 
 async def test_errors_of_the_framework_have_openais_shape_there_alone(healthy: Running) -> None:
-    for method, path, status in (
-        ("GET", "/v1/nothing", 404),
-        ("GET", PATH, 405),
-        ("POST", f"{PATH}?model=x", 400),
+    for method, path, status, code in (
+        ("GET", "/v1", 404, "unknown_url"),
+        ("GET", "/v1/nothing", 404, "unknown_url"),
+        ("GET", PATH, 405, "method_not_supported"),
+        ("POST", f"{PATH}?model=x", 400, "bad_field"),
     ):
         answer = await healthy.client.request(method, path)
         assert answer.status_code == status
         told = answer.json()["error"]
         assert set(told) == {"message", "type", "param", "code"}
+        assert told["code"] == code
         assert answer.headers["x-request-id"]
     assert_problem(await healthy.client.get("/nothing"), 404, "Not Found")
     as_json = await healthy.client.post(PATH, json={"model": "whisper-1"})
@@ -134,6 +136,16 @@ async def test_a_form_that_cannot_be_read(healthy: Running) -> None:
     answer = await healthy.client.post(PATH, content=b"--x", headers=head)
     assert answer.status_code == 400
     assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+async def test_of_a_form_that_is_cut_nothing_is_left_out(healthy: Running, canary: bytes) -> None:
+    """The framework drops the part in which it ends: here the language, which would be guessed."""
+    whole = multipart(("file", canary), ("model", "whisper-1"), ("language", "en"))
+    cut = {**whole, "content": whole["content"][:-12]}
+    answer = await healthy.client.post(PATH, **cut)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_body")
+    assert "cut" in answer.json()["error"]["message"]
+    assert_problem(await healthy.client.post("/transcribe", **cut), 400, "cut")
 
 
 async def test_keys(canary: bytes) -> None:

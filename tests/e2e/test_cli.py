@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -188,7 +189,7 @@ def test_transcribe_no_speech(tmp_path: Path) -> None:
     ("name", "words"),
     [
         ("missing.wav", "FileNotFoundError: .*missing.wav"),
-        ("", "AudioUnreadable: .*folder"),
+        ("none", "no recording in .*none"),
         ("text.wav", "NotAudio: "),
         ("empty.wav", "AudioEmpty: .*0 bytes"),
     ],
@@ -196,10 +197,39 @@ def test_transcribe_no_speech(tmp_path: Path) -> None:
 def test_transcribe_what_cannot_be_used(name: str, words: str, tmp_path: Path) -> None:
     sounds.text_as_wav(tmp_path / "text.wav")
     sounds.zero_bytes(tmp_path / "empty.wav")
+    (tmp_path / "none").mkdir()
     found = run(tmp_path, "transcribe", tmp_path / name)
     assert (found.returncode, found.stdout) == (USAGE, "")
     assert re.search(words, found.stderr), found.stderr
     assert len(found.stderr.splitlines()) == 1
+
+
+def test_transcribe_several_with_one_model_and_go_on_where_it_was(tmp_path: Path) -> None:
+    calls, texts = tmp_path / "calls", tmp_path / "texts"
+    (calls / "deep").mkdir(parents=True)
+    shutil.copy(CANARY, calls / "a.wav")
+    shutil.copy(CANARY, calls / "deep" / "a.wav")
+    (calls / "a.wav.json").write_text("{}", encoding="utf-8")
+    sounds.text_as_wav(calls / "bad.wav")
+    given = ("transcribe", calls, "-l", "en", "--pattern", "**/*.wav", "-o", texts)
+    first = run(tmp_path, *given, "--verbose")
+    assert first.returncode == DEGRADED, first.stderr
+    assert first.stderr.count("모델 로드 완료") == 1, "one model for all"
+    assert f"2/3 {calls / 'bad.wav'}: NotAudio" in first.stderr
+    assert "1 of 3 were not transcribed" in first.stderr
+    written = sorted(one.relative_to(texts) for one in texts.rglob("*") if one.is_file())
+    assert written == [Path("a.wav.txt"), Path("deep/a.wav.txt")]
+    assert CANARY_WORDS in (texts / "deep/a.wav.txt").read_text("utf-8").lower()
+    again = run(tmp_path, *given, "--verbose")
+    assert "모델 로드" not in again.stderr, "what is there is not done again"
+    assert (again.returncode, again.stdout.count("there already")) == (DEGRADED, 2)
+    (calls / "bad.wav").unlink()
+    told = run(tmp_path, *given[:-2], "--format", "srt", "--json")
+    assert (told.returncode, "one of --json and --format" in told.stdout) == (USAGE, True)
+    done = run(tmp_path, *given, "--json", "--again")
+    files = json.loads(done.stdout)["files"]
+    assert [one["state"] for one in files] == ["done", "done"]
+    assert json.loads(Path(files[0]["output"]).read_text("utf-8"))["backend"] == "faster-whisper"
 
 
 def test_transcribe_without_a_model(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def _judged(sources: Path) -> Run:
     """Run the machine on ``sources``; gives the exit code and what was printed."""
     command = (
         f"{sys.executable} -m pytest tests/honesty/test_honesty.py -x -p no:cacheprovider"
-        f" --show-capture=no --tb=short -o pythonpath={sources}"
+        f" -p no:schemathesis --show-capture=no --tb=short -o pythonpath={sources}"
     )
     done = subprocess.run(
         command.split(),
@@ -54,7 +54,7 @@ def _judged(sources: Path) -> Run:
 
 def _mutated(mutant: Mutant | None, folder: Path) -> Path:
     sources = folder / "src"
-    shutil.copytree(ROOT / "src", sources, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "src", sources)  # with what is compiled: a changed file has a new time
     if mutant is not None:
         file = sources / mutant.file
         text = file.read_text(encoding="utf-8")

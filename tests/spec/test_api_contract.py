@@ -239,6 +239,7 @@ FORM = {
     "prompt",
     "keywords",
     "temperature",
+    "model",
     "format",
 }
 

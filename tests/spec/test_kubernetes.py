@@ -81,6 +81,81 @@ def test_selectors_volumes_budgets_and_scales_name_what_is_there() -> None:
             assert asked in real
 
 
+VERSIONS = {
+    "Deployment": "apps/v1",
+    "Service": "v1",
+    "ConfigMap": "v1",
+    "PersistentVolumeClaim": "v1",
+    "PodDisruptionBudget": "policy/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+}
+PROBE = "httpGet exec periodSeconds timeoutSeconds failureThreshold initialDelaySeconds"
+KEYS = {
+    "Deployment.spec": "replicas selector template strategy",
+    "Deployment.spec.template": "metadata spec",
+    "Deployment.spec.template.spec": "terminationGracePeriodSeconds automountServiceAccountToken "
+    "securityContext containers volumes nodeSelector tolerations affinity imagePullSecrets",
+    "Deployment.spec.template.spec.securityContext": "runAsNonRoot runAsUser runAsGroup fsGroup "
+    "seccompProfile",
+    "Deployment.spec.template.spec.containers": "name image command envFrom env ports startupProbe "
+    "readinessProbe livenessProbe resources securityContext volumeMounts",
+    **{
+        f"Deployment.spec.template.spec.containers.{one}Probe": PROBE
+        for one in ("startup", "readiness", "liveness")
+    },
+    "Deployment.spec.template.spec.containers.resources": "requests limits",
+    "Deployment.spec.template.spec.containers.securityContext": "allowPrivilegeEscalation "
+    "readOnlyRootFilesystem capabilities",
+    "Deployment.spec.template.spec.containers.volumeMounts": "name mountPath readOnly subPath",
+    "Deployment.spec.template.spec.volumes": "name persistentVolumeClaim emptyDir secret configMap",
+    "PodDisruptionBudget.spec": "selector maxUnavailable minAvailable",
+    "HorizontalPodAutoscaler.spec": "scaleTargetRef minReplicas maxReplicas metrics behavior",
+    "HorizontalPodAutoscaler.spec.metrics": "type pods object",
+    "Service.spec": "selector ports type",
+    "PersistentVolumeClaim.spec": "accessModes resources storageClassName",
+}
+"""An excerpt of the schemas, for what is written here: a misspelt key is silently left out."""
+
+
+def misspelt(found: Any, where: str) -> list[str]:
+    """Return the keys at and below a place that are none."""
+    if isinstance(found, list):
+        return [one for part in found for one in misspelt(part, where)]
+    if not isinstance(found, dict):
+        return []
+    known = KEYS.get(where)
+    wrong = [] if known is None else sorted(set(found) - set(known.split()))
+    inner = [one for key, part in found.items() for one in misspelt(part, f"{where}.{key}")]
+    return [f"{where}.{one}" for one in wrong] + inner
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda one: f"{one['kind']}")
+def test_every_key_is_one(document: dict[str, Any]) -> None:
+    assert set(document) <= {"apiVersion", "kind", "metadata", "spec", "data"}
+    assert document["apiVersion"] == VERSIONS[document["kind"]]
+    assert misspelt(document, document["kind"]) == []
+    assert misspelt({"spec": {"maxUnavailible": 1}}, "PodDisruptionBudget") != []
+
+
+def test_servers_and_workers_are_watched_bounded_and_scaled() -> None:
+    for one in containers():
+        assert set(one["resources"]) == {"requests", "limits"}
+        assert (
+            one["livenessProbe"]["failureThreshold"] * one["livenessProbe"]["periodSeconds"] >= 60
+        )
+        assert one["securityContext"]["readOnlyRootFilesystem"] is True
+    (server,) = [one for one in containers() if "ports" in one]
+    assert server["readinessProbe"]["httpGet"]["path"] == "/health/ready"
+    assert server["livenessProbe"]["httpGet"]["path"] == "/health/live"
+    named = {port["name"] for port in server["ports"]}
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert server[probe]["httpGet"]["port"] in named
+    scaled = of_kind("HorizontalPodAutoscaler")
+    assert set(scaled) == set(of_kind("Deployment")) == set(of_kind("PodDisruptionBudget"))
+    (metric,) = scaled["stt-server"]["spec"]["metrics"]
+    assert metric["pods"]["metric"]["name"] == "stt_engine_queue_audio_seconds"
+
+
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda one: one.name)
 def test_the_schemas_of_kubernetes_allow_them(file: Path) -> None:
     validator = pytest.importorskip("kubernetes_validate", reason="make test-kubernetes has it")

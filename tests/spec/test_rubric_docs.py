@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api_server.compliance.findings import MIN_PRECISION
+from api_server.compliance.findings import MIN_PRECISION, precision_asked
 from api_server.compliance.model_card import SUSPECTED, load_card
 from api_server.compliance.rubric import load_rubric
 from api_server.compliance.rules.engine import PatternRules
@@ -33,8 +33,9 @@ def test_every_element_is_told(page: str) -> None:
 def test_the_operating_points_are_told(page: str) -> None:
     text, rubric = (DOCS / page).read_text("utf-8"), load_rubric()
     assert rubric.model
+    kinds = {one.id: one.kind for one in rubric.asked}
     for name, one in load_card(rubric.model).elements.items():
-        needed = one.needed(MIN_PRECISION)
+        needed = one.needed(precision_asked(kinds[name], MIN_PRECISION))
         (point,) = (point for point in one.points if point.confidence == needed)
         suspected = next(point for point in one.points if point.confidence >= SUSPECTED)
         figures = (needed, point.precision, point.recall, suspected.recall)

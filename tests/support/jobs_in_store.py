@@ -103,6 +103,11 @@ def new_job(
     return NewJob(owner, "{}", "{}", priority, cases, asked, key)
 
 
+async def folder_of(name: str | None) -> Path | None:
+    """Return where another model is."""
+    return Path("models", name) if name else None
+
+
 def repair_terms(**changed: Any) -> RepairTerms:
     given: dict[str, Any] = {
         "keep_sec": 3600.0,
@@ -113,5 +118,6 @@ def repair_terms(**changed: Any) -> RepairTerms:
         "agent_channel": 0,
         "agent_timeout_sec": 30.0,
         "allows_agent": lambda url: "allowed" in url,
+        "folder_of": folder_of,
     }
     return RepairTerms(**given | changed)

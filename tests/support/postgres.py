@@ -1,87 +1,58 @@
-"""A real PostgreSQL server of the tests' own: on a free port of this machine, by another user."""
+"""A real PostgreSQL server of the tests' own: the drill's, with databases that come and go.
+
+It ends with the process that started it, however that ends; what it leaves on the disk goes with
+the next one that is started.
+"""
 
 from __future__ import annotations
 
-import os
-import pwd
+import ctypes
+import re
 import shutil
 import signal
-import socket
-import subprocess
+import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
-import psycopg
+import psutil
 
-from tests.support.server import awaited
+from stt_tools.drill.postgres import PREFIX, why_absent
+from stt_tools.drill.postgres import Postgres as Server
 
-USER = "nobody"
-"""Who runs the server where the tests are root's: PostgreSQL refuses root."""
+__all__ = ["QUICK", "Postgres", "why_absent"]
 
 QUICK = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
 """Settings for tests in which no machine ever loses its power."""
 
-
-def why_absent() -> str | None:
-    """Return why there is no server to be had here."""
-    missing = [one for one in ("postgres", "initdb") if shutil.which(one) is None]
-    return f"no {' and no '.join(missing)} on the PATH (Debian: postgresql)" if missing else None
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
-class Postgres:
+def _end_with_parent() -> None:
+    """Have the kernel end the server at once when the thread that starts it ends (Linux)."""
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT, 0, 0, 0)
+
+
+def _remove_left() -> None:
+    """Remove what processes that were killed have left."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        owner = re.match(rf"{PREFIX}(\d+)-", folder.name)
+        if owner and not psutil.pid_exists(int(owner[1])):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class Postgres(Server):
     """One server; ``settings`` are lines of its configuration."""
 
+    template: str | None = None
+    """A database that others are copied from."""
+
+    started_with = {"preexec_fn": _end_with_parent}  # noqa: RUF012 - never changed
+
     def __init__(self, *settings: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="stt-postgres-"))
-        self._options: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            owner = pwd.getpwnam(USER)
-            os.chown(self.folder, owner.pw_uid, owner.pw_gid)
-            self._options = {"user": USER, "group": owner.pw_gid, "extra_groups": []}
-        self._options["cwd"] = self.folder
-        self.data = self.folder / "data"
-        subprocess.run(
-            ["initdb", "-D", self.data, "-U", "stt", "-A", "trust", "-E", "UTF8", "--no-sync", "-k",
-             "--locale", "C.UTF-8"],
-            check=True, capture_output=True, **self._options,
-        )  # fmt: skip
-        self._settings = settings
-        self.template: str | None = None
-        """A database that others are copied from."""
-        self.port = _free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-        self.start()
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        given = [f"--{one}" for one in self._settings]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                ["postgres", "-D", self.data, "-p", str(self.port), "-h", "127.0.0.1", "-k", "",
-                 *given],
-                stdout=log, stderr=log, start_new_session=True, **self._options,
-            )  # fmt: skip
-        awaited(self._answers, "PostgreSQL answers")
-
-    def _answers(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, (self.folder / "log").read_text("utf-8")
-        try:
-            psycopg.connect(self.url("postgres"), connect_timeout=2).close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    def url(self, name: str) -> str:
-        """Return the URL of a database."""
-        return f"postgresql://stt:a-secret@127.0.0.1:{self.port}/{name}"
-
-    def execute(self, statement: str, name: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run a statement by itself, and return its rows."""
-        with psycopg.connect(self.url(name), autocommit=True) as connection:
-            found = connection.execute(statement.encode())
-            return found.fetchall() if found.description else []
+        _remove_left()
+        super().__init__(*settings)
 
     def make(self, name: str, template: str = "template0") -> str:
         """Make a database, and return its URL."""
@@ -91,21 +62,3 @@ class Postgres:
     def drop(self, name: str) -> None:
         """Remove a database, whoever uses it."""
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-    def end(self, number: signal.Signals = signal.SIGQUIT) -> None:
-        """End it: by default at once, as a machine that is gone."""
-        if self.process is not None:
-            os.killpg(self.process.pid, number)
-            self.process.wait(60)
-            self.process = None
-
-    def close(self) -> None:
-        """End it, and remove its files."""
-        self.end()
-        shutil.rmtree(self.folder)
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

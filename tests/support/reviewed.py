@@ -82,17 +82,17 @@ def clean_result() -> CallResult:
     return replace(found, check=CheckResult(replace(report, value=value)))
 
 
-def two_channel_wav(seconds: float) -> bytes:
+def two_channel_wav(seconds: float, channels: int = 2) -> bytes:
     """A tone on each channel: a low one, and a high one that begins in the middle."""
     at = np.arange(int(seconds * 16_000)) / 16_000
     low = 0.3 * np.sin(2 * np.pi * 220 * at) * (at % 2 < 1.5)
     high = 0.3 * np.sin(2 * np.pi * 660 * at) * (at > seconds / 2)
     raw = io.BytesIO()
     with wave.open(raw, "wb") as out:
-        out.setnchannels(2)
+        out.setnchannels(channels)
         out.setsampwidth(2)
         out.setframerate(16_000)
-        both = np.stack([low, high], axis=1) * 32_000
+        both = np.stack([low, high][:channels], axis=1) * 32_000
         out.writeframes(both.astype("<i2").tobytes())
     return raw.getvalue()
 
@@ -104,11 +104,12 @@ def add_case(
     result: CallResult | None = None,
     recording: bytes | None = None,
     metadata: str = "{}",
+    options: str = "{}",
 ) -> str:
     """Have a case end with an answer; return its id."""
     content = recording or f"recording {name}".encode()
     new = NewCase(name, folder.receive(io.BytesIO(content)))
-    job, _ = store.submit(NewJob("", "{}", metadata, 5, (new,), name))
+    job, _ = store.submit(NewJob("", options, metadata, 5, (new,), name))
     found = result or sample_result()
     taken = store.claim(LEASE_SEC, 100)
     for other in taken:

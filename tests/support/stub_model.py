@@ -85,6 +85,6 @@ def job_of(*files: str, **changes: object) -> dict[str, Any]:
         "resume": None,
         "single": False,
         "background": False,
-        "eager": False,
+        "eager": 0,
     }
     return {"files": list(files), **given, **changes}

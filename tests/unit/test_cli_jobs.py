@@ -85,6 +85,18 @@ def test_cancelled_and_tried_again(calls: Path) -> None:
     assert [one["id"] for one in run("jobs", "list")["jobs"]] == [job]
 
 
+def test_a_job_shows_why_cases_were_not_done(calls: Path) -> None:
+    job = submit(calls)["id"]
+    store = store_of(calls)
+    first, _ = store.claim(60.0, 9)
+    store.finish(first, Ending("failed", error_type="OutOfMemory", error="no memory"))
+    store.close()
+    shown = CliRunner().invoke(app, ["jobs", "show", job]).stdout.splitlines()
+    assert len(shown) == 2
+    assert shown[1].endswith("OutOfMemory: no memory")
+    assert first.id in shown[1]
+
+
 def test_a_case_shows_its_answer_and_one_without_is_1(calls: Path) -> None:
     submit(calls)
     store = store_of(calls)
@@ -127,7 +139,7 @@ def test_a_case_is_shown_as_subtitles_of_its_translation_too(calls: Path) -> Non
         (("jobs", "show", "job-0"), "no job job-0"),
         (("cases", "show", "case-0"), "no case case-0"),
         (("jobs", "submit", "/nowhere"), "no such file"),
-        (("jobs", "submit", "{calls}", "--pattern", "*.mp3"), "no file matches"),
+        (("jobs", "submit", "{calls}", "--pattern", "*.mp3"), "no recording in"),
         (("jobs", "submit", "{calls}", "--metadata", "[]"), "JSON object"),
         (("jobs", "submit", "{calls}", "--language", "klingon"), "klingon"),
         (("jobs", "submit", "{calls}", "--keyword", "가"), "keywords"),

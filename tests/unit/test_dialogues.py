@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import evaluation
 from api_server.compliance.rubric import load_rubric
 from evaluation.dialogues import DialogueInvalid, accused, interval, load_dialogues
 from evaluation.score import accusations
@@ -41,6 +42,15 @@ def test_a_tenth_is_kept_back_of_every_writer() -> None:
     held = Counter(one.passage.id[0] for one in TALKS if one.held)
     assert 0.09 < held.total() / len(TALKS) < 0.12
     assert set(held) == set("abcdefghijkl")
+
+
+def test_the_blind_dialogues_are_nobodys_training() -> None:
+    blind = load_dialogues([Path(evaluation.__file__).with_name("blind.jsonl")])
+    assert len(blind) >= 150
+    assert all(one.held and one.passage.said | one.passage.near <= KINDS.keys() for one in blind)
+    assert {name for one in blind for name in one.passage.said} == KINDS.keys()
+    known = {s.text for one in TALKS for s in one.passage.segments if len(s.text) > 20}
+    assert not known & {s.text for one in blind for s in one.passage.segments}
 
 
 def test_a_file_of_anyones_dialogues_is_read(tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ ALSO_KOREAN = {
     ("RubricInvalid", "compliance"),
     ("PatternInvalid", "compliance"),
     ("RubricModelInvalid", "compliance"),
+    # They read on the page why a rubric cannot be tried or taken into use.
+    ("RubricInvalid", "rubrics_in_use.py"),
+    ("RubricInvalid", "background.py"),
     # Shown to reviewers as agent_dummy_reason where it ends a call to an agent.
     ("ServerStopping", "agent"),
 }

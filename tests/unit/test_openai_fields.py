@@ -58,10 +58,10 @@ def test_one_language(items: list[tuple[str, Value]], language: str) -> None:
     assert read_transcription([*NEEDED, *items]).language == language
 
 
-@pytest.mark.parametrize("suffix", ["", "[]"])
-def test_lists_come_with_brackets_or_without(suffix: str) -> None:
-    name = f"timestamp_granularities{suffix}"
-    sent: list[tuple[str, Value]] = [(name, "word"), (name, "segment")]
+@pytest.mark.parametrize("suffixes", [("", ""), ("[]", "[]"), ("[0]", "[1]")])
+def test_lists_come_with_brackets_or_without(suffixes: tuple[str, str]) -> None:
+    names = [f"timestamp_granularities{one}" for one in suffixes]
+    sent: list[tuple[str, Value]] = [*zip(names, ("word", "segment"), strict=True)]
     form = read_transcription([*sent, ("response_format", "verbose_json"), *NEEDED])
     assert form.granularities == {"word", "segment"}
     assert form.words
@@ -75,7 +75,8 @@ def test_lists_come_with_brackets_or_without(suffix: str) -> None:
         ("temperature", "0.0"),
         ("chunking_strategy", "auto"),
         ("chunking_strategy[type]", "server_vad"),
-        ("prompt", ""),
+        ("chunking_strategy", '{"type": "server_vad", "threshold": null}'),
+        *((name, "") for name in sorted(TRANSCRIPTION - {"file", "model"})),
         ("keywords[]", ""),
     ],
 )
@@ -107,6 +108,13 @@ def test_hints_are_read_in_the_words_of_any_client() -> None:
         (("temperature", "warm"), "temperature", "invalid_value"),
         (("chunking_strategy", "{}"), "chunking_strategy", "invalid_value"),
         (("chunking_strategy[type]", "vad"), "chunking_strategy[type]", "invalid_value"),
+        (("chunking_strategy", '{"type": "vad"}'), "chunking_strategy[type]", "invalid_value"),
+        (
+            ("chunking_strategy", '{"type": "server_vad", "threshold": 0.5}'),
+            "chunking_strategy[threshold]",
+            "unsupported_parameter",
+        ),
+        (("chunking_strategy", '{"type": "server_vad"'), "chunking_strategy", "invalid_value"),
         (("timestamp_granularities", "word"), "timestamp_granularities", "unsupported_value"),
         (("timestamp_granularities[]", "line"), "timestamp_granularities", "invalid_value"),
         (("vad_filter", "true"), "vad_filter", "unknown_parameter"),
@@ -133,6 +141,8 @@ def test_a_stream_is_json(name: str) -> None:
     assert not read_transcription([*NEEDED, ("stream", "false")]).stream
     sent = ("response_format", name)
     assert refusal(("stream", "true"), sent) == ("response_format", "unsupported_value")
+    with pytest.raises(ApiError, match=f"{name} cannot be had that way; give one of json, diariz"):
+        read_transcription([*NEEDED, ("stream", "true"), sent])
 
 
 def test_two_languages_are_refused() -> None:
@@ -196,3 +206,50 @@ def test_any_form_is_read_or_refused_by_a_name_that_was_sent(
         else:
             assert bare <= known
             assert found.model == "whisper-1"
+
+
+WAV = "data:audio/wav;base64,UklGRg=="
+DIARIZED = ("response_format", "diarized_json")
+
+
+def references(names: list[str], sounds: list[str]) -> list[tuple[str, Value]]:
+    return [
+        DIARIZED,
+        *(("known_speaker_names[]", one) for one in names),
+        *(("known_speaker_references[]", one) for one in sounds),
+    ]
+
+
+def test_voices_with_names_are_read() -> None:
+    other = "data:audio/x-m4a;codecs=mp4a.40.2;base64,AAAA"
+    form = read_transcription([*NEEDED, *references(["Kim", "김"], [WAV, other])])
+    assert [(one.name, one.sound) for one in form.references] == [
+        ("Kim", b"RIFF"),
+        ("김", bytes(3)),
+    ]
+    assert "RIFF" not in repr(form)
+
+
+@pytest.mark.parametrize(
+    ("names", "sounds", "param"),
+    [
+        (["Kim"], [], "known_speaker_names"),
+        ([], [WAV], "known_speaker_references"),
+        (list("abcde"), [WAV] * 5, "known_speaker_names"),
+        (["Kim", "Kim"], [WAV, WAV], "known_speaker_names"),
+        ([""], [WAV], "known_speaker_references"),
+        (["a" * 65], [WAV], "known_speaker_names"),
+        (["Kim"], ["https://example.com/kim.wav"], "known_speaker_references"),
+        (["Kim"], ["data:audio/wav;base64,A"], "known_speaker_references"),
+        (["Kim"], ["data:audio/wav,RIFF"], "known_speaker_references"),
+    ],
+)
+def test_voices_with_names_are_refused_by_field(
+    names: list[str], sounds: list[str], param: str
+) -> None:
+    assert refusal(*references(names, sounds)) == (param, "invalid_value")
+
+
+def test_voices_with_names_need_a_shape_that_names_them() -> None:
+    items = references(["Kim"], [WAV])[1:]
+    assert refusal(*items) == ("known_speaker_names", "unsupported_value")

@@ -102,8 +102,10 @@ def levelled(samples: Samples) -> Samples:
         lambda one: np.clip(6 * one, -0.1, 0.1),
         lambda one: one + 0.002 * np.random.default_rng(4).standard_normal(len(one)),
         lambda one: np.interp(np.arange(len(one)) * 1.0001, np.arange(len(one)), one),
+        lambda one: later(one, 0.5),
+        lambda one: 0.5 * np.append(one[27_200:], np.zeros(27_200)),
     ],
-    ids=["echo", "room", "level control", "clipped", "noise", "drift"],
+    ids=["echo", "room", "level control", "clipped", "noise", "drift", "late", "early"],
 )
 def test_a_copy_that_no_short_path_explains_shows_no_second_speaker(
     tmp_path: Path, copy: Any

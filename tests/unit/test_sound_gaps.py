@@ -131,3 +131,16 @@ def test_a_pause_of_one_track_of_an_avi_is_none_of_the_other(tmp_path: Path) -> 
     assert first[:12] == [*BEFORE, None, None, None, *AFTER]
     assert second[:9] == list(range(10, 19))
     assert unheard_seconds(found) == 0
+
+
+def test_a_large_chunk_of_an_avi_is_one_frame(tmp_path: Path) -> None:
+    """FFmpeg took it for two: of a whole file 0.8 s of 21 were called lost, and times moved."""
+    path = write(tmp_path / "a", Kind("avi", "aac"), BEFORE + AFTER)
+    raw = bytearray(path.read_bytes())
+    at = raw.index(b"strf") + 8 + 12
+    raw[at : at + 2] = (80).to_bytes(2, "little")  # some frames are larger
+    path.write_bytes(raw)
+    found = decoded(path)
+    assert heard(found)[0][:9] == BEFORE + AFTER
+    assert found.duration == pytest.approx(9, abs=0.2)
+    assert (found.ledger["unheard"], codes(found)) == ([], set())

@@ -39,6 +39,10 @@ from tests.support.tones import (
 
 FIRST, SECOND = [0, 1, 2, 3], [10, 11, 12]
 EVERY = (*KINDS, *MORE)
+MPEG_STREAMS = tuple(
+    Kind(one, codec) for one in ("mpegts", "mpeg") for codec in ("mp2", "libmp3lame")
+)
+TS_AC3 = replace(TS, codec="ac3")
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +234,26 @@ def test_no_sound_is_lost_where_the_form_changes(
     assert [one for one in heard(found)[0] if one is not None] == FIRST + SECOND
     assert found.duration >= sum(apart) - 0.001
     assert found.ledger["unheard"] == []
+
+
+@pytest.mark.parametrize("rates", [(16_000, 24_000), (44_100, 48_000), (16_000, 48_000)], ids=str)
+@pytest.mark.parametrize("kind", [*MPEG_STREAMS, TS, TS_AC3], ids=str)
+def test_a_stream_that_begins_again_is_another_recording(
+    tmp_path: Path, kind: Kind, rates: tuple[int, int]
+) -> None:
+    """Its first frame had the time of the one before, and 26 to 72 ms were lost."""
+    if kind is TS_AC3:
+        rates = (44_100, 48_000)
+    first = write(tmp_path / "a", replace(kind, rate=rates[0]), FIRST)
+    second = write(tmp_path / "b", replace(kind, rate=rates[1]), SECOND)
+    apart = [decoded(path) for path in (first, second)]
+    assert [one.ledger["unheard"] for one in apart] == [[], []]
+    (tmp_path / "c").write_bytes(first.read_bytes() + second.read_bytes())
+    found = decoded(tmp_path / "c")
+    assert [one for one in heard(found)[0] if one is not None] == FIRST + SECOND
+    assert found.duration == pytest.approx(sum(one.duration for one in apart), abs=0.002)
+    assert found.ledger["unheard"] == []
+    assert codes(found) == {"parts"}
 
 
 def test_a_last_frame_whose_checksum_ends_in_zero_is_heard(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ ROLE_OF: Mapping[str, Role | None] = {
     "/jobs/{job}/events": "call",
     "/cases": "call",
     "/cases/{case}": "call",
+    "/voices": "admin",
+    "/voices/{voice}": "admin",
     # People log in there, and have roles of their own.
     "/review": None,
     "/metrics": "read",
@@ -51,7 +53,7 @@ OPEN_PATHS = frozenset(path for path, role in ROLE_OF.items() if role is None)
 _ONE_MODEL = "/v1/models/"
 _PAGE = "/review/"
 
-_OF_ONE = re.compile(r"/(job|case)s/[^/]+(/[^/]+)?")
+_OF_ONE = re.compile(r"/(job|case|voice)s/[^/]+(/[^/]+)?")
 
 
 def is_known(path: str) -> bool:

@@ -25,9 +25,13 @@ Kind = Literal[
     "release",
     "setting",
     "rubric",
+    "voice",
+    "rubric_change",
 ]
 """What is recorded. ``adopted``: an answer that was there before the log; ``look``: somebody saw
-content that was not masked; ``expiry``: content whose days were over was removed."""
+content that was not masked, or searched in all of it; ``expiry``: content whose days were over was
+removed; ``voice``: one of an agent was enrolled, compared with a call, or erased; ``rubric``: what
+is in force is another; ``rubric_change``: somebody tried, proposed, consented."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 REMOVALS: tuple[Kind, ...] = ("erasure", "expiry")

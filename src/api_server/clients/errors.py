@@ -49,6 +49,20 @@ class CircuitOpen(TargetError):
         self.retry_after = retry_after
 
 
+class LlmPostponed(TargetError):
+    """The LLM is asked later, by a repair; until then the rules alone have judged."""
+
+    counts_for_circuit = False
+
+
+class ProviderUnavailable(EngineError):
+    """Where people log in, no answer comes that can be used; it may later."""
+
+
+class LoginNotProved(EngineError):
+    """What a provider of logins, or who says to be it, has answered proves nothing of anybody."""
+
+
 def is_own_shortage(error: BaseException) -> bool:
     """Return whether ``error``, or what it came from, says that this machine has run out."""
     seen: list[BaseException] = [error]

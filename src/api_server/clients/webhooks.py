@@ -1,6 +1,7 @@
 """Sends one webhook, signed after Standard Webhooks, to an address that the operator has listed.
 
-Redirects are not followed, and what is answered is not read: an address may not lead elsewhere.
+Redirects are not followed, and what is answered is not read: an address may not lead elsewhere. Nor
+may a name: to whom a connection was made is looked at before anything is sent.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ import hmac
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
 
 from api_server.clients.http import UNSENDABLE, create_client, describe_root_cause
+from api_server.clients.peers import may_lead_to
 from stt_engine.errors import EngineError
 from stt_engine.version import __version__
 
@@ -42,6 +47,7 @@ class WebhookClient:
         timeout_sec: for one delivery, everything included.
         clock: seconds since 1970, UTC.
         verify: TLS settings; by default the system's CA store.
+        networks: where names may lead to, besides public addresses.
     """
 
     def __init__(
@@ -50,7 +56,9 @@ class WebhookClient:
         timeout_sec: float,
         clock: Callable[[], float] = time.time,
         verify: ssl.SSLContext | None = None,
+        networks: Sequence[str] = (),
     ) -> None:
+        self._networks = tuple(networks)
         self._keys = [base64.b64decode(one.removeprefix(PREFIX)) for one in secrets]
         self.timeout_sec = timeout_sec
         self._clock = clock
@@ -77,7 +85,13 @@ class WebhookClient:
         try:
             with anyio.fail_after(self.timeout_sec):
                 headers = self.headers(identity, body)
-                request = self._client.build_request("POST", url, content=body, headers=headers)
+                request = self._client.build_request(
+                    "POST",
+                    url,
+                    content=body,
+                    headers=headers,
+                    extensions={"trace": partial(self._look_at_peer, urlsplit(url).hostname or "")},
+                )
                 response = await self._client.send(request, stream=True)
                 await response.aclose()
         except TimeoutError as exc:
@@ -89,6 +103,20 @@ class WebhookClient:
         if not response.is_success:
             status = response.status_code
             raise WebhookRefused(f"HTTP {status}", final=status == _GONE)
+
+    async def _look_at_peer(self, host: str, what: str, facts: dict[str, Any]) -> None:
+        """Hang up where a connection leads to a machine that may not be called.
+
+        Raises:
+            WebhookRefused: it does; the name may be answered rightly another time.
+        """
+        if not what.endswith("connect_tcp.complete"):
+            return
+        stream = facts["return_value"]
+        peer = str(stream.get_extra_info("server_addr")[0])
+        if not may_lead_to(host, peer, self._networks):
+            await stream.aclose()
+            raise WebhookRefused(f"{host} leads to {peer}, no address of WEBHOOK_ALLOWED_NETWORKS")
 
     async def aclose(self) -> None:
         """Close every connection."""

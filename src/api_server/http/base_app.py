@@ -16,7 +16,6 @@ from api_server.http.front import Forwarded, HostCheck, RootPath
 from api_server.http.job_files import open_for_job
 from api_server.http.middleware import ApiKey, BodyLimit, RequestId
 from api_server.http.openai.errors import OpenAIErrors
-from api_server.http.openai.models import ModelNames
 from api_server.http.openapi import DescribedApp
 from api_server.http.routes import health, openai
 from api_server.settings import Settings
@@ -46,7 +45,6 @@ def build_app(
     )
     app.state.service = Service.of(settings, begin=begin, checks=checks)
     app.state.checks = checks
-    app.state.models = ModelNames.of(settings)
     for router in routers:
         app.include_router(router)
     app.include_router(openai.router)
@@ -81,9 +79,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks.start_soon(service.keys.watch)
         if app.state.checks:
             tasks.start_soon(service.text.begin)
+            tasks.start_soon(service.rubrics.run, service.desk)
             tasks.start_soon(service.agent_probe.watch, service.agent.probe)
             tasks.start_soon(service.jobs.run, partial(open_for_job, service.storage))
             tasks.start_soon(service.webhooks.run)
+            tasks.start_soon(service.store_probe.run)
+            tasks.start_soon(service.clock.run)
             for watcher in service.watchers:
                 tasks.start_soon(watcher.run)
             tasks.start_soon(service.repairer.run, partial(open_for_job, service.storage))

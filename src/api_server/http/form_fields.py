@@ -28,6 +28,7 @@ Temperature = Annotated[
     float, Form(ge=0, le=1, allow_inf_nan=False, description="Above 0, words are drawn")
 ]
 Translate = Annotated[bool, Form(description="English in text_en too")]
+Model = Annotated[Text | None, Form(description="A name of GET /v1/models; by default the first")]
 TextFormat = Literal["text", "srt", "vtt", "tsv", "lrc", "verbose_json", "diarized_json"]
 """What a transcript may be had as beside the JSON of the endpoint."""
 

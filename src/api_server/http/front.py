@@ -31,7 +31,11 @@ class Forwarded:
         self._proxies = [ip_network(one) for one in proxies]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle the request as the caller's; the access log has this very scope."""
+        """Handle the request as the caller's; the access log has this very scope.
+
+        ``scope["peer"]`` stays who the connection is from.
+        """
+        scope["peer"] = scope.get("client")
         if (
             scope["type"] == "http"
             and scope["client"]

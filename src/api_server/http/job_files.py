@@ -144,6 +144,7 @@ async def receive_uploads(
             for file, size in zip(files, sizes, strict=True)
         ]
     except (StoreFull, StoreUnavailable) as exc:
+        service.store_probe.doubt()
         raise build_store_problem(exc) from exc
     except CANNOT_TELL as exc:
         raise build_machine_problem(exc) from exc

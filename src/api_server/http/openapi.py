@@ -112,7 +112,7 @@ def _drop_null(field: JsonObject) -> JsonObject:
 
 
 def _describe_forms(body: JsonObject, schemas: JsonObject) -> None:
-    """Require exactly one of path and upload, and allow a form without files."""
+    """Require exactly one of path and upload; a form without files where none is needed."""
     body["required"] = True
     name = body["content"][FORMS[0]]["schema"]["$ref"].rpartition("/")[2]
     fields = {key: _drop_null(value) for key, value in schemas[name]["properties"].items()}
@@ -124,6 +124,8 @@ def _describe_forms(body: JsonObject, schemas: JsonObject) -> None:
     plain = {key: value for key, value in fields.items() if key != "file"}
     inputs = [one for one in ("file_path", "file", "folder") if one in fields]
     schemas[name]["oneOf"] = [{"required": [one]} for one in inputs]
+    if inputs == ["file"]:
+        return
     schemas[f"{name}_plain"] = {
         "type": "object",
         "title": f"{name}_plain",

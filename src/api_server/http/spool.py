@@ -87,9 +87,22 @@ class _Closing:
 
 
 class _Parser(MultiPartParser):
-    """The framework's parser, with uploads of ours."""
+    """The framework's parser, with uploads of ours.
+
+    ``cut``: a part was begun, and the form's end never came. Of such a part nothing is read: a
+    field that the caller has sent would be missing without a word.
+    """
 
     place: Place
+    cut = False
+
+    def on_part_begin(self) -> None:
+        super().on_part_begin()
+        self.cut = True
+
+    def on_end(self) -> None:
+        super().on_end()
+        self.cut = False
 
     def on_headers_finished(self) -> None:
         super().on_headers_finished()
@@ -117,7 +130,11 @@ class SpooledRequest(Request):
             async with aclosing(self.stream()) as stream:
                 parser = _Parser(self.headers, stream, **limits)
                 parser.place = self._place
-                self._form = await parser.parse()
+                form = await parser.parse()
         except MultiPartException as exc:
             raise HTTPException(400, exc.message) from exc
-        return self._form
+        if parser.cut:
+            await form.close()
+            raise HTTPException(400, "The form is cut: its last boundary is missing.")
+        self._form = form
+        return form

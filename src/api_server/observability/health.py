@@ -9,6 +9,7 @@ from api_server.clients.circuit_breaker import CircuitBreakers
 from api_server.clients.circuit_policy import CircuitSnapshot
 from api_server.compliance.text_worker import TextInChild
 from api_server.jobs.parts import JobParts
+from api_server.jobs.trouble import Trouble
 from api_server.models import HealthResponse
 from api_server.observability.agent_probe import AgentProbe
 from api_server.observability.metrics import FailureMetrics
@@ -106,14 +107,14 @@ def text_health(text: TextInChild, checks: CheckAdmission) -> HealthSource:
     ]
 
 
-def storage_health(storage: Storage, watched: Sequence[Place] = ()) -> HealthSource:
+def storage_health(storage: Storage) -> HealthSource:
     """Return the state of every place from which recordings come; one that hangs degrades."""
     return lambda: [
         ComponentHealth(
             {"name": one.name, "state": one.state, "waiting": one.waiting, "late": one.late},
             one.state != "ok",
         )
-        for one in (*storage.places, *watched)
+        for one in storage.places
     ]
 
 
@@ -141,7 +142,7 @@ def jobs_health(parts: JobParts) -> HealthSource:
 
     def look() -> list[ComponentHealth]:
         desk, jobs = parts.desk, parts.runner
-        trouble, backlog = desk.trouble, jobs.backlog
+        trouble, backlog = desk.trouble.reason, jobs.backlog
         working = "ok" if desk.is_open else "idle"
         facts = {
             "name": "jobs",
@@ -155,6 +156,41 @@ def jobs_health(parts: JobParts) -> HealthSource:
         return [ComponentHealth(facts, trouble is not None)]
 
     return look
+
+
+def store_health(parts: JobParts) -> HealthSource:
+    """Return the state of what jobs depend on: database, recordings, watched folders."""
+
+    def look() -> list[ComponentHealth]:
+        desk, recordings = parts.desk, parts.store_probe
+        database = "ok" if desk.is_open else "idle"
+        return [
+            _dependency("database", desk.place, desk.trouble, database, kind=desk.kind),
+            _dependency("recordings", recordings.place, recordings.trouble, recordings.state),
+            *(
+                _dependency(one.place.name, one.place, one.trouble, "ok", unreadable=one.unreadable)
+                for one in parts.watchers
+            ),
+        ]
+
+    return look
+
+
+def _dependency(
+    name: str, place: Place, trouble: Trouble, well: str, **facts: object
+) -> ComponentHealth:
+    """Return the state of a part; it is degraded as soon as an answer is late."""
+    state = well if place.state == "ok" else place.state
+    told = {
+        "name": name,
+        **facts,
+        "state": "failing" if trouble.reason else state,
+        "reason": trouble.reason,
+        "since": trouble.since,
+        "waiting": place.waiting,
+        "late": place.late,
+    }
+    return ComponentHealth(told, trouble.reason is not None or place.state != "ok")
 
 
 def _is_broken(snapshot: CircuitSnapshot) -> bool:

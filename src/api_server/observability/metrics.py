@@ -19,7 +19,17 @@ from api_server.jobs.events import (
     CasePutBack,
     CaseRevised,
     CasesTakenUp,
+    CheckpointSent,
+    CheckpointSigned,
+    CheckpointUnsent,
+    CheckpointUnsigned,
+    ClockJumped,
     FileTaken,
+    FileUnreadable,
+    FolderAnswers,
+    FolderFailing,
+    RecordingsAnswer,
+    RecordingsFailing,
     RepairsGivenUp,
     StoreAnswers,
     StoreFailing,
@@ -117,6 +127,21 @@ class FailureMetrics:
         self._queued = gauge("cases_queued", "Cases of jobs that wait.")
         self._running = gauge("cases_running", "Cases of jobs at work, on every server.")
         self._store_failing = gauge("store_failing", "1 while the store of jobs cannot be used.")
+        self._recordings_failing = gauge(
+            "recordings_failing", "1 while recordings of jobs cannot be kept."
+        )
+        self._folders_failing = gauge(
+            "watch_folders_failing", "Watched folders that cannot be listed."
+        )
+        self._checkpoints = gauge(
+            "checkpoint_failing",
+            "1 while the audit log cannot be signed, or that not sent.",
+            "step",
+        )
+        self._jumps = counter("clock_jumps", "Times that the machine's clock was set.")
+        self._taken_up = counter(
+            "cases_taken_up", "Cases whose server or worker has disappeared over them."
+        )
         self._oldest = gauge("cases_oldest_seconds", "Seconds that the oldest case has waited.")
         self._counts: tuple[Count, ...] = (
             _at(AttemptFailed, self._failed),
@@ -127,10 +152,20 @@ class FailureMetrics:
             _at(AgentAnswerRepaired, lambda _event: self._repairs.inc()),
             _at(StoreFailing, lambda _event: self._store_failing.set(1)),
             _at(StoreAnswers, lambda _event: self._store_failing.set(0)),
+            _at(RecordingsFailing, lambda _event: self._recordings_failing.set(1)),
+            _at(RecordingsAnswer, lambda _event: self._recordings_failing.set(0)),
+            _at(FolderFailing, lambda _event: self._folders_failing.inc()),
+            _at(FolderAnswers, lambda _event: self._folders_failing.dec()),
+            _at(FileUnreadable, lambda _event: self._files.labels("unreadable").inc()),
+            _at(CheckpointUnsigned, lambda _event: self._checkpoints.labels("sign").set(1)),
+            _at(CheckpointSigned, lambda _event: self._checkpoints.labels("sign").set(0)),
+            _at(CheckpointUnsent, lambda _event: self._checkpoints.labels("send").set(1)),
+            _at(CheckpointSent, lambda _event: self._checkpoints.labels("send").set(0)),
             _at(TiersDisagreed, lambda event: self._disagreements.labels(event.element).inc()),
             _at(AnswerWarned, self._warned),
             _at(CaseEnded, self._case_ended),
-            _at(CasesTakenUp, lambda event: self._cases.labels("failed").inc(len(event.failed))),
+            _at(ClockJumped, lambda _event: self._jumps.inc()),
+            _at(CasesTakenUp, self._cases_taken_up),
             _at(CaseRevised, lambda _event: self._revised.labels("revised").inc()),
             _at(
                 RepairsGivenUp,
@@ -180,6 +215,10 @@ class FailureMetrics:
     def _case_ended(self, event: CaseEnded) -> None:
         self._cases.labels(event.state).inc()
         self._case_wait.observe(event.wait_sec)
+
+    def _cases_taken_up(self, event: CasesTakenUp) -> None:
+        self._taken_up.inc(len(event.queued) + len(event.failed))
+        self._cases.labels("failed").inc(len(event.failed))
 
     def _warned(self, event: AnswerWarned) -> None:
         code = event.warning.code

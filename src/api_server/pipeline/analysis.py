@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 
 from api_server.clients.agent.types import RequestFormat
+from api_server.clients.errors import LlmPostponed
 from api_server.compliance.coverage import measure_coverage
 from api_server.compliance.live_validator import LiveValidator
 from api_server.compliance.validator import IncompleteElementsValidator
@@ -31,7 +32,8 @@ from stt_engine.engine import WhisperSTT
 from stt_engine.errors import AudioRejected, InvalidRequest
 from stt_engine.events import Observer, Stage, request_id
 from stt_engine.outcome import DUMMY, Attempts, Outcome
-from stt_engine.speech import Segment, SpeechRequest, Transcript, silence
+from stt_engine.speech import KnownVoice, Segment, SpeechRequest, Transcript, silence
+from stt_engine.warnings import warning
 
 COMPLETE, PARTIAL = "complete", "partial"
 
@@ -41,6 +43,9 @@ MASKED = "masked"
 _ENGINE_REFUSALS: tuple[type[Exception], ...] = (AudioRejected, InvalidRequest)
 Masking = Callable[[tuple[Segment, ...]], Awaitable[RedactionResult]]
 """Masks personal data in segments without changing their length."""
+
+Enrolled = Callable[[str], Awaitable[tuple[KnownVoice, ...]]]
+"""Returns the voices that the call of an id is compared with; the log has that before."""
 
 REFUSALS = (*_ENGINE_REFUSALS, QueueFull)
 """Errors that go to the caller instead of making a dummy."""
@@ -89,6 +94,7 @@ class CallAnalysis:
         admission: who may wait.
         observers: called with every event.
         mask: hides personal data in the answer's text; a text that it fails on is withheld.
+        enrolled: the voices of agents that every call is compared with.
     """
 
     def __init__(
@@ -98,8 +104,10 @@ class CallAnalysis:
         admission: Admission,
         observers: Iterable[Observer],
         mask: Masking | None = None,
+        enrolled: Enrolled | None = None,
     ) -> None:
         self._stt = stt
+        self._enrolled = enrolled
         self._mask = mask
         self._validator = validator
         self._admission = admission
@@ -130,16 +138,20 @@ class CallAnalysis:
         return _settled(attempts, CallResult(recognition)).recognition
 
     async def check(
-        self, call: AnalysisRequest, agent: AgentConfig, recognition: Outcome[Transcript]
+        self,
+        call: AnalysisRequest,
+        agent: AgentConfig,
+        recognition: Outcome[Transcript],
+        postponed: LlmPostponed | None = None,
     ) -> CheckResult:
-        """Check only, what :meth:`recognise` gave now or long ago.
+        """Check only, what :meth:`recognise` gave now or long ago; ``postponed``: by rules alone.
 
         Raises:
             InvalidRequest: the agent cannot be asked that way (the caller's mistake).
         """
         attempts = self._attempts(call)
         with _reporting_hang_up(call, attempts):
-            check = await self._check(call, agent, recognition, attempts)
+            check = await self._check(call, agent, recognition, attempts, postponed)
         _settled(attempts, CallResult(recognition, check))
         return check
 
@@ -152,23 +164,43 @@ class CallAnalysis:
         found: Outcome[Transcript] = Outcome(silence(call.speech), DUMMY)
         with attempts.of("stt"), self._admission.place(call.context) as place:
             attempts.emit(CallStarted(path=call.shown_path))
-            work = partial(self._transcribe, call, place, attempts)
+            known, unknown = await self._known(call)
+            work = partial(self._transcribe, call, known, place, attempts)
             limiter = self._admission.limiter_of(call.context)
             found = await anyio.to_thread.run_sync(work, limiter=limiter)
         if attempts.failures:  # the chain itself broke: a defect of ours, logged as a crash
             return Outcome(found.value, DUMMY, tuple(attempts.failures))
+        found = replace(found, value=_with_reason(found.value, unknown))
         if self._mask is not None:
             found = await _masked(found, self._mask, call, attempts)
         attempts.emit(TranscriptReady(outcome=found))
         return found
 
+    async def _known(self, call: AnalysisRequest) -> tuple[tuple[KnownVoice, ...], str | None]:
+        """Return the voices to compare the call with, and why there are none if that is a failure.
+
+        A store that does not answer, or a log that cannot be written, fails no call.
+        """
+        if self._enrolled is None:
+            return (), None
+        attempts = Attempts(Stage.SPEAKERS, self._observers, subject=call.shown_path)
+        with attempts.of("enrolled"):
+            return await self._enrolled(call.context.id), None
+        failure = attempts.failures[-1]
+        return (), f"{failure.error_type}: {failure.message}"
+
     def _transcribe(
-        self, call: AnalysisRequest, place: Place | BackgroundPlace, attempts: Attempts
+        self,
+        call: AnalysisRequest,
+        known: tuple[KnownVoice, ...],
+        place: Place | BackgroundPlace,
+        attempts: Attempts,
     ) -> Outcome[Transcript]:
         """Transcribe, in a thread: it waits for its turns there."""
+        speech = replace(call.speech, known=(*call.speech.known, *known))
         with _named(call):
             found = self._stt.recognise(
-                call.speech, _ENGINE_REFUSALS, context=call.context, on_work=place.report
+                speech, _ENGINE_REFUSALS, context=call.context, on_work=place.report
             )
         attempts.emit(CallServed(wait_sec=call.context.waited_sec))
         return found
@@ -179,6 +211,7 @@ class CallAnalysis:
         agent: AgentConfig,
         recognition: Outcome[Transcript],
         attempts: Attempts,
+        postponed: LlmPostponed | None = None,
     ) -> CheckResult:
         attempts.emit(CheckRequested())
         transcript = recognition.value
@@ -190,6 +223,7 @@ class CallAnalysis:
                 coverage=measure_coverage(transcript, call.speech.agent_channel),
                 # Another server may have written the same: only where this one masks, it did.
                 masked=_counts_of(transcript) if self._mask else None,
+                postponed=postponed,
             )
             attempts.emit(CheckReady(success=report.value.success))
             return CheckResult(report)
@@ -206,6 +240,14 @@ async def _masked(
     dummy = silence(call.speech, recognition.value.duration)
     # First, because it is the cause: what a backend met on the way was got over.
     return Outcome(dummy, DUMMY, (*attempts.failures, *recognition.failures))
+
+
+def _with_reason(transcript: Transcript, unknown: str | None) -> Transcript:
+    """Return the transcript, which says why it was compared with no enrolled voice."""
+    if unknown is None:
+        return transcript
+    told = warning("speakers_failed", f"no enrolled voice was compared ({unknown})")
+    return replace(transcript, warnings=(*transcript.warnings, told))
 
 
 def _counts_of(transcript: Transcript) -> Mapping[str, int] | None:

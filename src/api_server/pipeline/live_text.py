@@ -1,7 +1,7 @@
 """What a call says so far, in the order of its transcript, while the rest is still recognised.
 
-The transcript is its segments in the order of time. A segment can be told once every channel has
-been recognised up to it; then nothing that is still to come stands before it.
+The transcript is its segments in the order of time. A segment can be told once nothing that is
+still to come stands before it: every channel has been recognised up to it, or nothing begins there.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stt_engine.events import Event, RecognitionProgressed
+
+_ROUNDED = 1e-3
+"""Seconds by which a time may be rounded."""
 
 
 class LiveText:
@@ -41,8 +44,8 @@ class LiveText:
         for start, text in event.heard:
             self._known += 1
             self._waiting.append((start, event.channel, self._known, text))
-        told_to = min(self._done_sec.get(one, 0.0) for one in range(event.channels))
-        self._tell(told_to)
+        done_sec = min(self._done_sec.get(one, 0.0) for one in range(event.channels))
+        self._tell(max(done_sec, event.settled_sec - _ROUNDED))
 
     def _begins_anew(self, event: RecognitionProgressed) -> bool:
         other = self._backend not in {None, event.backend}

@@ -127,5 +127,18 @@ def is_listed(address: Address, entry: str) -> bool:
 BaseUrl = Annotated[str, AfterValidator(check_base_url)]
 """The address of a server, to which paths are added."""
 
+
+def check_network(network: str) -> str:
+    """Return ``network`` if it is one, as ``10.0.0.0/8``.
+
+    Raises:
+        ValueError: it is not.
+    """
+    return str(ipaddress.ip_network(network))
+
+
+Network = Annotated[str, AfterValidator(check_network)]
+"""A network of machines."""
+
 HostEntry = Annotated[str, AfterValidator(check_host_entry)]
 """A host that may be called, with its port or without."""

@@ -20,6 +20,6 @@ class ComplianceSettings(Section):
     `sales_process`); unset: the former."""
 
     check_min_precision: float = Field(0.9, ge=0.5, le=1, allow_inf_nan=False)
-    """Precision that is asked of what is called `violated` or `satisfied` without an LLM, for each
-    element; what is less sure is `undetermined`, reason `suspected`, with its words. It holds where
-    the rubric has a model."""
+    """Precision that is asked of what is called `violated` without an LLM, for each element, and
+    0.05 less of `satisfied`; what is less sure is `undetermined`, reason `suspected`, with its
+    words. It holds where the rubric has a model."""

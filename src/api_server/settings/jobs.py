@@ -46,7 +46,7 @@ class JobSettings(Section):
     """Days that the recordings of failed and cancelled cases are kept for another try; all others
     go as soon as their cases have ended."""
 
-    jobs_at_once: int = Field(4, ge=0, le=64)
+    jobs_at_once: int = Field(8, ge=0, le=64)
     """Cases of jobs that are worked on at once, while no other call wants the recogniser. 0: none
     are (`serve --no-work`); workers do them."""
 
@@ -83,15 +83,19 @@ class JobSettings(Section):
     becomes a case once. Nothing is moved or deleted."""
 
     watch_pattern: str = "*"
-    """Names of the files that are taken, as `*.wav`. Never taken: hidden files, `.json`, `.csv`,
-    `.tmp`, `.part`, links."""
+    """Names of the files that are taken, as `*.wav`, in small or capital letters. Never taken:
+    hidden files, `.json`, `.csv`, `.tmp`, `.part`, links."""
 
     watch_table: EmptyIsNone[str] = None
     """Name of a CSV file in the folder of a recording, with a row of metadata for each: its first
     column has the names of the files. Unset: there is none."""
 
     watch_settle_sec: float = Field(10.0, ge=0)
-    """Time that a file has to stay as it is before it is taken."""
+    """Time that a file, and what stands beside it, has to stay as it is before it is taken."""
+
+    watch_sidecar_sec: float = Field(0.0, ge=0)
+    """How long a file waits for its metadata (a sidecar, or its row in WATCH_TABLE); then it is
+    taken without. Set it where the recorder writes them after the recording."""
 
     watch_interval_sec: float = Field(5.0, gt=0)
     """How often the folders are looked at."""

@@ -107,6 +107,11 @@ class RecognitionSettings(Section):
     the model is there (`stt-engine model fetch campplus-zh-en-common`); calls whose channels show
     who speaks pay nothing. `off`: never."""
 
+    known_voices: bool = False
+    """Whether the voices of agents may be enrolled (`stt-engine voices`, `/voices`), and every call
+    is compared with them (docs/speakers.md). Biometric data: they are stored encrypted, so
+    RECORDINGS_KEY_FILE is needed; each enrolment, comparison and erasure is in the audit log."""
+
     stt_load_timeout_sec: float = Field(600.0, gt=0)
     """Longest time that loading a model may take."""
 

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from api_server.settings.base import CommaSeparated, EmptyIsNone, Section
 
 ALWAYS = "always"
+_KEEPERS = {"syslog+tls", "syslog", "https", "http"}
 _KINDS = ("recordings", "transcripts", "results")
 
 
@@ -69,8 +70,15 @@ class RetentionSettings(Section):
     can take back what is written to. Unset: `audit.checkpoints` beside the database."""
 
     audit_checkpoints_url: EmptyIsNone[str] = None
-    """Where a server sends each checkpoint too, until it has arrived: `syslog://HOST:PORT` (RFC
-    5424 over TCP), or `https://...`, signed with WEBHOOK_SECRETS."""
+    """Where a server sends each checkpoint too, until it has arrived: `syslog+tls://HOST:PORT` (RFC
+    5425), `syslog://HOST:PORT` (RFC 5424 over TCP), or `https://...`, signed with
+    WEBHOOK_SECRETS."""
+
+    audit_syslog_ca_file: EmptyIsNone[Path] = None
+    """Certificates (PEM) that the server of `syslog+tls://` is verified by. Unset: the system's."""
+
+    audit_syslog_cert_file: EmptyIsNone[Path] = None
+    """This machine's certificate and its key in one file (PEM), where that server asks for it."""
 
     audit_checkpoint_sec: float = Field(3600.0, ge=10)
     """How often the audit log is signed while the server runs."""
@@ -92,8 +100,8 @@ class RetentionSettings(Section):
     def _is_address(cls, value: str | None) -> str | None:
         if value is not None:
             parts = urlsplit(value)
-            if parts.scheme not in {"syslog", "https", "http"} or not parts.hostname:
-                raise ValueError("give syslog://HOST:PORT, or the URL of a webhook")
+            if parts.scheme not in _KEEPERS or not parts.hostname:
+                raise ValueError("give syslog+tls://HOST:PORT, or the URL of a webhook")
             _ = parts.port  # raises where it is no number
         return value
 

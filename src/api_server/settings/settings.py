@@ -16,6 +16,7 @@ from api_server.settings.pii import PersonalDataSettings
 from api_server.settings.recognition import RecognitionSettings
 from api_server.settings.retention import RetentionSettings
 from api_server.settings.review import ReviewSettings
+from api_server.settings.sign_on import SignOnSettings
 from api_server.settings.webhooks import WebhookSettings
 from stt_engine.limits import Limits
 from stt_engine.speech import AudioLimits
@@ -30,6 +31,7 @@ class Settings(
     CircuitSettings,
     LlmServerSettings,
     WebhookSettings,
+    SignOnSettings,
     ReviewSettings,
     RetentionSettings,
     JobSettings,
@@ -96,9 +98,11 @@ class Settings(
             for one in self.watch_folders
             if not any(one.absolute().is_relative_to(root) for root in roots)
         ]
+        if self.known_voices and not self.recordings_key_file:
+            found.append("KNOWN_VOICES is set without RECORDINGS_KEY_FILE: nothing is encrypted")
         if self.webhook_allowed_urls and not self.webhook_secrets:
             found.append("WEBHOOK_ALLOWED_URLS is set without WEBHOOK_SECRETS: nothing is signed")
-        return found
+        return found + self.sign_on_contradictions()
 
 
 def _text(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
-from api_server.settings.addresses import Address, BaseUrl
+from api_server.settings.addresses import Address, BaseUrl, Network
 from api_server.settings.base import CommaSeparated, Section
 
 _PREFIX = "whsec_"
@@ -24,6 +24,12 @@ class WebhookSettings(Section):
     webhook_allowed_urls: CommaSeparated[BaseUrl] = Field([])
     """URLs that `webhook_url` of a job may name: of the same scheme, host and port, and at or below
     the path. No other address is called, a private one neither."""
+
+    webhook_allowed_networks: CommaSeparated[Network] = Field(
+        ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]
+    )
+    """Networks that the names in WEBHOOK_ALLOWED_URLS may lead to, besides public addresses. This
+    machine and link-local addresses are none of them: list such an address itself to call it."""
 
     webhook_secrets: CommaSeparated[SecretStr] = Field([])
     """Secrets that sign webhooks, as `whsec_` and base64 of 24 to 64 bytes; comma-separated, so

@@ -132,11 +132,18 @@ def erase(
     case: Case,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove what was said, names, metadata and recording; that there was a case stays proved."""
+    """Remove what was said, names, metadata and recording; that there was a case stays proved.
+
+    Exit code 1 where the recording cannot be removed yet.
+    """
     if not yes:
         typer.confirm(f"Remove the content of {case} for good?", abort=True, err=True)
     with _open_store(case) as store:
-        store.erase(case, actor())
+        left = store.erase(case, actor())
+    if left is not None:
+        out.print(escape(f"{case}  erased but for its recording"))
+        err.print(escape(f"{left}; it is removed once that can be done (looked at every hour)"))
+        raise typer.Exit(DEGRADED)
     out.print(escape(f"{case}  erased"))
 
 

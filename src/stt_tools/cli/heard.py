@@ -1,7 +1,7 @@
 """What a recording says so far, in the last lines of a terminal; gone when the result is there.
 
-Its order is that in which it is heard, one channel after the other, and a fallback may say it
-anew: it is no result, so it goes to stderr, and only where a person looks on.
+Its order is that in which it is heard, and a fallback may say it anew: it is no result, so it goes
+to stderr, and only where a person looks on.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class _Heard:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, RecognitionStarted):
-            self._doing = "음성 변환 중"
+            self._lines.clear()
+            self._began, self._doing = time.monotonic(), "음성 변환 중"
         elif isinstance(event, RecognitionProgressed):
             self._doing = f"음성 변환 중: 채널 {event.channel}, {event.done_sec:.0f}초까지"
             for start, text in event.heard:

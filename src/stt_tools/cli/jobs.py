@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
+import anyio
 import typer
 from rich.markup import escape
 
@@ -16,13 +17,15 @@ from api_server.jobs.options import JobOptions
 from api_server.jobs.request import digest, read_metadata
 from api_server.models import JobResponse
 from api_server.pipeline.analysis import AgentConfig
+from api_server.pipeline.model_names import ModelNames
 from api_server.pipeline.records import recordings_of
 from api_server.pipeline.render import cases as render
 from api_server.settings import Settings
 from api_server.store.errors import NoSuchJob
 from api_server.store.recordings import Received
-from api_server.store.records import JobRecord, NewCase, NewJob
-from stt_engine.errors import InvalidRequest
+from api_server.store.records import CaseRecord, CaseState, JobRecord, NewCase, NewJob
+from stt_engine.errors import EngineError, InvalidRequest
+from stt_tools.cli.given import given_recordings
 from stt_tools.cli.keeping import (
     Cursor,
     Limit,
@@ -39,7 +42,7 @@ from stt_tools.cli.options import (
     load_settings,
     understood_language,
 )
-from stt_tools.cli.output import out, print_json
+from stt_tools.cli.output import err, out, print_json
 from stt_tools.exits import refuse
 
 if TYPE_CHECKING:
@@ -48,6 +51,10 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Send recordings to be worked on by the server, and ask after them.", no_args_is_help=True
 )
+
+T = TypeVar("T")
+_SHOWN = 10
+"""Cases that were not done, of a job that is shown."""
 
 Identity = Annotated[str, typer.Argument(help="A job's id.")]
 
@@ -58,12 +65,17 @@ def submit(
     language: Annotated[
         str, typer.Option("--language", "-l", help="Code or name (ko, English), or 'auto'.")
     ] = "ko",
-    pattern: Annotated[str, typer.Option(help="Which files of a folder.")] = "*",
+    pattern: Annotated[
+        str, typer.Option(help="Which files of a folder; **/*.wav: of folders in it, too.")
+    ] = "*",
     words: Annotated[bool, typer.Option(help="Give times of words.")] = False,
     translate: Annotated[bool, typer.Option(help="Give the text in English too.")] = False,
     prompt: Prompt = None,
     keyword: Keywords = None,
     temperature: Temperature = 0.0,
+    model: Annotated[
+        str | None, typer.Option(help="Another model than the server's, by its name.")
+    ] = None,
     check: Annotated[bool, typer.Option(help="Check for elements of an incomplete sale.")] = False,
     priority: Annotated[int, typer.Option(help="Smaller ones come first.", min=0, max=9)] = 5,
     metadata: Annotated[str, typer.Option(help="A JSON object, returned as it is.")] = "{}",
@@ -85,6 +97,7 @@ def submit(
         translate,
         hints_of(prompt, keyword),
         temperature,
+        _named(settings, model),
     )
     described = _metadata(metadata)
     if webhook_url and not settings.allows_webhook(webhook_url):
@@ -105,6 +118,14 @@ def submit(
     _tell(job, as_json=as_json)
 
 
+def _named(settings: Settings, model: str | None) -> str | None:
+    """Return another model's whole name; one that is not installed is refused."""
+    try:
+        return anyio.run(ModelNames.of(settings).find, model).other
+    except EngineError as exc:
+        refuse(f"--model: {exc}")
+
+
 def _submitted(settings: Settings, new: NewJob) -> JobRecord:
     with made_store_of(settings) as store:
         identity, _ = store.submit(new)
@@ -122,8 +143,24 @@ def list_(limit: Limit = 20, cursor: Cursor = None, as_json: Json = False) -> No
 
 @app.command()
 def show(job: Identity, as_json: Json = False) -> None:
-    """Show a job: how many of its cases are in which state."""
-    _tell(_of_job(job, lambda store: store.get_job(job, None)), as_json=as_json)
+    """Show a job: how many of its cases are in which state, and why some were not done."""
+    found, failures = _of_job(job, lambda store: (store.get_job(job, None), _failures(store, job)))
+    _tell(found, as_json=as_json)
+    if as_json:
+        return
+    for one in failures[:_SHOWN]:
+        out.print(escape(f"  {one.id}  {one.state}  {one.name}  {one.error_type}: {one.error}"))
+    if len(failures) > _SHOWN:
+        err.print(f"more: stt-engine cases list --job {job} --state failed")
+
+
+def _failures(store: Store, job: str) -> list[CaseRecord]:
+    """Return the first cases of a job that were not done, at least one more than are shown."""
+    states: tuple[CaseState, ...] = ("failed", "refused")
+    found = [
+        one for state in states for one in store.list_cases(None, _SHOWN + 1, None, job, state)
+    ]
+    return found[: _SHOWN + 1]
 
 
 @app.command()
@@ -138,7 +175,7 @@ def retry(job: Identity, as_json: Json = False) -> None:
     _tell(_of_job(job, lambda store: store.retry_job(job, None)), as_json=as_json)
 
 
-def _of_job(job: str, work: Callable[[Store], JobRecord]) -> JobRecord:
+def _of_job(job: str, work: Callable[[Store], T]) -> T:
     with store_of(load_settings()) as store:
         if store is None:
             raise NoSuchJob(f"there is no job {job}")
@@ -147,18 +184,9 @@ def _of_job(job: str, work: Callable[[Store], JobRecord]) -> JobRecord:
 
 def _files(given: list[Path], pattern: str, most: int) -> list[Path]:
     """Return every recording that was meant."""
-    found: list[Path] = []
-    for path in given:
-        if path.is_dir():
-            found += sorted(one for one in path.glob(pattern) if one.is_file())
-        elif path.is_file():
-            found.append(path)
-        else:
-            refuse(f"{path}: no such file or folder", "FileNotFoundError")
-    if not found:
-        refuse("no file matches")
+    found = [path for path, _ in given_recordings(given, pattern)]
     if len(found) > most:
-        refuse(f"a job has at most {most} recordings (JOBS_MAX_CASES)")
+        refuse(f"these are {len(found)} recordings; a job has at most {most} (JOBS_MAX_CASES)")
     return found
 
 

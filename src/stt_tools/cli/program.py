@@ -20,6 +20,7 @@ from stt_tools.cli import (
     serve,
     transcribe,
     user,
+    voices,
     webhooks,
     work,
 )
@@ -48,6 +49,7 @@ app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
 app.add_typer(user.app, name="user")
+app.add_typer(voices.app, name="voices")
 
 
 def run() -> int:

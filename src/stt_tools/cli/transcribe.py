@@ -1,7 +1,10 @@
-"""``stt-engine transcribe``: one recording, without a server."""
+"""``stt-engine transcribe``: recordings, without a server."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +20,9 @@ from stt_engine.recognition.log_lines import stt_lines
 from stt_engine.result import TranscribeResult, transcribe_result
 from stt_engine.shown import unknown
 from stt_engine.speech import SpeechRequest, Transcript
+from stt_tools.cli.given import given_recordings
 from stt_tools.cli.heard import heard
+from stt_tools.cli.many import Form, plan, transcribe_each
 from stt_tools.cli.options import (
     Json,
     Keywords,
@@ -34,10 +39,28 @@ from stt_tools.exits import DEGRADED, DONE, refuse
 
 
 def transcribe(
-    file: Annotated[Path, typer.Argument(help="A recording, in any format FFmpeg reads.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Recordings, in any format FFmpeg reads, and folders of them."),
+    ],
     language: Annotated[
         str, typer.Option("--language", "-l", help="Code or name (ko, English), or 'auto'.")
     ] = "ko",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output-dir",
+            "-o",
+            help="Folder for a file of each recording; those that are there are passed over.",
+            show_default="here, for several recordings; one is printed",
+        ),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Do those too whose file is there.")
+    ] = False,
+    pattern: Annotated[
+        str, typer.Option(help="Which files of a folder; **/*.wav: of folders in it, too.")
+    ] = "*",
     model: Annotated[
         str | None, typer.Option(help="Model folder, or a name such as base (STT_MODEL_PATH).")
     ] = None,
@@ -56,18 +79,32 @@ def transcribe(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Transcribe one recording."""
+    """Transcribe recordings, several with one model.
+
+    Of several, or with --output-dir, each has a file (call.wav.txt). Whatever interrupts it, the
+    same command goes on where it was. Exit code 1 where one was not transcribed.
+    """
     code = understood_language(language)
     if form is not None and form not in TEXT_FORMATS:
         refuse(unknown("format", form, TEXT_FORMATS))
     if form is not None and as_json:
         refuse("give one of --json and --format")
     settings = load_settings(stt_model_path=model)
+    one = len(files) == 1 and not files[0].is_dir() and output is None
+    written = Form(None if as_json else form or "text", translate and form is not None)
+    works = [] if one else plan(given_recordings(files, pattern), output or Path(), written)
     log_to_stderr(verbose)
     hints = hints_of(prompt, keyword)
     channel = settings.stt_agent_channel
-    request = SpeechRequest(file, code, translate, words, channel, hints, temperature)
-    found = _run(settings, request)
+
+    def request(file: Path) -> SpeechRequest:
+        return SpeechRequest(file, code, translate, words, channel, hints, temperature)
+
+    with _recogniser(settings) as recognise:
+        if not one:
+            work = partial(_recognised, recognise, request)
+            raise typer.Exit(transcribe_each(works, work, written, again=again, as_json=as_json))
+        found = recognise(request(files[0]))
     result = transcribe_result(found)
     if as_json:
         print_json(result)
@@ -81,7 +118,12 @@ def transcribe(
     raise typer.Exit(DONE if result["success"] else DEGRADED)
 
 
-def _run(settings: Settings, request: SpeechRequest) -> Outcome[Transcript]:
+_Recognise = Callable[[SpeechRequest], Outcome[Transcript]]
+
+
+@contextmanager
+def _recogniser(settings: Settings) -> Iterator[_Recognise]:
+    """Yield what recognises; what it hears is shown where a person looks on."""
     lines = log.LogObserver(stt_lines(reveal_text=settings.reveals_text))
     with (
         heard() as show,
@@ -96,7 +138,13 @@ def _run(settings: Settings, request: SpeechRequest) -> Outcome[Transcript]:
             preload=False,
         ) as stt,
     ):
-        return stt.recognise(request, (AudioRejected, InvalidRequest))
+        yield partial(stt.recognise, propagate=(AudioRejected, InvalidRequest))
+
+
+def _recognised(
+    recognise: _Recognise, request: Callable[[Path], SpeechRequest], file: Path
+) -> Outcome[Transcript]:
+    return recognise(request(file))
 
 
 def _show(result: TranscribeResult) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from api_server.store.errors import NoSuchUser, UserExists
-from api_server.store.review_records import Role
+from api_server.store.review_records import EXTERNAL, Role
 from stt_tools.cli.keeping import made_store_of, store_of
 from stt_tools.cli.options import Json, load_settings
 from stt_tools.cli.output import out, print_json
@@ -26,6 +26,9 @@ _LONGEST_NAME = 100
 def add(
     name: Name,
     role: Annotated[Role, typer.Option(help="What they may do; docs/review.md.")] = "reviewer",
+    external: Annotated[
+        bool, typer.Option(help="No password: a proxy or an OIDC provider vouches for them.")
+    ] = False,
 ) -> None:
     """Add an account; its password is asked for, or read from stdin where that is no terminal."""
     from api_server.web.passwords import hash_password  # noqa: PLC0415 - who has the page has it
@@ -33,7 +36,7 @@ def add(
     if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
         refuse(f"a name has 1 to {_LONGEST_NAME} printable characters")
     try:
-        secret_hash = hash_password(_password())
+        secret_hash = EXTERNAL if external else hash_password(_password())
     except ValueError as exc:
         refuse(str(exc))
     with made_store_of(load_settings()) as store:
@@ -51,11 +54,31 @@ def list_(as_json: Json = False) -> None:
         found = store.accounts.list() if store else []
     if as_json:
         print_json(
-            [{"name": one.name, "role": one.role, "locked": bool(one.locked_at)} for one in found]
+            [
+                {
+                    "name": one.name,
+                    "role": one.role,
+                    "locked": bool(one.locked_at),
+                    "external": one.external,
+                }
+                for one in found
+            ]
         )
         return
     for one in found:
-        out.print(escape(f"{one.name}  {one.role}{'  locked' if one.locked_at else ''}"))
+        how = ("  external" if one.external else "") + ("  locked" if one.locked_at else "")
+        out.print(escape(f"{one.name}  {one.role}{how}"))
+
+
+@app.command()
+def external(name: Name) -> None:
+    """Take an account's password away: who is vouched for next by its name has it."""
+    with made_store_of(load_settings()) as store:
+        try:
+            store.accounts.make_external(name)
+        except NoSuchUser as exc:
+            refuse(str(exc), exc.error_type)
+    out.print(escape(f"{name}  external"))
 
 
 @app.command()

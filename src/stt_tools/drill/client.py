@@ -40,13 +40,17 @@ class Target:
 
     def transcribe(self, form: Mapping[str, str], upload: Path | None = None) -> Answer:
         """Send a recording, by upload or as ``file_path`` in the form."""
+        return self.post("/transcribe", form, upload)
+
+    def post(self, path: str, form: Mapping[str, str], upload: Path | None = None) -> Answer:
+        """Send a form, with a recording in it or without."""
         identity = f"drill-{uuid.uuid4().hex[:12]}"
         if upload is None:
             body, kind = urlencode(dict(form)).encode(), _FORM
         else:
             body, kind = _multipart(form, upload, identity)
         headers = {"Content-Type": kind, "X-Request-ID": identity}
-        return self._request("POST", "/transcribe", body, headers, TIMEOUT_SEC)
+        return self._request("POST", path, body, headers, TIMEOUT_SEC)
 
     def analyze(self, call: Iterable[tuple[str, str]], agent_url: str) -> Answer:
         """Send a transcript, turns of (speaker, text), to be checked."""

@@ -17,6 +17,7 @@ from stt_tools.drill.fault_server import FaultServer, Script, serve_in_thread
 from stt_tools.drill.invariants import GroundTruth
 from stt_tools.drill.sandbox import Sandbox, Server
 from stt_tools.drill.scorecard import Result
+from stt_tools.drill.surroundings import Surroundings
 
 _RETRY_SEC = 0.2
 
@@ -54,8 +55,8 @@ class Experiment:
     """At least one of these is spoken in the built-in clip."""
     host: str = "127.0.0.1"
     """Address at which the server reaches the drill's fault servers."""
-    recogniser: FaultServer | None = None
-    """The drill's remote recogniser, where the server under test uses one."""
+    around: Surroundings = field(default_factory=Surroundings)
+    """What the server under test depends on."""
     results: list[Result] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     """Error types and problem types observed in answers, log lines and metrics."""
@@ -79,9 +80,9 @@ class Experiment:
     @property
     def remote(self) -> FaultServer:
         """The drill's remote recogniser."""
-        if self.recogniser is None:
+        if self.around.recogniser is None:
             raise DrillError("this needs a server that asks the drill's recogniser")
-        return self.recogniser
+        return self.around.recogniser
 
     def clip(self, name: str = "clip.wav", pause_ms: int = 0, times: int = 1) -> Path:
         """Return a valid recording; ``pause_ms`` makes its content (and so its hash) unique."""

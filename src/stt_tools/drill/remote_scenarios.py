@@ -9,8 +9,7 @@ from stt_tools.drill.expectations import REPLACED
 from stt_tools.drill.experiment import SLACK_SEC, Experiment
 from stt_tools.drill.fault_server import Script, answer, die_mid_body, hang
 from stt_tools.drill.scenario import REMOTE, Scenario
-
-READY = answer(200, {"ready": True})
+from stt_tools.drill.surroundings import READY
 
 _DUMMY: Mapping[str, object] = MappingProxyType(
     {

@@ -12,7 +12,7 @@ from stt_tools.drill.llm import honest
 from stt_tools.drill.processes import wait_until
 from stt_tools.drill.scenario import Scenario, ServerProfile
 
-KEEPING = ServerProfile("keeping", {"REPAIR_CALLS": "true", "RECORDINGS_RESERVE_BYTES": "0"})
+KEEPING = ServerProfile("keeping", {"REPAIR_CALLS": "true"})
 
 _REPAIR_SEC = 60.0
 _SECOND = 2

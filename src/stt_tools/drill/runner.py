@@ -19,10 +19,10 @@ from stt_tools.drill.external_server import agent_host, check_server, why_no_age
 from stt_tools.drill.fault_server import FaultServer, serve_in_thread
 from stt_tools.drill.llm import honest
 from stt_tools.drill.registry import taxonomy
-from stt_tools.drill.remote_scenarios import READY
 from stt_tools.drill.sandbox import OVERRIDES, Sandbox, Server
 from stt_tools.drill.scenario import NEEDS_LOCAL_SERVER, Scenario, ServerProfile
 from stt_tools.drill.scorecard import Result
+from stt_tools.drill.surroundings import Surroundings
 
 Show = Callable[[Result], None]
 
@@ -44,11 +44,11 @@ def _run_profile(group: Sequence[Scenario], sandbox: Sandbox, show: Show) -> lis
     results: list[Result] = []
     todo = list(group)
     while todo:  # a server that a fault has ended is restarted for the rest
-        with _started_server(todo[0].profile, sandbox) as (server, recogniser):
+        with _started_server(todo[0].profile, sandbox) as (server, around):
             line = 0
             counters: Mapping[str, float] = {}
             while todo and server.alive:
-                experiment = _local_experiment(todo[0], server, sandbox, recogniser)
+                experiment = _local_experiment(todo[0], server, sandbox, around)
                 experiment.resume(line, counters)
                 results += _execute(todo.pop(0), experiment, show)
                 line, counters = experiment.position()
@@ -58,23 +58,19 @@ def _run_profile(group: Sequence[Scenario], sandbox: Sandbox, show: Show) -> lis
 @contextmanager
 def _started_server(
     profile: ServerProfile, sandbox: Sandbox
-) -> Iterator[tuple[Server, FaultServer | None]]:
+) -> Iterator[tuple[Server, Surroundings]]:
     with ExitStack() as stack:
-        recogniser = None
-        settings = dict(profile.settings)
-        if profile.remote:
-            recogniser = stack.enter_context(serve_in_thread(FaultServer(READY, models=READY)))
-            settings["STT_REMOTE_URL"] = recogniser.base
-        server = Server(sandbox, settings)
+        around = stack.enter_context(profile.around(sandbox.folder))
+        server = Server(sandbox, {**profile.settings, **around.settings}, around.program)
         stack.callback(server.close)
         server.listen()
         if profile.ready:
             server.wait_ready()
-        yield server, recogniser
+        yield server, around
 
 
 def _local_experiment(
-    one: Scenario, server: Server, sandbox: Sandbox, recogniser: FaultServer | None
+    one: Scenario, server: Server, sandbox: Sandbox, around: Surroundings
 ) -> Experiment:
     overrides = one.profile.settings
     stall = float(overrides.get("STT_STALL_TIMEOUT_SEC", sandbox.settings.stt_stall_timeout_sec))
@@ -85,7 +81,7 @@ def _local_experiment(
         sandbox,
         Bounds(sandbox.settings.stt_min_transcribe_sec, stall),
         _canary_words(sandbox.settings),
-        recogniser=recogniser,
+        around=around,
     )
 
 

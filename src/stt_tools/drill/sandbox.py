@@ -12,9 +12,8 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from typing import Any
 from api_server.settings import Settings
 from stt_tools.drill.client import DrillError, Target
 from stt_tools.drill.processes import descendants, is_alive, send, wait_until
+from stt_tools.drill.surroundings import PROGRAM
 
-PROGRAM = (sys.executable, "-m", "stt_tools")
 START_SEC = 120.0
 END_SEC = 30.0
 
@@ -41,6 +40,19 @@ OVERRIDES: Mapping[str, str] = {
     "READY_INTERVAL_SEC": "3600",
     "READY_PROOF_SEC": "3600",
     "AGENT_PROOF_SEC": "0",
+    # Records of the deployment are nothing to try things on, and its folders nothing to take from.
+    "RECORDINGS_URL": "",
+    "RECORDINGS_DIR": "",
+    "RECORDINGS_KEY_FILE": "",
+    "RECORDINGS_RESERVE_BYTES": "0",
+    "WATCH_FOLDERS": "",
+    "AUDIT_KEY_FILE": "",
+    "AUDIT_CHECKPOINTS_FILE": "",
+    "AUDIT_CHECKPOINTS_URL": "",
+    "WEBHOOK_ALLOWED_URLS": "",
+    "WEBHOOK_SECRETS": "",
+    "JOBS_AT_ONCE": "4",
+    "REPAIR_AT_ONCE": "2",
 }
 """Settings that every scenario replaces, besides folders, log file and LLM server."""
 
@@ -118,13 +130,15 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 class Server(Target):
-    """A running ``stt-engine serve`` and its log lines."""
+    """A running ``stt-engine serve`` and its log lines; ``program`` is what it begins with."""
 
-    def __init__(self, sandbox: Sandbox, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, sandbox: Sandbox, settings: Mapping[str, str], program: Sequence[str] = PROGRAM
+    ) -> None:
         self.lines: list[str] = []
         self._more = threading.Condition()
         self.process = subprocess.Popen(  # noqa: S603 - our own program
-            [*PROGRAM, "serve", "--port", "0"],
+            [*program, "serve", "--port", "0"],
             env=sandbox.environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -148,6 +162,9 @@ class Server(Target):
                 with self._more:
                     self.lines.append(raw.decode("utf-8", "replace").rstrip())
                     self._more.notify_all()
+        self.process.wait()
+        with self._more:
+            self._more.notify_all()  # there will be no other line
 
     def wait_for_line(self, match: Any, bound_sec: float, since: int = 0) -> Any:  # noqa: ANN401
         """Wait for the first line for which ``match`` returns something true, and return that."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stt_tools.drill.experiment import Experiment
+from stt_tools.drill.surroundings import Around, alone, remote_recogniser
 
 Settings = Mapping[str, str]
 
@@ -18,8 +19,8 @@ class ServerProfile:
     settings: Settings = field(default_factory=dict)
     ready: bool = True
     """False where the fault is that it cannot become ready."""
-    remote: bool = False
-    """Its first recogniser is the drill's fault server (``STT_REMOTE_URL``)."""
+    around: Around = alone
+    """Starts what it depends on."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ REMOTE = ServerProfile(
     "remote",
     {"CIRCUIT_FAILURE_THRESHOLD": "1000", "STT_STALL_TIMEOUT_SEC": "3"},
     ready=False,
-    remote=True,
+    around=remote_recogniser,
 )
 LEAKING = ServerProfile("leaking", {"STT_WORKER_RECYCLE_MB": "0"})
 CROWDED = ServerProfile(

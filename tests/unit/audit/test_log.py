@@ -352,13 +352,13 @@ store = store_at(Path(sys.argv[1]), Clock(1_000.0))
 store.finish(claimed, Ending("done", "{{}}", 1.0))
 """
 AFTER_ENTRY = """
-record = audit_log.record
+record = audit_log.record_all
 def dying(*args, **kwargs):
     record(*args, **kwargs)
     os._exit(9)
-audit_log.record = dying
+audit_log.record_all = dying
 """
-BEFORE_ENTRY = "audit_log.record = lambda *args, **kwargs: os._exit(9)"
+BEFORE_ENTRY = "audit_log.record_all = lambda *args, **kwargs: os._exit(9)"
 
 
 @pytest.mark.parametrize("patch", [AFTER_ENTRY, BEFORE_ENTRY, ""])

@@ -94,10 +94,12 @@ def test_the_first_step_of_a_job_that_is_read_as_it_comes_is_short(
 ) -> None:
     monkeypatch.setattr(batching, "FIRST_SEC", 1.5)
     model = Watched(together=8)
-    by_itself({**three[0], "eager": True}, model)
+    for chunks in (1, 2):
+        by_itself({**three[0], "eager": chunks}, model)
     by_itself(three[0], model)
-    first, second, whole = [[one.seconds for one in batch] for batch in model.batches]
-    assert (len(first), [*first, *second]) == (1, whole)
+    first, rest, two, other, whole = [[one.seconds for one in batch] for batch in model.batches]
+    assert (len(first), len(two)) == (1, 2), "so many chunks, if they are longer"
+    assert [*first, *rest] == [*two, *other] == whole
 
 
 def test_after_its_last_stretch_a_job_is_ready_up_to_its_end(three: list[Job]) -> None:

@@ -95,9 +95,17 @@ def test_what_goes_wrong_in_finding_anothers_stretch_waits_for_the_others_step(
 
     monkeypatch.setattr(recognition, "speech_spans", spans)
     model = Watched(together=8)
-    three[1]["files"].append(channel_at(tmp_path / "gone", (1, 2), loud=30_000))
+    gone = Path(channel_at(tmp_path / "gone", (1, 2), loud=30_000)).read_bytes()
+    with Path(three[1]["files"][0]).open("ab") as file:
+        file.write(gone)
+    at_once = len(gone) // 2
+    monkeypatch.setattr(
+        recognition,
+        "pieces",
+        lambda raw: [(at, at + at_once) for at in range(0, len(raw), at_once)],
+    )
     running = listening(model, three)
-    running[0].step()  # looks past the end of the second job's first channel
+    running[0].step()  # looks past the end of the second job's first piece
     assert model.events[0] == ("told", [0, 1, 2])
     assert running[1].ending is None
     for one in running:

@@ -247,6 +247,7 @@ def test_an_erased_case_is_exported_as_what_is_left(case: str, tmp_path: Path) -
         "answer",
         "hold",
         "release",
+        "erasure",  # the texts, and the recording
         "erasure",
         "export",
     ]

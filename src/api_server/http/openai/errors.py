@@ -30,12 +30,14 @@ NO_RETRY = {"X-Should-Retry": "false"}
 _SERVER = 500
 _RATE = 429
 _CODES = {"no-key": "invalid_api_key", "queue-full": "rate_limit_exceeded"}
+_OF_FRAMEWORK = {404: "unknown_url", 405: "method_not_supported"}
 _OF_FILE = frozenset(
     {
         *("audio-empty", "not-audio", "audio-truncated", "audio-damaged", "audio-unreadable"),
         *("audio-too-large", "audio-too-long", "audio-too-many-channels", "body-too-large"),
     }
 )
+_PARAMS = {**dict.fromkeys(_OF_FILE, "file"), "model-not-found": "model"}
 _NO_AUDIO = 415
 _BAD = 400
 
@@ -112,7 +114,7 @@ class OpenAIErrors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle the request."""
-        if scope["type"] == "http" and path_in(scope).startswith(PREFIX):
+        if scope["type"] == "http" and f"{path_in(scope)}/".startswith(PREFIX):
             send = _Reshaping(send)
         await self._app(scope, receive, send)
 
@@ -154,7 +156,10 @@ def _is_problem(start: Message) -> bool:
 def _reshaped(problem: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Return status and body of a problem document's error."""
     slug = str(problem["type"]).rpartition(":")[2]
-    of_file = slug in _OF_FILE
-    status = _BAD if of_file and problem["status"] == _NO_AUDIO else int(problem["status"])
+    status = int(problem["status"])
+    if slug in _OF_FILE and status == _NO_AUDIO:
+        status = _BAD
+    if slug == "http":  # the framework's own refusals have no other name
+        slug = _OF_FRAMEWORK.get(status, "invalid_body")
     code = _CODES.get(slug) or slug.replace("-", "_")
-    return status, error_body(status, problem["detail"], code, "file" if of_file else None)
+    return status, error_body(status, problem["detail"], code, _PARAMS.get(slug))

@@ -1,19 +1,25 @@
 """The form of a transcription or a translation: every field is honoured, or refused by its name.
 
-Lists come with brackets behind their names (the official client) or without (curl, others), and
-every name once: ``timestamp_granularities[]``.
+Lists come with brackets behind their names (the official client; others number them) or without
+(curl), and every name once: ``timestamp_granularities[]``. An empty value says nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from types import MappingProxyType
 
 from starlette.datastructures import UploadFile
 
 from api_server.http.openai.errors import refused
+from api_server.http.openai.references import Reference, read_references
 from api_server.pipeline.render.formats import DIARIZED_JSON, FORMATS, SEGMENT, VERBOSE_JSON, WORD
+from api_server.text.strict_json import NotStrictJson, parse_strictly
 from stt_engine.errors import InvalidRequest
 from stt_engine.hints import NO_HINTS, Hints
 from stt_engine.languages import AUTO, language_code, unknown_language
@@ -54,13 +60,14 @@ STREAM_FORMATS = ("json", DIARIZED_JSON)
 TRANSLATION_FORMATS = tuple(one for one in FORMATS if one != DIARIZED_JSON)
 """What a translation can be had as."""
 
+_BRACKETS = re.compile(r"\[\d*\]\Z", re.ASCII)
+_OBJECT = "chunking_strategy"
+
 UNSUPPORTED = "unsupported_parameter"
 
 NOT_HONOURED: Mapping[str, str] = MappingProxyType(
     {
         "include": "log probabilities of tokens are not given; segments have avg_logprob",
-        "known_speaker_names": "voices are not compared; speakers are told by their channel",
-        "known_speaker_references": "voices are not compared; speakers are told by their channel",
         "chunking_strategy[prefix_padding_ms]": "the margin around speech cannot be set",
         "chunking_strategy[silence_duration_ms]": "pauses cannot be set",
         "chunking_strategy[threshold]": "the detector's threshold cannot be set",
@@ -82,6 +89,7 @@ class AudioForm:
     hints: Hints = NO_HINTS
     temperature: float = 0.0
     task: str = "transcribe"
+    references: tuple[Reference, ...] = ()
 
     @property
     def words(self) -> bool:
@@ -100,7 +108,12 @@ def read_transcription(items: Iterable[tuple[str, Value]]) -> AudioForm:
     stream = _streams(sent)
     response_format = _choice(sent, "response_format", STREAM_FORMATS if stream else FORMATS)
     form = _form(sent, response_format, _granularities(sent, response_format))
-    return replace(form, stream=stream, hints=_hints(sent))
+    return replace(
+        form,
+        stream=stream,
+        hints=_hints(sent),
+        references=_references(sent, response_format),
+    )
 
 
 def read_translation(items: Iterable[tuple[str, Value]]) -> AudioForm:
@@ -145,8 +158,8 @@ def _hints(sent: Sent) -> Hints:
 def _by_name(items: Iterable[tuple[str, Value]], known: frozenset[str]) -> Sent:
     """Return the values of each field by its name without brackets."""
     sent: Sent = {}
-    for name, value in items:
-        bare = name.removesuffix("[]")
+    for name, value in chain.from_iterable(map(_flat, items)):
+        bare = _BRACKETS.sub("", name)
         if bare not in known or (bare != name and bare not in LISTS):
             raise refused(shorten(name, 64), unknown("field", name, known), "unknown_parameter")
         if isinstance(value, UploadFile) != (bare == "file"):
@@ -158,6 +171,28 @@ def _by_name(items: Iterable[tuple[str, Value]], known: frozenset[str]) -> Sent:
     return sent
 
 
+def _flat(item: tuple[str, Value]) -> Iterator[tuple[str, Value]]:
+    """Yield a field; of an object that is sent as JSON each of its own, as clients send them."""
+    name, value = item
+    members = _members(value) if name == _OBJECT and isinstance(value, str) else {}
+    if "type" in members:
+        yield from ((f"{name}[{one}]", member) for one, member in members.items())
+    else:
+        yield item
+
+
+def _members(value: str) -> dict[str, str]:
+    """Return what a JSON object holds, as text; nothing of what is none, or of no JSON."""
+    with suppress(NotStrictJson):
+        found = parse_strictly(value)
+        if isinstance(found, dict):
+            held = {name: one for name, one in found.items() if one is not None}
+            return {
+                name: one if isinstance(one, str) else json.dumps(one) for name, one in held.items()
+            }
+    return {}
+
+
 def _file(sent: Sent) -> UploadFile:
     for one in sent.get("file", ()):
         if isinstance(one, UploadFile):
@@ -166,7 +201,9 @@ def _file(sent: Sent) -> UploadFile:
 
 
 def _texts(sent: Sent, name: str) -> list[str]:
-    return [str(one).strip() for one in sent.get(name, ())]
+    """Return what a field says."""
+    texts = (str(one).strip() for one in sent.get(name, ()))
+    return [one for one in texts if one]
 
 
 def _one(sent: Sent, name: str, default: str = "") -> str:
@@ -175,10 +212,12 @@ def _one(sent: Sent, name: str, default: str = "") -> str:
 
 def _choice(sent: Sent, name: str, known: Iterable[str]) -> str:
     known = tuple(known)
-    chosen = _one(sent, name) or known[0]
+    chosen = _one(sent, name, known[0])
+    if chosen not in known and chosen in FORMATS:
+        why = f"{chosen} cannot be had that way; give one of {', '.join(known)}"
+        raise refused(name, why, "unsupported_value")
     if chosen not in known:
-        code = "unsupported_value" if chosen in FORMATS else "invalid_value"
-        raise refused(name, unknown("format", chosen, known), code)
+        raise refused(name, unknown("format", chosen, known))
     return chosen
 
 
@@ -199,10 +238,19 @@ def _granularities(sent: Sent, response_format: str) -> frozenset[str]:
     return asked
 
 
+def _references(sent: Sent, response_format: str) -> tuple[Reference, ...]:
+    names, sounds = (_texts(sent, f"known_speaker_{one}") for one in ("names", "references"))
+    if (names or sounds) and response_format != DIARIZED_JSON:
+        needed = f"needs response_format={DIARIZED_JSON}"
+        field = "known_speaker_names" if names else "known_speaker_references"
+        raise refused(field, needed, "unsupported_value")
+    return read_references(names, sounds)
+
+
 def _language(sent: Sent) -> str:
     """Return the code of the one language that was named in either field; else ``auto``."""
-    named = {name: [one for one in _texts(sent, name) if one] for name in ("language", "languages")}
-    codes = {_code(name, one) for name, values in named.items() for one in values}
+    names = ("language", "languages")
+    codes = {_code(name, one) for name in names for one in _texts(sent, name)}
     if len(codes) > 1:
         why = "name one language, or none to have it detected"
         raise refused("languages", why, "unsupported_value")
@@ -217,7 +265,7 @@ def _code(name: str, value: str) -> str:
 
 
 def _temperature(sent: Sent) -> float:
-    given = _one(sent, "temperature") or "0"
+    given = _one(sent, "temperature", "0")
     try:
         temperature = float(given)
     except ValueError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from api_server.http.openai.fields import STREAM_FORMATS, TRANSLATION_FORMATS
-from api_server.pipeline.render.formats import FORMATS, SEGMENT, WORD
+from api_server.http.openai.references import MOST, NAMES, SOUNDS
+from api_server.pipeline.render.formats import DIARIZED_JSON, FORMATS, SEGMENT, WORD
 from stt_engine.hints import LONGEST_KEYWORD, LONGEST_PROMPT, MOST_KEYWORDS, SHORTEST_KEYWORD
 from stt_engine.languages import AUTO, LANGUAGES
 
@@ -29,6 +30,10 @@ _KEYWORDS: JsonObject = {
     "items": {"type": "string", "minLength": SHORTEST_KEYWORD, "maxLength": LONGEST_KEYWORD},
     "maxItems": MOST_KEYWORDS,
     "description": "Names and products to look out for",
+}
+_KNOWN = {
+    NAMES: "names of voices that may speak",
+    SOUNDS: "a data URL of 2 to 10 s of each named voice",
 }
 
 
@@ -57,6 +62,16 @@ AUDIO_BODIES: JsonObject = {
             "hotwords": {"type": "string", "description": "Keywords, separated by commas"},
             "prompt": {"type": "string", "maxLength": LONGEST_PROMPT},
             "chunking_strategy": {"type": "string", "enum": ["auto"]},
+            **{
+                f"{one}{brackets}": {
+                    "type": "array",
+                    "maxItems": MOST,
+                    "items": {"type": "string"},
+                    "description": f"With response_format {DIARIZED_JSON}, {told}",
+                }
+                for one, told in _KNOWN.items()
+                for brackets in ("[]", "")
+            },
             "stream": {
                 "type": "boolean",
                 "description": f"Needs response_format {' or '.join(STREAM_FORMATS)}",

@@ -32,6 +32,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 Give = Callable[[str], None]
 Recognise = Callable[[Give], Awaitable[Transcript]]
+Diarize = Callable[[Transcript], dict[str, Any]]
 
 
 class TranscriptStream(Response):
@@ -39,16 +40,16 @@ class TranscriptStream(Response):
 
     Args:
         recognise: recognises, and gives away pieces of the text meanwhile, in any thread.
-        diarized: with an event for each segment and its speaker.
+        diarize: returns the whole with its speakers: there is an event for each segment then.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, recognise: Recognise, *, diarized: bool) -> None:
+    def __init__(self, recognise: Recognise, diarize: Diarize | None) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
         self._recognise = recognise
-        self._diarized = diarized
+        self._diarize = diarize
 
     async def __call__(
         self,
@@ -65,7 +66,7 @@ class TranscriptStream(Response):
         stream = _Stream(send, self.raw_headers)
         try:
             transcript = await stream.follow(self._recognise)
-            await stream.finish(transcript, diarized=self._diarized)
+            await stream.finish(transcript, self._diarize)
         except ClientDisconnected:
             if not stream.begun:
                 raise
@@ -131,7 +132,7 @@ class _Stream:
                 for piece in pieces.taken():
                     await self._delta(piece)
 
-    async def finish(self, transcript: Transcript, *, diarized: bool) -> None:
+    async def finish(self, transcript: Transcript, diarize: Diarize | None) -> None:
         """Send what is left, the whole, and the end.
 
         Raises:
@@ -142,9 +143,8 @@ class _Stream:
             raise ApiError(503, "recognised_anew", words)
         if rest := transcript.text[len(self._told) :]:
             await self._delta(rest)
-        if diarized:
-            for turn in openai.diarized_json(transcript)["segments"]:
-                await self._event(turn)
+        for turn in diarize(transcript)["segments"] if diarize else ():
+            await self._event(turn)
         await self._event(openai.done_event(transcript))
         await self._write(_END)
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -14,8 +14,10 @@ from api_server.http.openapi import PROBLEM
 from api_server.http.problems import Problem
 from api_server.pipeline.admission import QueueFull
 from api_server.pipeline.analysis import AnalysisRequest
+from api_server.pipeline.model_names import Model
 from api_server.pipeline.result import CallResult
-from stt_engine.errors import AudioRejected, InvalidRequest
+from stt_engine.errors import AudioRejected, InvalidRequest, ModelNotFound
+from stt_engine.native_errors import CANNOT_TELL
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"description": problems.TITLES[status], "content": PROBLEM}
@@ -49,6 +51,20 @@ async def run_analysis(service: Service, call: AnalysisRequest, request: Request
         raise Problem(400, "bad-field", str(exc)) from exc
     except QueueFull as exc:
         raise build_queue_problem(exc) from exc
+
+
+async def find_model(service: Service, name: str | None) -> Model:
+    """Return the model that a caller has named; without a name the default one.
+
+    Raises:
+        Problem: 404, there is no such model; 503, the folders of models give no answer.
+    """
+    try:
+        return await service.models.find(name)
+    except ModelNotFound as exc:
+        raise Problem(404, "model-not-found", str(exc)) from exc
+    except CANNOT_TELL as exc:
+        raise problems.build_machine_problem(exc) from exc
 
 
 def build_queue_problem(exc: QueueFull) -> Problem:

@@ -10,7 +10,7 @@ from fastapi import File, Form, Header, Query, Request, Response, UploadFile
 
 from api_server.clients.agent.types import RequestFormat
 from api_server.container import Service
-from api_server.http.form_fields import Keywords, Prompt, Temperature, TextFormat, Translate
+from api_server.http.form_fields import Keywords, Model, Prompt, Temperature, TextFormat, Translate
 from api_server.http.job_events import LAST_ID, JobEvents
 from api_server.http.job_files import (
     case_of_path,
@@ -21,7 +21,7 @@ from api_server.http.job_files import (
 from api_server.http.openapi import PROBLEM
 from api_server.http.problems import TITLES, Problem, build_store_problem
 from api_server.http.routes.agent_config import build_agent_config, check_timeout
-from api_server.http.routes.dependencies import REFUSALS, ServiceDependency, owner_of
+from api_server.http.routes.dependencies import REFUSALS, ServiceDependency, find_model, owner_of
 from api_server.http.strict import strict_router
 from api_server.http.transcripts import text_response
 from api_server.http.upload import FilePath, Language
@@ -97,6 +97,7 @@ async def submit(
     prompt: Prompt = None,
     keywords: Keywords = None,
     temperature: Temperature = 0.0,
+    model: Model = None,
     webhook_url: Annotated[
         Text | None, Form(description="Told of the ends of its cases, and of its own")
     ] = None,
@@ -111,7 +112,10 @@ async def submit(
     elif timeout is not None:
         check_timeout(service.settings, timeout)
     hints = Hints.of(prompt, keywords)
-    options = JobOptions(language, word_timestamps, agent, translate, hints, temperature)
+    named = await find_model(service, model)
+    options = JobOptions(
+        language, word_timestamps, agent, translate, hints, temperature, named.other
+    )
     _check_options(service, options)
     _check_webhook(service, webhook_url)
     described = _metadata("{}" if metadata is None else metadata)

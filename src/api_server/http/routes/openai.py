@@ -15,18 +15,24 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from api_server.container import Service
 from api_server.http.openai.errors import failed, not_translated
 from api_server.http.openai.fields import AudioForm, Value, read_transcription, read_translation
-from api_server.http.openai.models import Model, ModelNames
+from api_server.http.openai.references import known_voices
 from api_server.http.openai.schema import ERROR
 from api_server.http.openai.streaming import Give, TranscriptStream
-from api_server.http.problems import TITLES
-from api_server.http.routes.dependencies import ServiceDependency, run_analysis
+from api_server.http.problems import TITLES, build_machine_problem
+from api_server.http.routes.dependencies import (
+    ServiceDependency,
+    find_model,
+    run_analysis,
+)
 from api_server.http.strict import StrictRoute
 from api_server.http.transcripts import MEDIA_TYPES, json_response, text_response
 from api_server.http.upload import open_recording
 from api_server.pipeline.analysis import AnalysisRequest
 from api_server.pipeline.live_text import LiveText
+from api_server.pipeline.model_names import Model
 from api_server.pipeline.render import openai
 from api_server.pipeline.render.formats import DIARIZED_JSON, VERBOSE_JSON, english_of
+from stt_engine.native_errors import CANNOT_TELL
 from stt_engine.speech import SpeechRequest, Transcript
 
 router = APIRouter(route_class=StrictRoute)
@@ -62,35 +68,28 @@ async def _read_form(
 FormDependency = Annotated[list[tuple[str, Value]], Depends(_read_form)]
 
 
-def _get_models(request: Request) -> ModelNames:
-    models: ModelNames = request.app.state.models
-    return models
-
-
-ModelsDependency = Annotated[ModelNames, Depends(_get_models)]
-
-
 @router.post("/v1/audio/transcriptions", responses={**_TEXTS, **_RESPONSES})
 async def transcriptions(
-    service: ServiceDependency, models: ModelsDependency, request: Request, sent: FormDependency
+    service: ServiceDependency, request: Request, sent: FormDependency
 ) -> Response:
     """Transcribe a recording; the fields are OpenAI's."""
     form = read_transcription(sent)
-    model = await models.find(form.model)
+    model = await find_model(service, form.model)
     if form.stream:
         recognise = partial(_recognised, service, form, request, model)
-        return TranscriptStream(recognise, diarized=form.response_format == DIARIZED_JSON)
+        diarized = form.response_format == DIARIZED_JSON
+        return TranscriptStream(recognise, partial(_diarized, form) if diarized else None)
     transcript = await _recognised(service, form, request, model)
     return await anyio.to_thread.run_sync(partial(_render, form, transcript))
 
 
 @router.post("/v1/audio/translations", responses={**_TEXTS, **_RESPONSES})
 async def translations(
-    service: ServiceDependency, models: ModelsDependency, request: Request, sent: FormDependency
+    service: ServiceDependency, request: Request, sent: FormDependency
 ) -> Response:
     """Translate a recording into English; the fields are OpenAI's."""
     form = read_translation(sent)
-    model = await models.find(form.model)
+    model = await find_model(service, form.model)
     transcript = await _recognised(service, form, request, model, translate=True)
     if form.response_format == "json":
         return json_response(openai.english_json(transcript), transcript)
@@ -98,15 +97,19 @@ async def translations(
 
 
 @router.get("/v1/models", responses=_only(401, 403, 503))
-async def list_models(models: ModelsDependency) -> dict[str, Any]:
+async def list_models(service: ServiceDependency) -> dict[str, Any]:
     """List the names that a client may give as `model`."""
-    return {"object": "list", "data": [models.describe(one) for one in await models.all()]}
+    try:
+        found = await service.models.all()
+    except CANNOT_TELL as exc:
+        raise build_machine_problem(exc) from exc
+    return {"object": "list", "data": [service.models.describe(one) for one in found]}
 
 
 @router.get("/v1/models/{model:path}", responses=_only(400, 401, 403, 404, 503))
-async def show_model(models: ModelsDependency, model: str) -> dict[str, Any]:
+async def show_model(service: ServiceDependency, model: str) -> dict[str, Any]:
     """Return one of them; a slash in its name may be percent-encoded."""
-    return models.describe(await models.find(model))
+    return service.models.describe(await find_model(service, model))
 
 
 async def _recognised(
@@ -127,6 +130,8 @@ async def _recognised(
         Problem: the recording cannot be used, or no call is let in now.
     """
     channel = service.settings.stt_agent_channel
+    listen = partial(known_voices, form.references, service.stt.voiceprint)
+    known = await anyio.to_thread.run_sync(listen) if form.references else ()
     async with open_recording(service, None, form.file) as (path, shown):
         speech = SpeechRequest(
             path,
@@ -137,6 +142,7 @@ async def _recognised(
             form.hints,
             form.temperature,
             model.folder,
+            known,
         )
         call = AnalysisRequest(speech, shown)
         if give is not None and service.settings.redaction != "everywhere":
@@ -157,5 +163,9 @@ def _render(form: AudioForm, transcript: Transcript) -> Response:
         told = openai.verbose_json(transcript, form.granularities, form.task, form.temperature)
         return json_response(told, transcript)
     if name == DIARIZED_JSON:
-        return json_response(openai.diarized_json(transcript), transcript)
+        return json_response(_diarized(form, transcript), transcript)
     return json_response(openai.json_answer(transcript), transcript)
+
+
+def _diarized(form: AudioForm, transcript: Transcript) -> dict[str, Any]:
+    return openai.diarized_json(transcript, [one.name for one in form.references])

@@ -8,9 +8,14 @@ import anyio.to_thread
 from fastapi import Form, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
 
-from api_server.http.form_fields import Format, Keywords, Prompt, Temperature, Translate
+from api_server.http.form_fields import Format, Keywords, Model, Prompt, Temperature, Translate
 from api_server.http.openapi import PROBLEM
-from api_server.http.routes.dependencies import REFUSALS, ServiceDependency, run_analysis
+from api_server.http.routes.dependencies import (
+    REFUSALS,
+    ServiceDependency,
+    find_model,
+    run_analysis,
+)
 from api_server.http.strict import strict_router
 from api_server.http.transcripts import text_response
 from api_server.http.upload import FilePath, Language, open_recording
@@ -43,14 +48,23 @@ async def recognise(
     prompt: Prompt = None,
     keywords: Keywords = None,
     temperature: Temperature = 0.0,
+    model: Model = None,
     form: Format = None,
 ) -> Response:
     """Recognise a recording."""
     channel = service.settings.stt_agent_channel if agent_channel is None else agent_channel
+    named = await find_model(service, model)
+    hints = Hints.of(prompt, keywords)
     async with open_recording(service, file_path, file) as (path, shown):
-        hints = Hints.of(prompt, keywords)
         speech = SpeechRequest(
-            path, language, translate, word_timestamps, channel, hints, temperature
+            path,
+            language,
+            translate,
+            word_timestamps,
+            channel,
+            hints,
+            temperature,
+            named.folder,
         )
         analysis = await run_analysis(service, AnalysisRequest(speech, shown), request)
     recognition = analysis.recognition

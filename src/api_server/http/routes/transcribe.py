@@ -12,6 +12,7 @@ from api_server.clients.agent.types import RequestFormat
 from api_server.http.form_fields import (
     Format,
     Keywords,
+    Model,
     Prompt,
     Temperature,
     TextFormat,
@@ -23,6 +24,7 @@ from api_server.http.routes.agent_config import build_agent_config
 from api_server.http.routes.dependencies import (
     REFUSALS,
     ServiceDependency,
+    find_model,
     owner_of,
     run_analysis,
 )
@@ -39,7 +41,6 @@ from api_server.pipeline.result import CallResult
 from api_server.store.records import CaseRecord
 from stt_engine.events import request_id
 from stt_engine.hints import Hints
-from stt_engine.speech import SpeechRequest
 
 router = strict_router()
 
@@ -66,6 +67,7 @@ async def transcribe_v2(
     prompt: Prompt = None,
     keywords: Keywords = None,
     temperature: Temperature = 0.0,
+    model: Model = None,
     form: Format = None,
 ) -> Response:
     """Transcribe a recording and, if asked, check it for elements of an incomplete sale."""
@@ -75,16 +77,17 @@ async def transcribe_v2(
         agent = build_agent_config(
             service.settings, agent_url, agent_request_format, timeout, chat_thread_id
         )
+    named = await find_model(service, model)
+    hints = Hints.of(prompt, keywords)
+    options = JobOptions(
+        language, word_timestamps, agent, translate, hints, temperature, named.other
+    )
     async with open_recording(service, file_path, file) as (path, shown):
-        channel = service.settings.stt_agent_channel
-        hints = Hints.of(prompt, keywords)
-        speech = SpeechRequest(
-            path, language, translate, word_timestamps, channel, hints, temperature
-        )
+        speech = options.speech(path, service.settings.stt_agent_channel, named.folder)
         analysis = await run_analysis(service, AnalysisRequest(speech, shown, agent), request)
         kept = await service.calls.keep(
             analysis,
-            JobOptions(language, word_timestamps, agent, translate, hints, temperature),
+            options,
             CallRecording(path, shown, file_path),
             owner_of(request),
         )

@@ -9,8 +9,24 @@ from api_server.access.people import LoggedIn, LoginRefused
 from api_server.pii.names import mask_name
 from stt_engine.log import Table, on
 
-_LONGEST = 60
-_WHY = {"password": "비밀번호", "locked": "잠긴 계정", "waits": "쉬는 중"}
+_LONGEST, _LONGEST_DETAIL = 60, 200
+_WHY = {
+    "password": "비밀번호",
+    "locked": "잠긴 계정",
+    "waits": "쉬는 중",
+    "taken": "다른 사람의 계정 이름",
+    "unknown": "없는 계정",
+    "no_role": "역할이 있는 그룹에 없음",
+    "header": "믿을 수 없는 헤더",
+    "provider": "로그인 서버에 연결할 수 없음",
+    "proof": "로그인 서버의 답을 믿을 수 없음",
+}
+_BY = {"password": "", "demo": ", 데모", "proxy": ", 프록시", "oidc": ", OIDC"}
+
+
+def _refused(event: LoginRefused) -> str:
+    detail = f" ({mask_name(event.detail, _LONGEST_DETAIL)})" if event.detail else ""
+    return f"로그인 거절 ({mask_name(event.name, _LONGEST)}): {_WHY[event.why]}{detail}"
 
 
 ACCESS_LINES: Table = (
@@ -30,13 +46,13 @@ ACCESS_LINES: Table = (
         LoggedIn,
         "Access",
         logging.INFO,
-        lambda event: f"로그인 ({event.name}{', 데모' if event.demo else ''})",
+        lambda event: f"로그인 ({event.name}{_BY[event.by]})",
     ),
     on(
         LoginRefused,
         "Access",
         logging.WARNING,
-        lambda event: f"로그인 거절 ({mask_name(event.name, _LONGEST)}): {_WHY[event.why]}",
+        _refused,
     ),
 )
 """``[Access]``."""

@@ -7,7 +7,8 @@ import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from string import ascii_uppercase
+from typing import Any, cast
 
 from stt_engine.languages import english_name
 from stt_engine.model_store.installed import name_at
@@ -59,16 +60,32 @@ def verbose_json(
     return answer
 
 
-def diarized_json(transcript: Transcript) -> JsonObject:
-    """Return the shape of ``diarized_json``; a speaker is ``agent``, ``customer`` or unknown."""
+def diarized_json(transcript: Transcript, names: Collection[str] = ()) -> JsonObject:
+    """Return the shape of ``diarized_json``; a speaker is ``agent``, ``customer`` or unknown.
+
+    ``names`` are those of voices that were looked for: whoever is found has their name, and nobody
+    else has one of them. Where several voices were told apart, one with neither name nor role has
+    a letter, as at OpenAI.
+    """
+    letters = _letters(transcript, names)
     return {
         "task": "transcribe",
         "duration": transcript.duration,
         "text": transcript.text,
-        "segments": [_turn(one) for one in transcript.segments],
+        "segments": [
+            _turn(one, names, letters.get(_voice(one), NOBODY)) for one in transcript.segments
+        ],
         "usage": _usage(transcript),
-        "stt_engine": beside(transcript),
+        "stt_engine": {**beside(transcript), **_known(transcript, names)},
     }
+
+
+def _known(transcript: Transcript, names: Collection[str]) -> JsonObject:
+    """Return what came of the voices that were looked for, where there were some."""
+    facts = cast("JsonObject", transcript.provenance.get("speakers") or {})
+    known = facts.get("known", {"reason": facts.get("reason"), "named": []})
+    told = [one for one in known["named"] if one["name"] in names]
+    return {"known_speakers": {**known, "named": told}} if names else {}
 
 
 def done_event(transcript: Transcript) -> JsonObject:
@@ -142,12 +159,25 @@ def _words(transcript: Transcript) -> Iterator[JsonObject]:
             yield {"word": one.word.strip(), "start": one.start, "end": one.end}
 
 
-def _turn(one: Segment) -> JsonObject:
+def _voice(one: Segment) -> tuple[int, int | None]:
+    return one.channel, one.voice
+
+
+def _letters(transcript: Transcript, names: Collection[str]) -> dict[tuple[int, int | None], str]:
+    """Return a letter for each voice, in the order in which they begin; none for one alone."""
+    voices = dict.fromkeys(_voice(one) for one in transcript.segments if one.voice is not None)
+    letters = [one for one in ascii_uppercase if one not in names]
+    return dict(zip(voices, letters, strict=False)) if len(voices) > 1 else {}
+
+
+def _turn(one: Segment, names: Collection[str], otherwise: str) -> JsonObject:
+    role = None if one.speaker in names else one.speaker
+    speaker = one.speaker_name if one.speaker_name in names else role
     return {
         "type": "transcript.text.segment",
         "id": f"seg_{one.id}",
         "start": one.start,
         "end": one.end,
-        "speaker": one.speaker or NOBODY,
+        "speaker": speaker or otherwise,
         "text": one.text,
     }

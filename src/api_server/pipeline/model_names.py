@@ -1,24 +1,20 @@
-"""Which models a client may name as ``model``: the default one, and others that are installed."""
+"""Which models a caller may name as ``model``: the default one, and others that are installed."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio.to_thread
 
-from api_server.http.openai.errors import RETRY_AFTER, ApiError
 from api_server.settings import INSTALLED, Settings
+from stt_engine.errors import ModelNotFound
 from stt_engine.model_store.installed import installed, is_model, name_at
 from stt_engine.model_store.places import find_model, full_name
-from stt_engine.native_errors import CANNOT_TELL
 from stt_engine.shown import unknown
 from stt_engine.system.file_threads import FileThreads
-
-T = TypeVar("T")
 
 
 def _now() -> int:
@@ -27,11 +23,16 @@ def _now() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A name that a client may give; ``folder`` is ``None`` for the default model."""
+    """A name that a caller may give; ``folder`` is ``None`` for the default model."""
 
     name: str
     owner: str
     folder: Path | None = None
+
+    @property
+    def other(self) -> str | None:
+        """Its name, unless it is the default model."""
+        return self.name if self.folder else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +56,32 @@ class ModelNames:
         """Return every model that can be named now: the default one, its aliases, others.
 
         Raises:
-            ApiError: 503, the folders of models give no answer.
+            EngineError: one of :data:`stt_engine.native_errors.CANNOT_TELL`.
         """
-        others = await self._off_the_loop(self._others)
+        others = await anyio.to_thread.run_sync(self._disk.run, self._others)
         return [*self._own(), *(Model(one, _owner(one), others[one]) for one in others)]
 
-    async def find(self, asked: str) -> Model:
-        """Return the model that ``asked`` names, or is a short form of.
+    async def find(self, asked: str | None) -> Model:
+        """Return the model that ``asked`` names, or is a short form of; the default one for none.
 
         Raises:
-            ApiError: 404, with the name that was meant or all there are; 503 as :meth:`all`.
+            ModelNotFound: with the name that was meant or all there are.
+            EngineError: as :meth:`all`.
         """
         own = self._own()  # without a look at the disk
+        if asked is None:
+            return own[0]
         known = [*own, *([] if self._named(asked, own) else (await self.all())[len(own) :])]
         found = self._named(asked, known)
         if found is None:
             names = [one.name for one in known]
             words = f"The model does not exist here: {unknown('model', asked, names)}"
-            raise ApiError(404, "model_not_found", words, {}, "model")
+            raise ModelNotFound(words)
         return found
+
+    async def folder(self, name: str | None) -> Path | None:
+        """Return the folder of a model; ``None`` for the default one. Raises as :meth:`find`."""
+        return (await self.find(name)).folder
 
     def describe(self, model: Model) -> dict[str, Any]:
         """Return a model as ``GET /v1/models`` lists it."""
@@ -103,13 +111,6 @@ class ModelNames:
             for name, folder in found.items()
             if name not in taken and folder.resolve() != own
         }
-
-    async def _off_the_loop(self, look: Callable[[], T]) -> T:
-        try:
-            return await anyio.to_thread.run_sync(self._disk.run, look)
-        except CANNOT_TELL as exc:
-            wait = {"Retry-After": str(RETRY_AFTER[exc.error_type])}
-            raise ApiError(503, exc.error_type, str(exc), wait) from exc
 
 
 def _owner(name: str) -> str:
