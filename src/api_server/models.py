@@ -273,6 +273,18 @@ class ReadyResponse(BaseModel):
     degraded: dict[str, str] = {}
 
 
+class JobFailure(BaseModel):
+    """A cause for which cases of a job were refused or failed."""
+
+    state: Literal["refused", "failed"]
+    error_type: str | None
+    cases: int
+    """How many cases ended so."""
+    case: str
+    """The first of them, and what was said of it."""
+    error: str | None
+
+
 class JobResponse(BaseModel):
     """A job: one request for work on one or many recordings."""
 
@@ -291,6 +303,12 @@ class JobResponse(BaseModel):
     """Share of the bytes of all recordings whose cases have ended."""
     audio_sec: float
     """Seconds of sound in cases that have ended with a transcript."""
+    remaining_sec: float | None = None
+    """How long the rest takes at the rate of the cases that ended last, by the bytes of their
+    recordings; `null` where nothing was heard yet, or within an hour, and when the job has ended.
+    """
+    failures: list[JobFailure] | None = None
+    """By cause, the most frequent 20; `null` in a list of jobs, where `counts` tells how many."""
     webhook_url: str | None = None
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, or_, select, update
 
-from api_server.store import repairs
+from api_server.store import job_progress, repairs
 from api_server.store.erased import is_erased
 from api_server.store.errors import KeyReused, NoSuchCase, NoSuchJob
 from api_server.store.records import (
@@ -152,7 +153,7 @@ def insert_job(connection: Connection, new: NewJob, now: float, *, source: str =
 
 
 def list_jobs(
-    connection: Connection, owner: str | None, limit: int, before: int | None
+    connection: Connection, owner: str | None, limit: int, before: int | None, now: float
 ) -> list[JobRecord]:
     """Return the newest jobs with a number below ``before``; ``owner=None``: everybody's.
 
@@ -164,18 +165,28 @@ def list_jobs(
     if before is not None:
         query = query.where(JOBS.c.seq < before)
     rows = list(connection.execute(query))
-    counted = _counts(connection, [row.seq for row in rows])
-    return [_job(row, counted.get(row.seq, [])) for row in rows]
+    counted = job_progress.count_states(connection, [row.seq for row in rows])
+    jobs = [_job(row, counted.get(row.seq, [])) for row in rows]
+    return [_with_remaining(connection, job, now) for job in jobs]
 
 
-def get_job(connection: Connection, identity: str, owner: str | None) -> JobRecord:
-    """Return one job.
+def get_job(connection: Connection, identity: str, owner: str | None, now: float) -> JobRecord:
+    """Return one job, with the causes of its failures.
 
     Raises:
         NoSuchJob: there is none, or it is another caller's.
     """
     row = _job_row(connection, identity, owner)
-    return _job(row, _counts(connection, [row.seq]).get(row.seq, []))
+    counted = job_progress.count_states(connection, [row.seq])
+    job = _with_remaining(connection, _job(row, counted.get(row.seq, [])), now)
+    return replace(job, failures=job_progress.list_failures(connection, job.seq))
+
+
+def _with_remaining(connection: Connection, job: JobRecord, now: float) -> JobRecord:
+    if job.state != "running":
+        return job
+    left = job_progress.estimate_remaining(connection, job.seq, job.bytes - job.bytes_ended, now)
+    return replace(job, remaining_sec=left)
 
 
 def _job_row(connection: Connection, identity: str, owner: str | None) -> Row[Any]:
@@ -183,24 +194,6 @@ def _job_row(connection: Connection, identity: str, owner: str | None) -> Row[An
     if row is None or owner not in {None, row.owner}:
         raise NoSuchJob(f"there is no job {identity}")
     return row
-
-
-def _counts(connection: Connection, seqs: list[int]) -> dict[int, list[Row[Any]]]:
-    query = (
-        select(
-            CASES.c.job_seq,
-            CASES.c.state,
-            func.count().label("cases"),
-            func.sum(CASES.c.bytes).label("bytes"),
-            func.sum(CASES.c.audio_sec).label("audio_sec"),
-        )
-        .where(CASES.c.job_seq.in_(seqs))
-        .group_by(CASES.c.job_seq, CASES.c.state)
-    )
-    found: dict[int, list[Row[Any]]] = {}
-    for row in connection.execute(query):
-        found.setdefault(row.job_seq, []).append(row)
-    return found
 
 
 def _job(row: Row[Any], counted: list[Row[Any]]) -> JobRecord:

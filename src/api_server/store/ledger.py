@@ -114,7 +114,7 @@ class Ledger:
             case, _ = jobs.get_case(connection, identity, None)
             return CaseFile(
                 case,
-                jobs.get_job(connection, case.job, None),
+                jobs.get_job(connection, case.job, None, self._clock()),
                 tuple(revisions.list_revisions(connection, case.seq)),
                 revisions.recording_of(connection, case.seq) or case.recording,
                 removal.findings_of(connection, case.seq),

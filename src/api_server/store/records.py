@@ -85,8 +85,22 @@ class NewJob:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseFailure:
+    """A cause for which ``cases`` of a job were refused or failed; ``case`` is the first one."""
+
+    state: CaseState
+    error_type: str | None
+    cases: int
+    case: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job, and how many of its cases are in which state."""
+    """A job, and how many of its cases are in which state.
+
+    ``remaining_sec``: ``None`` where nobody knows; ``failures``: ``None`` in lists of jobs.
+    """
 
     seq: int
     id: str
@@ -101,6 +115,8 @@ class JobRecord:
     bytes_ended: int
     audio_sec: float
     webhook_url: str | None = None
+    remaining_sec: float | None = None
+    failures: tuple[CaseFailure, ...] | None = None
 
     @property
     def state(self) -> str:

@@ -202,12 +202,12 @@ class Store(Upkeep):
     def list_jobs(self, owner: str | None, limit: int, before: int | None) -> list[JobRecord]:
         """Return a page of jobs; see :func:`jobs.list_jobs`."""
         with self._database.read() as connection:
-            return jobs.list_jobs(connection, owner, limit, before)
+            return jobs.list_jobs(connection, owner, limit, before, self._clock())
 
     def get_job(self, identity: str, owner: str | None) -> JobRecord:
         """Return a job; raises as :func:`jobs.get_job` does."""
         with self._database.read() as connection:
-            return jobs.get_job(connection, identity, owner)
+            return jobs.get_job(connection, identity, owner, self._clock())
 
     def list_cases(
         self,
@@ -253,13 +253,13 @@ class Store(Upkeep):
         with self._database.write() as connection:
             if jobs.cancel_job(connection, identity, owner, self._clock()):
                 webhooks.tell_job(connection, identity, self._clock())
-            return jobs.get_job(connection, identity, owner)
+            return jobs.get_job(connection, identity, owner, self._clock())
 
     def retry_job(self, identity: str, owner: str | None) -> JobRecord:
         """Queue what failed again, and return the job; raises as :func:`jobs.retry_job` does."""
         with self._database.write() as connection:
             jobs.retry_job(connection, identity, owner)
-            return jobs.get_job(connection, identity, owner)
+            return jobs.get_job(connection, identity, owner, self._clock())
 
     def claim(self, lease_sec: float, limit: int) -> list[Claimed]:
         """Lease up to ``limit`` cases to a worker; see :func:`leases.claim`."""

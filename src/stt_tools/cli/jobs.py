@@ -208,4 +208,12 @@ def _tell(found: JobRecord, *, as_json: bool) -> None:
 def _line(job: JobResponse) -> str:
     counts = ", ".join(f"{number} {state}" for state, number in job.counts.items() if number)
     made = job.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return escape(f"{job.id}  {made}  {job.state}  {job.share_done:.0%}  {counts or 'no cases'}")
+    line = f"{job.id}  {made}  {job.state}  {job.share_done:.0%}  {counts or 'no cases'}"
+    return escape(line if job.remaining_sec is None else f"{line}  {_left(job.remaining_sec)}")
+
+
+def _left(seconds: float) -> str:
+    for unit, name, digits in ((3600.0, "h", 1), (60.0, "min", 0)):
+        if seconds > 1.5 * unit:
+            return f"about {seconds / unit:.{digits}f} {name} left"
+    return f"about {seconds:.0f} s left"

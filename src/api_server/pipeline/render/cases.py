@@ -8,10 +8,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from api_server.models import CaseList, CaseResponse, CaseSummary, JobList, JobResponse
+from api_server.models import (
+    CaseList,
+    CaseResponse,
+    CaseSummary,
+    JobFailure,
+    JobList,
+    JobResponse,
+)
 from api_server.pipeline.render import answers
 from api_server.pipeline.result import CallResult
-from api_server.store.records import CaseRecord, JobRecord, Revision
+from api_server.store.records import CaseFailure, CaseRecord, JobRecord, Revision
 from stt_engine.speech import Transcript
 
 
@@ -29,7 +36,19 @@ def job_response(job: JobRecord) -> JobResponse:
         counts=job.counts,
         share_done=round(ended, 4),
         audio_sec=job.audio_sec,
+        remaining_sec=None if job.remaining_sec is None else float(f"{job.remaining_sec:.2g}"),
+        failures=None if job.failures is None else [_failure(one) for one in job.failures],
         webhook_url=job.webhook_url,
+    )
+
+
+def _failure(one: CaseFailure) -> JobFailure:
+    return JobFailure(
+        state=cast("Any", one.state),
+        error_type=one.error_type,
+        cases=one.cases,
+        case=one.case,
+        error=one.error,
     )
 
 
