@@ -1,10 +1,12 @@
 """What the page for reviewers costs: a long list, and a long call in a browser.
 
-``PYTHONPATH=.cache/browser python benchmarks/review_page.py [--only list|text]``
+``PYTHONPATH=.cache/browser python benchmarks/review_page.py [--only list|text|sound]``
 
 ``list``: 100,000 cases with eight findings each, asked by HTTP. ``text``: a call of two hours with
 10,000 sentences in Chromium: when the first ones are painted, when all of them are there, and the
-frames while it is scrolled. It takes Chromium (``CHROMIUM``), and what
+frames while it is scrolled. ``sound``: a recording of two hours on two channels: how soon it
+plays from anywhere in it, and how far the lanes are from what is heard at a tone near the end.
+It takes Chromium (``CHROMIUM``), and what
 ``make test-web`` has installed. Exit code 1 where a figure is beyond its bound.
 """
 
@@ -18,8 +20,10 @@ import shutil
 import sys
 import tempfile
 import time
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +47,10 @@ BOUNDS_MS = {
     "list p95": 200.0,
     "first sentences painted": 1000.0,
     "slowest frame in twenty while scrolling": 34.0,
+    "plays from anywhere p95": 300.0,
+    "lanes and sound apart at the end": 50.0,
 }
+HOURS, TONE_AT_SEC, _SEEKS = 2.0, 7190.0, 40
 _ASKED, _ROWS, _SCROLLS = 40, 5000, 120
 _ELEMENTS = tuple(f"solicitation.of_{number}" for number in range(FINDINGS))
 
@@ -226,6 +233,87 @@ def measure_text(folder: Path) -> dict[str, float]:
         return found
 
 
+_SEEK = """async (at) => {
+  const audio = document.getElementById('audio');
+  audio.pause();
+  const began = performance.now();
+  audio.currentTime = at;
+  await audio.play();
+  while (audio.seeking || audio.currentTime <= at) await new Promise((go) => setTimeout(go, 1));
+  return performance.now() - began;
+}"""
+_LANE_HAS_TONE = """async ([from, loud]) => {
+  const raw = new Uint8Array(await (await fetch(`${location.pathname}/peaks`)).arrayBuffer());
+  const end = raw.indexOf(10);
+  const [, bins, seconds] = new TextDecoder().decode(raw.subarray(0, end)).split(' ').map(Number);
+  const first = Math.floor((from / seconds) * bins);
+  const at = raw.subarray(end + 1 + first, end + 1 + bins).findIndex((one) => one >= loud);
+  return ((first + at) / bins) * seconds;
+}"""
+_HEARS_TONE = """async (from) => {
+  const audio = document.getElementById('audio');
+  const context = new AudioContext();
+  const analyser = context.createAnalyser();
+  analyser.fftSize = 256;
+  context.createMediaElementSource(audio).connect(analyser);
+  await context.resume();
+  audio.currentTime = from;
+  await audio.play();
+  const block = new Float32Array(256);
+  for (;;) {
+    await new Promise((go) => setTimeout(go, 1));
+    analyser.getFloatTimeDomainData(block);
+    if (block.some((one) => Math.abs(one) > 0.2)) break;
+  }
+  const heard = audio.currentTime;
+  audio.pause();
+  return heard;
+}"""
+
+
+def long_recording() -> bytes:
+    """Two hours of noise on two channels, with one tone."""
+    rate, raw = 8000, BytesIO()
+    chance = np.random.default_rng(7)
+    minute = chance.integers(-60, 60, (rate * 60, 2), dtype="<i2")
+    tone = np.zeros_like(minute)
+    at = np.arange(rate * 2)
+    begin = int(TONE_AT_SEC % 60) * rate
+    tone[begin : begin + len(at), :] = (16_000 * np.sin(at / rate * 2 * np.pi * 440))[:, None]
+    with wave.open(raw, "wb") as out:
+        out.setnchannels(2)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        for number in range(int(HOURS * 60)):
+            here = number == TONE_AT_SEC // 60
+            out.writeframes((minute + tone if here else minute).astype("<i2").tobytes())
+    return raw.getvalue()
+
+
+def measure_sound(folder: Path) -> dict[str, float]:
+    """Return how soon a long recording plays from anywhere, and whether its lanes are in step."""
+    store, recordings = open_store(folder), RecordingFolder(folder / "recordings", 10**10, 0)
+    case = add_case(store, recordings, "long.wav", long_result(SENTENCES), long_recording())
+    store.close()
+    chance = random.Random(7)
+    with api_server(folder, ready=False, **PAGE) as server, tab(server) as page:
+        began = time.perf_counter()
+        page.goto(f"{server.base}/review/cases/{case}")
+        until(page, "document.getElementById('audio').readyState > 0")
+        until(page, "document.getElementById('sound-state').textContent === ''")
+        found = {"prepared for the first listener": (time.perf_counter() - began) * 1000}
+        places = [chance.uniform(0, HOURS * 3600 - 60) for _ in range(_SEEKS)]
+        took = [page.evaluate(_SEEK, place) for place in places]
+        found["plays from anywhere p50"] = float(np.percentile(took, 50))
+        found["plays from anywhere p95"] = float(np.percentile(took, 95))
+        shown = page.evaluate(_LANE_HAS_TONE, [TONE_AT_SEC - 5, 128])
+        heard = page.evaluate(_HEARS_TONE, TONE_AT_SEC - 2)
+        found["lanes show the tone late by"] = (shown - TONE_AT_SEC) * 1000
+        found["the tone is heard late by"] = (heard - TONE_AT_SEC) * 1000
+        found["lanes and sound apart at the end"] = abs(heard - shown) * 1000
+        return found
+
+
 def until(page: Any, script: str) -> None:  # noqa: ANN401 - Playwright is not installed
     """Wait until an expression is true; the page's policy lets nobody ask it from within."""
     while not page.evaluate(script):
@@ -234,12 +322,13 @@ def until(page: Any, script: str) -> None:  # noqa: ANN401 - Playwright is not i
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", choices=("list", "text"))
+    parser.add_argument("--only", choices=("list", "text", "sound"))
     only = parser.parse_args().only
     found: dict[str, float] = {}
     for name, measure in (
         ("list", measure_list),
         ("text", measure_text),
+        ("sound", measure_sound),
     ):
         if only in {None, name}:
             with tempfile.TemporaryDirectory() as folder:

@@ -29,8 +29,8 @@ from stt_engine.recognition.decoder import AudioDecoder
 from stt_engine.system.tempdirs import scratch_folder
 
 RATE = 16_000
-BINS = 24_000
-"""Most peaks of a channel; a short call has 20 a second."""
+BINS = 144_000
+"""Most peaks of a channel: 20 a second (50 ms each) of two hours, fewer of a longer call."""
 
 _PER_SEC = 20
 _WAITING = 16
