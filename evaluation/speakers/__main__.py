@@ -1,10 +1,13 @@
 """``make eval-speakers``: made mono calls with voices that nothing was tuned to, and the account.
 
     python -m evaluation.speakers FOLDER... [--tuning] [--calls 6] [--seconds 75] [--music FOLDER]
+                                  [--peer NAME=PYTHON]...
 
 A folder holds a sub-folder of recordings for each voice, or recordings whose names begin with their
 voice. Every second voice in alphabetical order was used for tuning; ``--tuning`` measures those.
 Music on hold is made, and of every second call it is from ``--music``, if that is given.
+``--peer`` has the same calls diarised by another program too (``resemblyzer``, ``senko``), with the
+Python of an environment where that is installed. Peers know no certainty: they name every word.
 """
 
 from __future__ import annotations
@@ -13,12 +16,13 @@ import argparse
 import resource
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from evaluation.speakers.calls import CONDITIONS, Call, make_call, make_calls
+from evaluation.speakers.peers import NAMES, running
 from evaluation.speakers.score import Score, calibration, score, spans_of
 from evaluation.speakers.voices import Samples, Voice, read_voices
 from stt_engine.backends.voices.model import operations
@@ -39,9 +43,25 @@ def main() -> None:
     given = _arguments()
     chosen = _voices(given.folders, tuning=given.tuning)
     print(f"voices: {', '.join(one.name for one in chosen)}")
+    calls = list(make_calls(chosen, given.calls, given.seconds, _music(given)))
     diarise = _Diariser()
+    total = _print_scores(calls, diarise)
+    print("certainty   words   says  right")
+    for band, words, says, right in calibration(total.certain):
+        print(f"{band:10} {words:6}  {says:.3f}  {right:.3f}")
+    _print_cost(chosen, diarise)
+    for name, python in given.peer:
+        with running(name, python) as peer:
+            print(f"\n{name}")
+            _print_scores(calls, peer)
+            seconds = sum(call.seconds for call in calls)
+            print(f"{peer.cpu_sec / seconds:.4f} s of a core for each second of a call")
+
+
+def _print_scores(calls: Sequence[Call], diarise: Callable[[Call], DiariseResult]) -> Score:
+    """Print a row for each condition; return the sum over the calls of two voices."""
     kept = {condition.name: Score() for condition in CONDITIONS}
-    for call in make_calls(chosen, given.calls, given.seconds, _music(given)):
+    for call in calls:
         kept[call.name].add(score(call, diarise(call)))
     print(_HEAD)
     for name, one in kept.items():
@@ -51,10 +71,14 @@ def main() -> None:
         if condition.voices == 2:
             total.add(kept[condition.name])
     print(_row("all of two", total))
-    print("certainty   words   says  right")
-    for band, words, says, right in calibration(total.certain):
-        print(f"{band:10} {words:6}  {says:.3f}  {right:.3f}")
-    _print_cost(chosen, diarise)
+    return total
+
+
+def _peer(value: str) -> tuple[str, str]:
+    name, _, python = value.partition("=")
+    if name not in NAMES or not python:
+        raise argparse.ArgumentTypeError(f"give NAME=PYTHON; names are {', '.join(NAMES)}")
+    return name, python
 
 
 def _voices(folders: Sequence[Path], *, tuning: bool) -> list[Voice]:
@@ -81,6 +105,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--music", type=Path)
     parser.add_argument("--calls", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=75.0)
+    parser.add_argument("--peer", type=_peer, action="append", default=[], metavar="NAME=PYTHON")
     return parser.parse_args()
 
 

@@ -26,6 +26,7 @@ from api_server.store.records import Ending, Revision
 from api_server.store.review_records import ReviewedCase, Unread, Visitor
 from api_server.web.call_view import CallView, build_view
 from api_server.web.comparison import Answer
+from api_server.web.costly import Costly
 from api_server.web.errors import NOT_FOUND, Refused
 from api_server.web.facts import Reading, facts_of
 from api_server.web.identity import Identity
@@ -90,6 +91,8 @@ class ReviewDesk:
             settings.review_sample_percent,
         )
         self.lease_sec = settings.review_lease_min * 60.0
+        self.counts = Costly(lambda: service.desk.run(lambda store: store.reviews.count()))
+        """How many cases are in which state; of a million, counting takes a second."""
         self.learned = 0
         """Answers that the queue has learnt here so far."""
 

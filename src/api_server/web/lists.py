@@ -35,7 +35,7 @@ async def show_queue(
     after = _place(asked.get("after"))
     run = desk.service.desk.run
     found = await run(lambda store: store.reviews.list(which, _PAGE + 1, after))
-    counts = await run(lambda store: store.reviews.count())
+    counts = await desk.counts.get()
     agents, products = await run(lambda store: store.reports.names())
     views = await run(lambda store: store.reports.views(visitor.name))
     rubric = desk.service.validator.rubric
