@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -61,6 +62,16 @@ def import_openvino() -> Any:
     return openvino
 
 
+@cache
+def shared_core() -> Any:
+    """Return OpenVINO's core, one for the process, which stays until it ends.
+
+    Where a processor has AMX, each core moves the stack of its thread's signals. Two that go in the
+    order in which they came leave it in memory that is gone, and the next signal is a SIGSEGV.
+    """
+    return import_openvino().Core()
+
+
 def compiled(model: Any, threads: int, precision: Precision) -> Any:
     """Compile a graph for ``threads`` cores; give its request, which is for one call at a time."""
     settings = {
@@ -71,7 +82,7 @@ def compiled(model: Any, threads: int, precision: Precision) -> Any:
         "NUM_STREAMS": 1,  # two streams of one thread: 5 % more, for a second set of buffers
         "ENABLE_CPU_PINNING": False,  # CTranslate2's threads use the same cores
     }
-    return import_openvino().Core().compile_model(model, "CPU", settings).create_infer_request()
+    return shared_core().compile_model(model, "CPU", settings).create_infer_request()
 
 
 class Graph:

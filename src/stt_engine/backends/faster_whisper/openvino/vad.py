@@ -12,7 +12,7 @@ import numpy as np
 from stt_engine.backends.faster_whisper.openvino.graph import (
     OpenVinoUnavailable,
     compiled,
-    import_openvino,
+    shared_core,
     unavailable,
 )
 from stt_engine.backends.vad import Samples
@@ -39,7 +39,7 @@ class OpenVinoVad:
         self.reason: str | None = None
         """Why onnxruntime took over."""
         self._spare = spare
-        self._request = compiled(import_openvino().Core().read_model(file), 1, "f32")
+        self._request = compiled(shared_core().read_model(file), 1, "f32")
 
     def run(self, _outputs: None, inputs: Mapping[str, Samples]) -> tuple[Samples, ...]:
         """Return the probabilities of windows (N, samples), and the state (``h``, ``c``) then."""
