@@ -109,6 +109,14 @@ def guesses_of(
     return found
 
 
+def are_one_window_each(chunks: Sequence[SpeechChunk]) -> bool:
+    """Return whether the step that decoding begins with says of whole chunks what is asked here.
+
+    Hints stand before that step.
+    """
+    return all(one.seconds <= WINDOW_SEC + MISSED_SEC and not one.hints for one in chunks)
+
+
 def _window(row: int, start: float, length: int) -> Window:
     first = max(0, min(int(start * _STATES_A_SECOND), length - WINDOW))
     return Window(row, first, min(length, first + WINDOW))

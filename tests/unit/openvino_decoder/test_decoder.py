@@ -129,6 +129,19 @@ def test_keys_of_the_sound_serve_languages_and_words(
 
 
 @needs_library
+def test_decoding_tells_the_languages_that_asking_tells(
+    exact: OpenVinoDecoder, states: Numbers, prompt: list[int]
+) -> None:
+    windows = [Window(row, 0, states.shape[1]) for row in range(len(states))]
+    asked = exact.languages(states, windows)
+    told = exact.decode(states, [prompt] * len(states), 3)
+    for one, other in zip(told, asked, strict=True):
+        assert one.languages == pytest.approx(other, abs=1e-4)
+    hinted = exact.decode(states, [[50361, 2425, *prompt]] * len(states), 3)
+    assert {one.languages for one in hinted} == {None}, "words stand before the question"
+
+
+@needs_library
 def test_each_is_decoded_as_if_it_were_alone(
     exact: OpenVinoDecoder, states: Numbers, prompt: list[int]
 ) -> None:

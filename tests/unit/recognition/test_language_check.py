@@ -21,11 +21,13 @@ from stt_engine.backends.languages import (
     WINDOW_SEC,
     States,
     Window,
+    are_one_window_each,
     guesses_of,
     parts_of,
 )
 from stt_engine.backends.recognition import model_operations
 from stt_engine.backends.vad import Samples
+from stt_engine.hints import Hints
 from stt_engine.recognition.language_check import language_warnings
 from stt_engine.speech import SAMPLE_RATE
 from tests.support.recognition_runs import run
@@ -83,6 +85,12 @@ def test_all_of_a_chunk_with_voice_is_looked_at() -> None:
 def test_too_little_voice_says_nothing() -> None:
     assert parts_of(spoken(1.9)) == []
     assert parts_of(replace(spoken(9.0), voiced=((1.0, 1.5), (8.0, 9.0)))) == []
+
+
+def test_a_step_is_saved_only_where_each_chunk_is_one_window_without_hints() -> None:
+    assert are_one_window_each([spoken(2.0), spoken(7.0)])
+    assert not are_one_window_each([spoken(2.0), spoken(7.1)])
+    assert not are_one_window_each([replace(spoken(2.0), hints=Hints("names"))])
 
 
 def test_a_change_inside_a_chunk_is_found() -> None:

@@ -36,7 +36,13 @@ from stt_engine.backends.faster_whisper.grouping import groups_of
 from stt_engine.backends.faster_whisper.hint_tokens import hint_tokens
 from stt_engine.backends.faster_whisper.timestamps import Part, timed_parts
 from stt_engine.backends.gaps import gaps_in
-from stt_engine.backends.languages import Window, guesses_of
+from stt_engine.backends.languages import (
+    Chances,
+    Detect,
+    Window,
+    are_one_window_each,
+    guesses_of,
+)
 from stt_engine.backends.repetition import is_suspect
 from stt_engine.backends.vad import Samples
 from stt_engine.errors import BackendError, OutOfMemory
@@ -170,11 +176,16 @@ class BatchedPipeline:
                 encoded = [self.encoder.encode(self._features(one.samples)) for one in chunks]
                 states = with_equal_silence(encoded)
                 del encoded  # nothing holds what the states were made of
-                languages = self._languages(chunks, states)
-                answers = self._decoded(chunks, states)
+                told = self._decoder.tells_languages and are_one_window_each(chunks)
+                languages = [] if told else self._languages(chunks, states, self._decoder.languages)
+                decoded = self._decoded(chunks, states)
+                if told:
+                    languages = self._languages(chunks, states, _told_by(decoded))
                 return [
-                    replace(answer, languages=guesses)
-                    for answer, guesses in zip(answers, languages, strict=True)
+                    replace(self._answer(chunk, one, states[at : at + 1]), languages=guesses)
+                    for at, (chunk, one, guesses) in enumerate(
+                        zip(chunks, decoded, languages, strict=True)
+                    )
                 ]
         except OutOfMemory:
             raise
@@ -182,22 +193,18 @@ class BatchedPipeline:
             return [LowConfidence(f"{exc.error_type}: {exc}")] * len(chunks)
 
     def _languages(
-        self, chunks: Sequence[SpeechChunk], states: Features
+        self, chunks: Sequence[SpeechChunk], states: Features, detect: Detect
     ) -> list[tuple[LanguageGuess, ...]]:
         """Return what chunks sound like; a model that knows one language cannot tell."""
         if not self._library.model.is_multilingual:
             return [()] * len(chunks)
-        return guesses_of(chunks, states, self._decoder.languages)
+        return guesses_of(chunks, states, detect)
 
-    def _decoded(
-        self, chunks: list[SpeechChunk], states: Features
-    ) -> Iterator[ChunkResult | LowConfidence]:
+    def _decoded(self, chunks: list[SpeechChunk], states: Features) -> list[DecodedTokens]:
         shown = hint_tokens(self._tokenizer(chunks[0]), chunks[0].hints)
         prompts = [[*shown, *self._tokenizer(one).sot_sequence] for one in chunks]
         most = token_cap(max(one.seconds for one in chunks))
-        found = self._decoder.decode(states, prompts, most)
-        for at, (chunk, decoded) in enumerate(zip(chunks, found, strict=True)):
-            yield self._answer(chunk, decoded, states[at : at + 1])
+        return self._decoder.decode(states, prompts, most)
 
     def _answer(
         self, chunk: SpeechChunk, decoded: DecodedTokens, states: Features
@@ -272,6 +279,15 @@ class BatchedPipeline:
         if kind not in self._tokenizers:
             self._tokenizers[kind] = tokenizer_of(self._library, *kind)
         return self._tokenizers[kind]
+
+
+def _told_by(decoded: Sequence[DecodedTokens]) -> Detect:
+    """Return what tells the languages of whole chunks without another step."""
+
+    def told(_states: Features, windows: Sequence[Window]) -> list[Chances]:
+        return [decoded[one.row].languages or {} for one in windows]
+
+    return told
 
 
 def _doubt_of(chunk: SpeechChunk, parts: list[Part], text: str) -> str | None:

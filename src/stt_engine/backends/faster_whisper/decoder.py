@@ -26,12 +26,20 @@ class DecodedTokens:
     logprob: float
     """Mean log probability of the tokens and the end."""
     no_speech_prob: float
+    languages: Mapping[str, float] | None = None
+    """The probabilities of the languages by the whole chunk; ``None`` where decoding says nothing
+    of them."""
 
 
 class TokenDecoder(Protocol):
-    """Whisper's decoder, in whatever library."""
+    """Whisper's decoder, in whatever library.
+
+    ``tells_languages``: decoding by prompts that begin as Whisper's do says which language it is,
+    so that nothing has to be asked for it.
+    """
 
     facts: dict[str, Any]
+    tells_languages: bool
 
     def decode(
         self, states: Numbers, prompts: Sequence[list[int]], most: int
@@ -54,6 +62,8 @@ class NativeDecoder:
         library: faster-whisper's ``WhisperModel``.
         beam_size: hypotheses that are followed.
     """
+
+    tells_languages = False
 
     def __init__(self, library: Any, beam_size: int) -> None:
         self._library = library

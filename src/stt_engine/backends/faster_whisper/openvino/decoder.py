@@ -51,6 +51,7 @@ class OpenVinoDecoder:
         self._begins = special.begin
         self._languages = list(special.languages)
         self._places = [int(np.flatnonzero(others == at)[0]) for at in special.languages.values()]
+        self.tells_languages = bool(self._places)
         self._beam_size = beam_size
         self._library = import_openvino()
         step = graphs.step(self._vocabulary, best=beam_size + 1)
@@ -84,8 +85,12 @@ class OpenVinoDecoder:
         with self._turn:
             sound = _windows_of(self._sound_of(states), windows)
             self._begin(sound, np.full((len(windows), 1), self._begins, np.int64))
-            *_, others = self._outputs(_EVERY)
-            known = others[:, self._places].astype(np.float64)
+            return self._chances(_EVERY)
+
+    def _chances(self, places: slice) -> list[dict[str, float]]:
+        """Return what the token behind the beginning says of the languages, for each chunk."""
+        *_, others = self._outputs(places)
+        known = others[:, self._places].astype(np.float64)
         shares = np.exp(known - known.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         return [dict(zip(self._languages, row, strict=True)) for row in shares.tolist()]
@@ -96,7 +101,10 @@ class OpenVinoDecoder:
         self._begin(self._sound_of(states), prompts)
         self._heard = None
         begin = int(np.flatnonzero(prompts[0] == self._begins)[0])  # hints stand before it
-        silent = self._no_speech(slice(begin, None, length))
+        first = slice(begin, None, length)
+        silent = self._no_speech(first)
+        plain = self.tells_languages and begin == 0
+        languages = self._chances(first) if plain else [None] * len(states)
         rows, tokens = search.advance(self._scores(slice(length - 1, None, length)))
         for position in range(length, length + most - 1):
             if not search.going:
@@ -105,8 +113,10 @@ class OpenVinoDecoder:
             self._run(tokens[:, None], rows, position)
             rows, tokens = search.advance(self._scores())
         return [
-            DecodedTokens(list(one.tokens), one.score / (len(one.tokens) + 1), float(quiet))
-            for one, quiet in zip(search.best(), silent, strict=True)
+            DecodedTokens(
+                list(one.tokens), one.score / (len(one.tokens) + 1), float(quiet), chances
+            )
+            for one, quiet, chances in zip(search.best(), silent, languages, strict=True)
         ]
 
     def _sound_of(self, states: Numbers) -> list[Numbers]:
