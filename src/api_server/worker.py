@@ -17,6 +17,7 @@ import anyio.to_thread
 from api_server.container import Service
 from api_server.http.job_files import open_for_job
 from api_server.http.server import reload_files
+from api_server.jobs.duties import tend
 from stt_engine import log
 from stt_engine.system import malloc
 
@@ -55,15 +56,18 @@ async def _work(service: Service, alive: Path | None) -> signal.Signals:
     settings, opener = service.settings, partial(open_for_job, service.storage)
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(service.readiness.watch)
-            tasks.start_soon(service.text.begin)
-            tasks.start_soon(service.rubrics.run, service.desk)
-            tasks.start_soon(service.agent_probe.watch, service.agent.probe)
-            tasks.start_soon(partial(service.jobs.run, opener, signs=False))
-            tasks.start_soon(service.repairer.run, opener)
-            tasks.start_soon(service.webhooks.run)
-            tasks.start_soon(service.store_probe.run)
-            tasks.start_soon(service.clock.run)
+            duty = partial(tend, observers=service.observers)
+            tasks.start_soon(duty, "readiness", service.readiness.watch)
+            tasks.start_soon(duty, "text", service.text.begin)
+            tasks.start_soon(duty, "rubrics", partial(service.rubrics.run, service.desk))
+            tasks.start_soon(
+                duty, "agent_probe", partial(service.agent_probe.watch, service.agent.probe)
+            )
+            tasks.start_soon(duty, "runner", partial(service.jobs.run, opener, signs=False))
+            tasks.start_soon(duty, "repairer", partial(service.repairer.run, opener))
+            tasks.start_soon(duty, "webhooks", service.webhooks.run)
+            tasks.start_soon(duty, "store_probe", service.store_probe.run)
+            tasks.start_soon(duty, "clock", service.clock.run)
             if alive is not None:
                 tasks.start_soon(_be_alive, service, alive)
             told.info(

@@ -54,9 +54,9 @@ class Postgres(Server):
         _remove_left()
         super().__init__(*settings)
 
-    def make(self, name: str, template: str = "template0") -> str:
+    def make(self, name: str, template: str = "template0", options: str = "") -> str:
         """Make a database, and return its URL."""
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} {options}")
         return self.url(name)
 
     def drop(self, name: str) -> None:

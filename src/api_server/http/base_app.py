@@ -18,6 +18,7 @@ from api_server.http.middleware import ApiKey, BodyLimit, RequestId
 from api_server.http.openai.errors import OpenAIErrors
 from api_server.http.openapi import DescribedApp
 from api_server.http.routes import health, openai
+from api_server.jobs.duties import tend
 from api_server.settings import Settings
 from stt_engine.version import __version__
 
@@ -74,20 +75,24 @@ def build_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
+    opener = partial(open_for_job, service.storage)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(service.readiness.watch)
-        tasks.start_soon(service.keys.watch)
+        duty = partial(tend, observers=service.observers)
+        tasks.start_soon(duty, "readiness", service.readiness.watch)
+        tasks.start_soon(duty, "keys", service.keys.watch)
         if app.state.checks:
-            tasks.start_soon(service.text.begin)
-            tasks.start_soon(service.rubrics.run, service.desk)
-            tasks.start_soon(service.agent_probe.watch, service.agent.probe)
-            tasks.start_soon(service.jobs.run, partial(open_for_job, service.storage))
-            tasks.start_soon(service.webhooks.run)
-            tasks.start_soon(service.store_probe.run)
-            tasks.start_soon(service.clock.run)
+            tasks.start_soon(duty, "text", service.text.begin)
+            tasks.start_soon(duty, "rubrics", partial(service.rubrics.run, service.desk))
+            tasks.start_soon(
+                duty, "agent_probe", partial(service.agent_probe.watch, service.agent.probe)
+            )
+            tasks.start_soon(duty, "runner", partial(service.jobs.run, opener))
+            tasks.start_soon(duty, "webhooks", service.webhooks.run)
+            tasks.start_soon(duty, "store_probe", service.store_probe.run)
+            tasks.start_soon(duty, "clock", service.clock.run)
             for watcher in service.watchers:
-                tasks.start_soon(watcher.run)
-            tasks.start_soon(service.repairer.run, partial(open_for_job, service.storage))
+                tasks.start_soon(duty, "watcher", watcher.run)
+            tasks.start_soon(duty, "repairer", partial(service.repairer.run, opener))
         try:
             yield
         finally:

@@ -38,6 +38,7 @@ _SESSION = (
 _TALK: dict[str, Any] = {
     "connect_timeout": _CONNECT_SEC,
     "application_name": "stt-engine",
+    "client_encoding": "utf8",
     # A machine or a cable that is gone is missed in this time.
     "keepalives_idle": 5,
     "keepalives_interval": 5,
@@ -78,7 +79,8 @@ class PostgresServer:
                 pool_timeout=5,
                 pool_pre_ping=True,  # the server may have been restarted
                 connect_args={**own, "options": options.strip()},
-            )
+            ),
+            self.shown,
         )
 
     @contextmanager
@@ -129,9 +131,16 @@ class _Text(StrDumper):
         return super().dump(obj.replace("\0", "\ufffd"))
 
 
-def _engine(engine: Engine) -> Engine:
+def _engine(engine: Engine, shown: str) -> Engine:
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _record: object) -> None:  # noqa: ANN401 - of SQLAlchemy
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            connection.close()
+            raise StoreUnavailable(
+                f"the database {shown} keeps text as {encoding}, which cannot hold every call; "
+                "make it with createdb --encoding=UTF8 --template=template0"
+            )
         connection.adapters.register_dumper(str, _Text)
 
     return engine

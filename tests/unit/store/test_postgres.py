@@ -55,6 +55,14 @@ def has_ended(pid: int) -> bool:
     return True
 
 
+def test_a_database_that_cannot_hold_every_text_is_refused_with_what_to_do(
+    own_server: Postgres,
+) -> None:
+    where = own_server.make("ascii", options="ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'")
+    with pytest.raises(StoreUnavailable, match=r"SQL_ASCII.*createdb --encoding=UTF8"):
+        Database(where)
+
+
 def raw(store: Store, statement: str) -> None:
     with store._database.write() as connection:
         connection.execute(text(statement))
