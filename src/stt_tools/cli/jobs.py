@@ -23,7 +23,7 @@ from api_server.pipeline.render import cases as render
 from api_server.settings import Settings
 from api_server.store.errors import NoSuchJob
 from api_server.store.recordings import Received
-from api_server.store.records import CaseRecord, CaseState, JobRecord, NewCase, NewJob
+from api_server.store.records import JobRecord, NewCase, NewJob
 from stt_engine.errors import EngineError, InvalidRequest
 from stt_tools.cli.given import given_recordings
 from stt_tools.cli.keeping import (
@@ -53,8 +53,6 @@ app = typer.Typer(
 )
 
 T = TypeVar("T")
-_SHOWN = 10
-"""Cases that were not done, of a job that is shown."""
 
 Identity = Annotated[str, typer.Argument(help="A job's id.")]
 
@@ -144,23 +142,15 @@ def list_(limit: Limit = 20, cursor: Cursor = None, as_json: Json = False) -> No
 @app.command()
 def show(job: Identity, as_json: Json = False) -> None:
     """Show a job: how many of its cases are in which state, and why some were not done."""
-    found, failures = _of_job(job, lambda store: (store.get_job(job, None), _failures(store, job)))
+    found = _of_job(job, lambda store: store.get_job(job, None))
     _tell(found, as_json=as_json)
-    if as_json:
+    if as_json or not found.failures:
         return
-    for one in failures[:_SHOWN]:
-        out.print(escape(f"  {one.id}  {one.state}  {one.name}  {one.error_type}: {one.error}"))
-    if len(failures) > _SHOWN:
-        err.print(f"more: stt-engine cases list --job {job} --state failed")
-
-
-def _failures(store: Store, job: str) -> list[CaseRecord]:
-    """Return the first cases of a job that were not done, at least one more than are shown."""
-    states: tuple[CaseState, ...] = ("failed", "refused")
-    found = [
-        one for state in states for one in store.list_cases(None, _SHOWN + 1, None, job, state)
-    ]
-    return found[: _SHOWN + 1]
+    for one in found.failures:
+        why = f"{one.error_type}: {one.error}"
+        out.print(escape(f"  {one.cases} {one.state}, first {one.case}  {why}"))
+    if any(one.cases > 1 for one in found.failures):
+        err.print(f"each of them: stt-engine cases list --job {job} --state failed (or refused)")
 
 
 @app.command()

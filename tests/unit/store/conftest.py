@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.support.jobs_in_store import PLACES
+from api_server.store.store import Store
+from tests.support.clock import Clock
+from tests.support.jobs_in_store import PLACES, store_at
 from tests.support.postgres import QUICK, Postgres, why_absent
 
 
@@ -31,3 +34,13 @@ def database_kind(request: pytest.FixtureRequest) -> Iterator[str]:
     PLACES.server = request.getfixturevalue("postgres") if kind == "postgresql" else None
     yield kind
     PLACES.clear()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(1_000.0)
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> Store:
+    return store_at(tmp_path, clock)

@@ -11,20 +11,10 @@ from api_server.store.records import CaseFailure, Ending
 from api_server.store.store import Store
 from stt_tools.cli.jobs import _left
 from tests.support.clock import Clock
-from tests.support.jobs_in_store import new_job, store_at
+from tests.support.jobs_in_store import new_job
 
 LEASE_SEC = 100.0
 DONE = Ending("done", "{}", 1.0)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock(1_000.0)
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Store:
-    return store_at(tmp_path, clock)
 
 
 def remaining(store: Store, job: str) -> float | None:

@@ -19,11 +19,6 @@ NAME = "010-9876-5432.wav"
 DAY = 86400.0
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock(1_000.0)
-
-
 def kept_for(path: Path, clock: Clock, **days: float) -> Store:
     terms = {f"{name}_sec": number * DAY for name, number in days.items()}
     retention = Retention(**terms, wordless=lambda _answer: '[{"id": "a"}]')

@@ -5,29 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from api_server.store import audit_log
 from api_server.store.records import Ending, NewRepair
 from api_server.store.store import Store
 from tests.support.clock import Clock
-from tests.support.jobs_in_store import new_job, store_at
+from tests.support.jobs_in_store import new_job
 
 LEASE_SEC = 10.0
 LLM = "http://llm"
 REPAIR = NewRepair(("agent",), LLM, 100.0, 10**9)
 PARTIAL = Ending("partial", "{}", 1.0, repair=REPAIR)
 DONE = Ending("done", "{}", 1.0)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock(1_000.0)
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Store:
-    return store_at(tmp_path, clock)
 
 
 def partial_case(store: Store, path: Path, content: bytes = b"one") -> str:

@@ -23,16 +23,6 @@ LEASE_SEC = 10.0
 DONE = Ending("done", "{}", 1.0)
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock(1_000.0)
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Store:
-    return store_at(tmp_path, clock)
-
-
 def kept(path: Path) -> int:
     return len(folder_at(path).on_disk())
 

@@ -14,22 +14,12 @@ from api_server.store.records import Ending, NewRepair, WebhookRecord
 from api_server.store.store import Store
 from api_server.store.webhooks import TRIED_SEC
 from tests.support.clock import Clock
-from tests.support.jobs_in_store import new_job, store_at
+from tests.support.jobs_in_store import new_job
 
 URL = "https://example.com/hook"
 SECRET_WORDS = "what was said"
 DONE = Ending("done", f'"{SECRET_WORDS}"', 1.0)
 LEASE_SEC = 10.0
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock(1_000.0)
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Store:
-    return store_at(tmp_path, clock)
 
 
 def submit(store: Store, path: Path, *contents: bytes, url: str | None = URL) -> str:
